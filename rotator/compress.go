@@ -1,0 +1,185 @@
+package rotator
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// chunkSize is how much is read at a time; a compression heeds its context
+// between two chunks. 256 KiB is past the point where larger reads are faster.
+const chunkSize = 256 << 10
+
+var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
+
+var errChanged = errors.New("changed while it was compressed")
+
+// compress replaces a rotated log by its .gz. The order is the guarantee:
+// content, sync, rename, sync of the directory, and only then is the source
+// removed. in and out are the sizes in bytes of the source and the .gz.
+func (r *Rotator) compress(ctx context.Context, d dir, name Name, level int) (in, out int64, err error) {
+	source, temp, gz := name.String(), name.as(Temp).String(), name.as(Compressed).String()
+	src, err := d.Open(source)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer src.Close() //nolint:errcheck // opened for reading
+	if err := r.idle(src); err != nil {
+		return 0, 0, err
+	}
+	before, err := src.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	out, err = r.writeTemp(ctx, d, src, before, temp, level)
+	if err != nil {
+		return 0, 0, errors.Join(err, r.discard(d, temp))
+	}
+	if err := r.unchanged(src, before, source); err != nil {
+		return 0, 0, errors.Join(err, r.discard(d, temp))
+	}
+	if err := d.Rename(temp, gz); err != nil {
+		return 0, 0, errors.Join(err, r.discard(d, temp))
+	}
+	if err := d.Sync(); err != nil {
+		return 0, 0, fmt.Errorf("sync the directory of %s: %w", gz, err) // the next run settles the two
+	}
+	return before.Size, out, d.Remove(source)
+}
+
+// discard removes a temp that came to nothing; that it is not there is fine.
+func (r *Rotator) discard(d dir, temp string) error {
+	if err := d.Remove(temp); err != nil && !isGone(err) {
+		return err
+	}
+	return nil
+}
+
+// writeTemp makes temp, with src's mode and owner before any content (log
+// shippers look at new files at once) and its modification time, and syncs it.
+func (r *Rotator) writeTemp(ctx context.Context, d dir, src file, like stat, temp string, level int) (out int64, err error) {
+	dst, err := d.Create(temp, like)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	if err := gzipTo(ctx, dst, src, like.Size, level); err != nil {
+		return 0, err
+	}
+	// Behind the last write, which would change it again.
+	if err := dst.SetModTime(like.Modified); err != nil {
+		return 0, err
+	}
+	if err := dst.Sync(); err != nil {
+		return 0, err
+	}
+	st, err := dst.Stat()
+	return st.Size, err
+}
+
+// unchanged makes sure that the source is still what was compressed.
+func (r *Rotator) unchanged(src file, before stat, name string) error {
+	if err := r.idle(src); err != nil {
+		return err
+	}
+	now, err := src.Stat()
+	if err != nil {
+		return err
+	}
+	if now.Size != before.Size || !now.Modified.Equal(before.Modified) {
+		return fmt.Errorf("%s: %w", name, errChanged)
+	}
+	return nil
+}
+
+// gzipTo writes size bytes of src to dst.
+func gzipTo(ctx context.Context, dst io.Writer, src io.Reader, size int64, level int) error {
+	if level == 0 {
+		level = gzip.DefaultCompression
+	}
+	zw, err := gzip.NewWriterLevel(dst, level)
+	if err != nil {
+		return fmt.Errorf("gzip level %d: %w", level, err)
+	}
+	chunk := chunks.Get().(*[chunkSize]byte) //nolint:forcetypeassert // the pool makes nothing else
+	defer chunks.Put(chunk)
+	var copied int64
+	for {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		n, err := src.Read(chunk[:])
+		if _, werr := zw.Write(chunk[:n]); werr != nil {
+			return werr
+		}
+		copied += int64(n)
+		if isEOF(err) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if copied != size {
+		return fmt.Errorf("%d bytes instead of %d: %w", copied, size, errChanged)
+	}
+	return zw.Close()
+}
+
+// sameContent reports whether gz decompresses to exactly source's content. A
+// .gz that is damaged is not the same; that is no error.
+func sameContent(d dir, source, gz string) (bool, error) {
+	plain, err := d.Open(source)
+	if err != nil {
+		return false, err
+	}
+	defer plain.Close() //nolint:errcheck // opened for reading
+	packed, err := d.Open(gz)
+	if errors.Is(err, ErrNotRegular) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer packed.Close() //nolint:errcheck // opened for reading
+	zr, err := gzip.NewReader(packed)
+	if err != nil {
+		return false, notDamage(err)
+	}
+	// Whatever gz unpacks to, no more is read than the source has.
+	want, got := bufio.NewReaderSize(plain, chunkSize), bufio.NewReaderSize(zr, chunkSize)
+	for {
+		a, aerr := want.Peek(chunkSize)
+		b, berr := got.Peek(chunkSize)
+		switch {
+		case aerr != nil && !isEOF(aerr):
+			return false, aerr
+		case berr != nil && !isEOF(berr):
+			return false, notDamage(berr)
+		case !bytes.Equal(a, b):
+			return false, nil
+		case len(a) == 0:
+			return true, nil
+		}
+		// Peek had them buffered, so that neither can fail or fall short.
+		_, _ = want.Discard(len(a))
+		_, _ = got.Discard(len(b))
+	}
+}
+
+// notDamage returns nil for what a .gz that is not whole gives, and err for
+// what the disk gives: then nothing is known about the .gz.
+func notDamage(err error) error {
+	var disk *fs.PathError
+	if errors.As(err, &disk) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,217 @@
+package rotator
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// podLogs is the real fsys: everything below podLogsDir is reached by
+// descriptors, one path element at a time, so that a link put in place between
+// a check and a use leads nowhere.
+type podLogs struct {
+	root string // podLogsDir; may itself be a link, it is the administrator's
+}
+
+const openDirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
+
+func (p podLogs) OpenDir(rel string) (dir, error) {
+	// The root is opened anew each time: podLogsDir may be made, mounted over
+	// or replaced while the daemon runs.
+	fd, err := openat(unix.AT_FDCWD, p.root, openDirFlags&^unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: p.root, Err: err}
+	}
+	path := p.root
+	for elem := range strings.SplitSeq(rel, "/") {
+		path += "/" + elem
+		if elem == "" || elem == "." || elem == ".." {
+			unix.Close(fd)
+			return nil, &fs.PathError{Op: "open", Path: path, Err: unix.EINVAL}
+		}
+		next, err := openat(fd, elem, openDirFlags)
+		unix.Close(fd)
+		if err != nil {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+		}
+		fd = next
+	}
+	return &osDir{f: os.NewFile(uintptr(fd), path)}, nil
+}
+
+type osDir struct {
+	f *os.File
+}
+
+func (d *osDir) fd() int { return int(d.f.Fd()) }
+
+func (d *osDir) err(op, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: d.f.Name() + "/" + name, Err: err}
+}
+
+// namesAtOnce bounds the memory that a directory with millions of foreign
+// entries takes.
+const namesAtOnce = 1024
+
+func (d *osDir) Names(yield func(string) bool) error {
+	if _, err := d.f.Seek(0, 0); err != nil {
+		return err
+	}
+	for {
+		names, err := d.f.Readdirnames(namesAtOnce)
+		for _, n := range names {
+			if !yield(n) {
+				return nil
+			}
+		}
+		if len(names) == 0 || err != nil {
+			if isEOF(err) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+func (d *osDir) Stat(name string) (stat, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
+		return stat{}, d.err("stat", name, err)
+	}
+	return statOf(&st), nil
+}
+
+func (d *osDir) Open(name string) (file, error) {
+	// O_PATH does not open the file itself, so a FIFO does not block and a
+	// device is not woken. What it pins is looked at, and only then opened,
+	// through /proc: nobody can swap it in between.
+	fd, err := openat(d.fd(), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, d.err("open", name, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, d.err("stat", name, err)
+	}
+	if !statOf(&st).Regular {
+		return nil, d.err("open", name, ErrNotRegular)
+	}
+	rfd, err := openat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, d.err("open", name, err)
+	}
+	return &osFile{os.NewFile(uintptr(rfd), d.f.Name()+"/"+name)}, nil
+}
+
+func (d *osDir) Create(name string, like stat) (file, error) {
+	fd, err := openat(d.fd(), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC)
+	if err != nil {
+		return nil, d.err("create", name, err)
+	}
+	// Owner first: chown clears mode bits.
+	err = unix.Fchown(fd, int(like.UID), int(like.GID))
+	if err == nil {
+		err = unix.Fchmod(fd, like.Mode)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, errors.Join(d.err("set owner and mode of", name, err), d.Remove(name))
+	}
+	return &osFile{os.NewFile(uintptr(fd), d.f.Name()+"/"+name)}, nil
+}
+
+func (d *osDir) Rename(from, to string) error {
+	err := unix.Renameat2(d.fd(), from, d.fd(), to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) {
+		err = fmt.Errorf("%w: the file system lacks RENAME_NOREPLACE, without which a rename could overwrite a log: "+
+			"put podLogsDir on ext4, xfs, btrfs or another that has it", err)
+	}
+	return d.err("rename to "+to+" from", from, err)
+}
+
+func (d *osDir) Remove(name string) error {
+	return d.err("remove", name, unix.Unlinkat(d.fd(), name, 0))
+}
+
+func (d *osDir) Sync() error { return d.f.Sync() }
+
+func (d *osDir) Close() error { return d.f.Close() }
+
+type osFile struct {
+	*os.File
+}
+
+func (f *osFile) Stat() (stat, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return stat{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+	}
+	return statOf(&st), nil
+}
+
+func (f *osFile) SetModTime(t time.Time) error {
+	ts, err := unix.TimeToTimespec(t)
+	if err == nil {
+		// The access time is of no interest; UTIME_OMIT leaves it.
+		path := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
+		err = unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0)
+	}
+	if err != nil {
+		return &fs.PathError{Op: "set time of", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
+// Writers asks the kernel for a read lease, which it grants only when nobody
+// has the file open for writing (fcntl(2), F_SETLEASE), and gives it back at
+// once: held, it would stop a writer in its open(2).
+func (f *osFile) Writers() (bool, error) {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+	switch {
+	case err == nil:
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK); err != nil {
+			return false, &fs.PathError{Op: "release lease on", Path: f.Name(), Err: err}
+		}
+		return false, nil
+	case errors.Is(err, unix.EAGAIN):
+		return true, nil
+	default:
+		return false, fmt.Errorf("lease on %s: %w: %w", f.Name(), errUnproven, err)
+	}
+}
+
+func statOf(st *unix.Stat_t) stat {
+	return stat{
+		Size: st.Size, Inode: st.Ino, Device: uint64(st.Dev), Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
+		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
+		Modified: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
+	}
+}
+
+func openat(at int, path string, flags int) (fd int, err error) {
+	err = retry(func() error {
+		fd, err = unix.Openat(at, path, flags, 0o600)
+		return err
+	})
+	return fd, err
+}
+
+// retry runs call again while a signal interrupts it.
+func retry(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}

@@ -1,0 +1,173 @@
+package rotator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Report says what a Housekeep did.
+type Report struct {
+	// Done are the steps that were carried out.
+	Done []Step
+	// BytesIn and BytesOut are what was compressed: source and .gz, in bytes.
+	BytesIn, BytesOut int64
+	// Busy is how many steps were put off because somebody still writes the
+	// file.
+	Busy int
+	// NoSpace is set when compression stopped for lack of disk space. Pruning
+	// and rotation go on.
+	NoSpace bool
+	// Again is after how long another run may find more to do without anything
+	// changing on disk; 0: never.
+	Again time.Duration
+}
+
+const (
+	// busyPause is when to look again at a file that somebody still writes.
+	// containerd closes a rotated log within milliseconds of the reopen.
+	busyPause = 100 * time.Millisecond
+	// errorPause is when to try again what failed; the disk may have recovered.
+	errorPause = 10 * time.Second
+	// unprovenAge is how long a file must not have changed before it counts as
+	// no longer written, where leases are not to be had: longer than any
+	// runtime takes over closing.
+	unprovenAge = time.Minute
+)
+
+// Housekeep brings one container's rotated logs within the policy: it puts
+// right what a crash left, prunes and compresses. dirName is relative to
+// PodLogsDir.
+//
+// It blocks for as long as compression takes, and ends early when ctx does. One
+// file's error does not keep the others from being done; all errors come back
+// joined.
+func (r *Rotator) Housekeep(ctx context.Context, dirName string, p Policy) (Report, error) {
+	var rep Report
+	d, err := r.fs.OpenDir(dirName)
+	if isGone(err) {
+		return rep, nil // the pod was deleted, and its logs with it
+	}
+	if err != nil {
+		return rep, fmt.Errorf("housekeeping: %w", err)
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	files, err := list(d)
+	if err != nil {
+		return rep, fmt.Errorf("housekeeping: list %s: %w", dirName, err)
+	}
+	steps, again := Plan(files, p, r.now())
+	rep.Again = again
+	var errs []error
+	for _, s := range steps {
+		if ctx.Err() != nil {
+			errs = append(errs, fmt.Errorf("housekeeping: %s: %w", dirName, ctx.Err()))
+			break
+		}
+		if rep.NoSpace && s.Action == Compress {
+			continue
+		}
+		errs = append(errs, r.step(ctx, d, s, p, &rep))
+	}
+	return rep, errors.Join(errs...)
+}
+
+// step does one step and notes in rep what became of it.
+func (r *Rotator) step(ctx context.Context, d dir, s Step, p Policy, rep *Report) error {
+	err := r.do(ctx, d, s, p, rep)
+	switch {
+	case err == nil:
+		rep.Done = append(rep.Done, s)
+		return nil
+	case isGone(err):
+		return nil // somebody else did it: kubelet, or who deleted the pod
+	case errors.Is(err, ErrWritten):
+		rep.Busy++
+		rep.soonest(busyPause)
+		return nil
+	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
+		rep.NoSpace = true
+	}
+	rep.soonest(errorPause)
+	return fmt.Errorf("housekeeping: %w", err)
+}
+
+// soonest moves the next run forward to after at most d.
+func (rep *Report) soonest(d time.Duration) {
+	if rep.Again == 0 || d < rep.Again {
+		rep.Again = d
+	}
+}
+
+func (r *Rotator) do(ctx context.Context, d dir, s Step, p Policy, rep *Report) error {
+	name := s.Name.String()
+	switch s.Action {
+	case Settle:
+		return r.settle(d, s)
+	case Compress:
+		in, out, err := r.compress(ctx, d, s.Name, p.Level)
+		rep.BytesIn += in
+		rep.BytesOut += out
+		return err
+	default: // RemoveTemp, Prune
+		return r.remove(d, name)
+	}
+}
+
+// remove unlinks a file that nobody writes. What is not a regular file has no
+// lines: its name goes, wherever it leads stays.
+func (r *Rotator) remove(d dir, name string) error {
+	f, err := d.Open(name)
+	switch {
+	case errors.Is(err, ErrNotRegular):
+		return d.Remove(name)
+	case err != nil:
+		return err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	if err := r.idle(f); err != nil {
+		return err
+	}
+	return d.Remove(name)
+}
+
+// idle returns nil when nobody writes f any more, else ErrWritten.
+func (r *Rotator) idle(f file) error {
+	writers, err := f.Writers()
+	switch {
+	case err == nil && !writers:
+		return nil
+	case err == nil:
+		return ErrWritten
+	case !errors.Is(err, errUnproven):
+		return err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if r.now().Sub(st.Changed) < unprovenAge {
+		return ErrWritten
+	}
+	return nil
+}
+
+// settle decides between a rotated log and the .gz beside it: a crash came
+// between the .gz's rename and the source's removal, or the .gz is not whole.
+func (r *Rotator) settle(d dir, s Step) error {
+	source, gz := s.Name.String(), s.Name.as(Compressed).String()
+	whole, err := sameContent(d, source, gz)
+	if err != nil {
+		return err
+	}
+	if !whole {
+		return r.remove(d, gz) // the next run compresses the source again
+	}
+	if err := d.Sync(); err != nil { // the crash may have come before it
+		return err
+	}
+	return r.remove(d, source)
+}

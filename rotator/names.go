@@ -1,0 +1,166 @@
+package rotator
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Kind says what a file in a container's log directory is.
+type Kind uint8
+
+const (
+	// Live is N.log, the file that the runtime writes.
+	Live Kind = iota + 1
+	// Rotated is N.log.<stamp>, plain.
+	Rotated
+	// Compressed is N.log.<stamp>.gz.
+	Compressed
+	// Temp is N.log.<stamp>.tmp, a compression that was not finished.
+	Temp
+)
+
+const (
+	// stampLayout is kubelet's, in the host's local time.
+	stampLayout = "20060102-150405"
+
+	gzipSuffix = ".gz"
+	tempSuffix = ".tmp"
+
+	// lastYear bounds the years that a stamp may have, so that one second
+	// more always fits the layout's four digits.
+	lastYear = 9998
+)
+
+// Name is a file name in a container's log directory, taken apart.
+type Name struct {
+	// Base is the live log's name, "N.log".
+	Base string
+	// Restart is N, the container's restart count.
+	Restart uint64
+	// Stamp is the wall-clock time in the name, held as if it were UTC: names
+	// are compared as they read, whatever the zone or DST did meanwhile. Zero
+	// for a live log.
+	Stamp time.Time
+	Kind  Kind
+}
+
+// String returns the file name.
+func (n Name) String() string {
+	switch n.Kind {
+	case Rotated:
+		return n.Base + "." + n.Stamp.Format(stampLayout)
+	case Compressed:
+		return n.Base + "." + n.Stamp.Format(stampLayout) + gzipSuffix
+	case Temp:
+		return n.Base + "." + n.Stamp.Format(stampLayout) + tempSuffix
+	default:
+		return n.Base
+	}
+}
+
+// as returns the name of the same generation's file of another kind.
+func (n Name) as(k Kind) Name {
+	n.Kind = k
+	return n
+}
+
+// compare orders names from the oldest generation to the newest: by restart
+// count, then by stamp. A live log comes behind its rotated ones.
+func (n Name) compare(o Name) int {
+	switch {
+	case n.Restart != o.Restart:
+		if n.Restart < o.Restart {
+			return -1
+		}
+		return 1
+	case n.Base != o.Base: // 0.log and 00.log
+		return strings.Compare(n.Base, o.Base)
+	case (n.Kind == Live) != (o.Kind == Live):
+		if o.Kind == Live {
+			return -1
+		}
+		return 1
+	}
+	if c := n.Stamp.Compare(o.Stamp); c != 0 {
+		return c
+	}
+	return int(n.Kind) - int(o.Kind)
+}
+
+// ParseName takes a file name apart. It reports false for a foreign name: one
+// that neither the runtime nor a rotator with kubelet's naming makes.
+func ParseName(s string) (Name, bool) {
+	digits := 0
+	for digits < len(s) && s[digits] >= '0' && s[digits] <= '9' {
+		digits++
+	}
+	restart, err := strconv.ParseUint(s[:digits], 10, 63)
+	if err != nil { // no digits, or more than a restart count has
+		return Name{}, false
+	}
+	rest, ok := strings.CutPrefix(s[digits:], ".log")
+	if !ok {
+		return Name{}, false
+	}
+	n := Name{Base: s[:digits+len(".log")], Restart: restart, Kind: Live}
+	if rest == "" {
+		return n, true
+	}
+	if rest[0] != '.' || len(rest) < 1+len(stampLayout) {
+		return Name{}, false
+	}
+	stamp, suffix := rest[1:1+len(stampLayout)], rest[1+len(stampLayout):]
+	switch suffix {
+	case "":
+		n.Kind = Rotated
+	case gzipSuffix:
+		n.Kind = Compressed
+	case tempSuffix:
+		n.Kind = Temp
+	default:
+		return Name{}, false
+	}
+	n.Stamp, err = time.Parse(stampLayout, stamp)
+	if err != nil || n.Stamp.Year() > lastYear || n.Stamp.Format(stampLayout) != stamp {
+		return Name{}, false
+	}
+	return n, true
+}
+
+// IsLive reports whether s names a live log, N.log.
+func IsLive(s string) bool {
+	n, ok := ParseName(s)
+	return ok && n.Kind == Live
+}
+
+// nextName returns the name to which base is rotated now: later than every
+// stamp that base already has, over DST, clock steps and two rotations within a
+// second. taken are the names in the directory.
+func nextName(base Name, taken []Name, now time.Time) Name {
+	y, mo, d := now.Date()
+	h, mi, s := now.Clock()
+	next := base.as(Rotated)
+	next.Stamp = time.Date(y, mo, d, h, mi, s, 0, time.UTC)
+	used := make(map[time.Time]bool, len(taken))
+	newest := next.Stamp.Add(-time.Second)
+	for _, t := range taken {
+		if t.Base != base.Base || t.Kind == Live {
+			continue
+		}
+		used[t.Stamp] = true
+		if t.Stamp.After(newest) {
+			newest = t.Stamp
+		}
+	}
+	if n := newest.Add(time.Second); n.Year() <= lastYear {
+		next.Stamp = n
+		return next
+	}
+	// Somebody left a stamp at the end of time. Order is lost then, but
+	// uniqueness and rotation are not.
+	for used[next.Stamp] {
+		next.Stamp = next.Stamp.Add(time.Second)
+	}
+	return next
+}

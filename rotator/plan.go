@@ -1,0 +1,205 @@
+package rotator
+
+import (
+	"slices"
+	"time"
+)
+
+// Policy is what a container's rotated logs are kept to.
+type Policy struct {
+	// MaxFiles is the most files a live log may have, itself counted, as
+	// kubelet counts containerLogMaxFiles.
+	MaxFiles int
+	// MaxTotalSize is the most bytes that the container's directory may hold,
+	// over all restarts, live logs counted; 0: no limit.
+	MaxTotalSize int64
+	// Grace is how long a rotated log is neither compressed nor removed, so
+	// that a log shipper can finish it; MaxTotalSize overrides it.
+	Grace time.Duration
+	// Compress turns gzip on.
+	Compress bool
+	// Level is the gzip level, 1 (fastest) to 9 (smallest); 0: the codec's
+	// default.
+	Level int
+}
+
+// File is one of a container's log files, as a listing finds it.
+type File struct {
+	Name
+	// Size is in bytes.
+	Size int64
+	// Changed is the inode's change time: the latest of its last write, its
+	// rename and its last chmod. A rotated log's age counts from here.
+	Changed time.Time
+	// Plain is a regular file with one link. Anything else under a log's name
+	// is not ours: it is never read, and as a link it has nothing to compress.
+	Plain bool
+}
+
+// Action is what one step does.
+type Action uint8
+
+const (
+	// RemoveTemp removes what an interrupted compression left.
+	RemoveTemp Action = iota + 1
+	// Settle decides between a source and the .gz beside it: the source goes
+	// if the .gz holds all of it, else the .gz goes.
+	Settle
+	// Prune removes a rotated log that the policy does not keep.
+	Prune
+	// Compress replaces a rotated log by its .gz.
+	Compress
+)
+
+// Reason says why a file is pruned.
+type Reason string
+
+const (
+	// ByFiles: more files than MaxFiles.
+	ByFiles Reason = "max-files"
+	// BySize: more bytes than MaxTotalSize.
+	BySize Reason = "max-total-size"
+)
+
+// Step is one thing to do in a container's directory.
+type Step struct {
+	Action Action
+	// Name is the file that the step removes or replaces.
+	Name Name
+	// Size is the file's size in bytes.
+	Size int64
+	// Reason is set for Prune.
+	Reason Reason
+	// Forced is set when a file goes within its grace period.
+	Forced bool
+}
+
+// Plan says what there is to do in a container's directory, in this order, and
+// after how long there may be more to do without anything changing (0: never).
+// It depends on its arguments alone. Planning again on what a plan left finds
+// nothing more, but for what a Settle found broken.
+func Plan(files []File, p Policy, now time.Time) (steps []Step, again time.Duration) {
+	pl := planner{policy: p, now: now}
+	kept := pl.settle(slices.SortedFunc(slices.Values(files), func(a, b File) int { return a.compare(b.Name) }))
+	kept = pl.pruneFiles(kept)
+	kept = pl.pruneSize(kept)
+	pl.compress(kept)
+	return pl.steps, pl.again
+}
+
+type planner struct {
+	policy Policy
+	now    time.Time
+	steps  []Step
+	again  time.Duration
+}
+
+// settle removes temps, and joins a source and its .gz to one generation. It
+// returns the live logs and one file a generation, oldest first.
+func (pl *planner) settle(sorted []File) (kept []File) {
+	for _, f := range sorted {
+		if f.Kind != Temp {
+			continue
+		}
+		pl.steps = append(pl.steps, Step{Action: RemoveTemp, Name: f.Name, Size: f.Size})
+	}
+	for i, f := range sorted {
+		switch {
+		case f.Kind == Temp:
+		case f.Kind == Rotated && i+1 < len(sorted) && sorted[i+1].Name == f.as(Compressed):
+			// Sorted, a .gz stands right behind its source.
+			pl.steps = append(pl.steps, Step{Action: Settle, Name: f.Name, Size: f.Size})
+		default:
+			kept = append(kept, f)
+		}
+	}
+	return kept
+}
+
+// pruneFiles keeps each live log to MaxFiles, itself counted.
+func (pl *planner) pruneFiles(files []File) (kept []File) {
+	rotated := make(map[string]int)
+	for _, f := range files {
+		if f.Kind != Live {
+			rotated[f.Base]++
+		}
+	}
+	for _, f := range files {
+		over := f.Kind != Live && rotated[f.Base] > pl.policy.MaxFiles-1
+		if over && !pl.inGrace(f) {
+			rotated[f.Base]--
+			pl.prune(f, ByFiles)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
+// pruneSize keeps the directory to MaxTotalSize; the promise to the disk comes
+// before the grace period.
+func (pl *planner) pruneSize(files []File) (kept []File) {
+	var total int64
+	for _, f := range files {
+		total += f.Size
+	}
+	for _, f := range files {
+		if f.Kind != Live && pl.policy.MaxTotalSize > 0 && total > pl.policy.MaxTotalSize {
+			total -= f.Size
+			pl.prune(f, BySize)
+			continue
+		}
+		kept = append(kept, f)
+	}
+	return kept
+}
+
+func (pl *planner) prune(f File, why Reason) {
+	pl.steps = append(pl.steps, Step{
+		Action: Prune, Name: f.Name, Size: f.Size, Reason: why, Forced: pl.remainingGrace(f) > 0,
+	})
+}
+
+// compress takes every plain rotated log but the newest, which log shippers may
+// still be reading under its new name.
+func (pl *planner) compress(files []File) {
+	if !pl.policy.Compress {
+		return
+	}
+	newest := -1
+	for i, f := range files {
+		if f.Kind != Live {
+			newest = i
+		}
+	}
+	for i, f := range files {
+		if f.Kind == Rotated && f.Plain && i != newest && !pl.inGrace(f) {
+			pl.steps = append(pl.steps, Step{Action: Compress, Name: f.Name, Size: f.Size})
+		}
+	}
+}
+
+// inGrace reports whether f is still to be left alone, and notes when it is not
+// any more.
+func (pl *planner) inGrace(f File) bool {
+	left := pl.remainingGrace(f)
+	if left > 0 && (pl.again == 0 || left < pl.again) {
+		pl.again = left
+	}
+	return left > 0
+}
+
+// remainingGrace is 0 for a .gz, which had its grace before it was made, and
+// for a change time ahead of now: after a clock step nobody knows the age, and
+// the grace period is a courtesy, not what keeps lines safe.
+func (pl *planner) remainingGrace(f File) time.Duration {
+	if f.Kind != Rotated || f.Changed.After(pl.now) {
+		return 0
+	}
+	return max(0, pl.policy.Grace-pl.now.Sub(f.Changed))
+}
+
+// String names the action as logs and metrics do.
+func (a Action) String() string {
+	return [...]string{"", "remove-temp", "settle", "prune", "compress"}[a]
+}
