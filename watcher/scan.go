@@ -1,0 +1,202 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The scanner lists directories beside the loop, which must not wait for one
+// with a million foreign files.
+
+// request asks for one listing. Rel "" is podLogsDir, "pod" a pod's directory,
+// "pod/container" a container's.
+type request struct {
+	rel   string
+	cause Cause
+}
+
+type result struct {
+	request
+	err error
+	// dirs are the directories in podLogsDir or in a pod's directory.
+	dirs []string
+	// list is what was found in a container's directory.
+	list listing
+}
+
+// listing is what is in a container's directory.
+type listing struct {
+	// live is the live log's name: that of the highest restart count that any
+	// log has, though a crash may have left it with rotated logs alone. "" if
+	// there are no logs.
+	live string
+	// rest is the size in bytes of all logs but that.
+	rest int64
+	// modified is the directory's modification time before it was listed; zero
+	// when that is too recent to tell later whether it has changed since.
+	modified time.Time
+}
+
+const (
+	// maxEntries bounds the directories that are followed in podLogsDir or in
+	// one pod's directory: many times what a node can run.
+	maxEntries = 10_000
+	// clockTick is longer than the granularity of any file system's times: a
+	// change within the same tick does not show.
+	clockTick = 20 * time.Millisecond
+)
+
+type scanner struct {
+	root     string
+	requests chan request
+	results  chan result
+}
+
+// run serves requests one after the other until ctx is done.
+func (s *scanner) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case req := <-s.requests:
+			select {
+			case s.results <- s.serve(req):
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+func (s *scanner) serve(req request) result {
+	res := result{request: req}
+	if depth(req.rel) == 2 {
+		res.list, res.err = s.logs(req.rel)
+	} else {
+		res.dirs, res.err = s.subdirs(req.rel)
+	}
+	return res
+}
+
+func (s *scanner) path(rel string) string {
+	if rel == "" {
+		return s.root
+	}
+	return s.root + "/" + rel
+}
+
+// subdirs lists the directories in one; links to directories are not among
+// them.
+func (s *scanner) subdirs(rel string) (dirs []string, err error) {
+	f, err := openDir(s.path(rel), rel == "")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	for {
+		entries, err := f.ReadDir(1024)
+		for _, e := range entries {
+			if e.IsDir() {
+				dirs = append(dirs, e.Name())
+			}
+		}
+		if len(dirs) > maxEntries {
+			return dirs[:maxEntries], errTooMany
+		}
+		if len(entries) == 0 || err != nil {
+			return dirs, notEOF(err)
+		}
+	}
+}
+
+var errTooMany = errors.New("more than " + strconv.Itoa(maxEntries) + " directories; the rest is left to the runtime's list of containers")
+
+// logs lists a container's directory.
+func (s *scanner) logs(rel string) (l listing, err error) {
+	f, err := openDir(s.path(rel), false)
+	if err != nil {
+		return l, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return l, err
+	}
+	if m := time.Unix(st.Mtim.Unix()); time.Since(m) > clockTick {
+		l.modified = m
+	}
+	var highest uint64
+	var liveSize int64
+	for {
+		names, err := f.Readdirnames(1024)
+		for _, name := range names {
+			n, live, ok := logName(name)
+			if !ok {
+				continue
+			}
+			var st unix.Stat_t
+			if unix.Fstatat(int(f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
+				continue
+			}
+			l.rest += st.Size
+			if l.live == "" || n > highest {
+				l.live, highest, liveSize = name[:strings.Index(name, ".log")+len(".log")], n, 0
+			}
+			if live && name == l.live {
+				liveSize = st.Size
+			}
+		}
+		if len(names) == 0 || err != nil {
+			l.rest -= liveSize
+			return l, notEOF(err)
+		}
+	}
+}
+
+// logName reports whether name is that of a container's log, "N.log" or
+// "N.log.…", and whether it is a live one.
+func logName(name string) (restart uint64, live, ok bool) {
+	digits, rest, ok := strings.Cut(name, ".log")
+	if !ok || (rest != "" && rest[0] != '.') || digits == "" || digits[0] == '+' {
+		return 0, false, false
+	}
+	restart, err := strconv.ParseUint(digits, 10, 63)
+	return restart, rest == "", err == nil
+}
+
+func openDir(path string, followLink bool) (*os.File, error) {
+	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW
+	if followLink { // podLogsDir itself is the administrator's
+		flags &^= unix.O_NOFOLLOW
+	}
+	return os.OpenFile(path, flags, 0)
+}
+
+// depth is 0 for podLogsDir, 1 for a pod's directory, 2 for a container's, 3
+// for a file in that.
+func depth(rel string) int {
+	if rel == "" {
+		return 0
+	}
+	return strings.Count(rel, "/") + 1
+}
+
+func notEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// isNoDir reports that a path is not a directory, or is a link to one.
+func isNoDir(err error) bool { return errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) }

@@ -1,0 +1,32 @@
+package watcher
+
+import "sync/atomic"
+
+// Stats are a watcher's counters since it was made, and its state now.
+type Stats struct {
+	Events      uint64 // inotify events received
+	Checks      uint64 // stats of a live log
+	Overflows   uint64 // times that the event queue overflowed
+	WatchErrors uint64 // watches that could not be had, and other inotify errors
+	Sweeps      uint64 // sweeps begun
+	Tracked     int64  // container directories, as of the last sweep
+	Hot         int64  // logs on the timer now
+}
+
+type counters struct {
+	events, checks, overflows, watchErrors, sweeps atomic.Uint64
+	tracked, hot                                   atomic.Int64
+}
+
+// Stats may be called from any goroutine.
+func (w *Watcher) Stats() Stats {
+	return Stats{
+		Events:      w.stats.events.Load(),
+		Checks:      w.stats.checks.Load(),
+		Overflows:   w.stats.overflows.Load(),
+		WatchErrors: w.stats.watchErrors.Load(),
+		Sweeps:      w.stats.sweeps.Load(),
+		Tracked:     w.stats.tracked.Load(),
+		Hot:         w.stats.hot.Load(),
+	}
+}
