@@ -1,0 +1,179 @@
+package cri
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
+	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// Container is what the inventory knows of a container.
+type Container struct {
+	ID        string
+	Namespace string
+	Pod       string
+	PodUID    string
+	Name      string
+	// LogPath is the live log's absolute, clean path; "" if the runtime names
+	// none.
+	LogPath string
+	// Running is as of the last Refresh.
+	Running bool
+}
+
+// Labels that kubelet puts on every container.
+const (
+	labelNamespace = "io.kubernetes.pod.namespace"
+	labelPod       = "io.kubernetes.pod.name"
+	labelUID       = "io.kubernetes.pod.uid"
+	labelContainer = "io.kubernetes.container.name"
+)
+
+// statusesAtOnce bounds the ContainerStatus calls of one Refresh: a node that
+// starts with thousands of containers should not flood its runtime.
+const statusesAtOnce = 8
+
+// Inventory knows a runtime's containers by their log paths. Its methods may be
+// called from any goroutine.
+type Inventory struct {
+	client *Client
+	flight singleflight.Group
+
+	mu     sync.Mutex
+	byID   map[string]*Container
+	byPath map[string]*Container // a running container before one that is not
+}
+
+// NewInventory makes an empty inventory; Refresh fills it.
+func NewInventory(c *Client) *Inventory {
+	return &Inventory{client: c, byID: map[string]*Container{}, byPath: map[string]*Container{}}
+}
+
+// Refresh makes the inventory anew from what the runtime says: one RPC, and one
+// more for each running container that was not known. Calls that overlap share
+// one. On an error the inventory stays as it was; a container whose status
+// cannot be had is left out until the next Refresh, and its error comes back
+// with the others'.
+func (v *Inventory) Refresh(ctx context.Context) error {
+	_, err, _ := v.flight.Do("", func() (any, error) { return nil, v.refresh(ctx) })
+	return err
+}
+
+func (v *Inventory) refresh(ctx context.Context) error {
+	list, err := v.client.list(ctx)
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]*Container, len(list))
+	var unknown []*Container
+	v.mu.Lock()
+	for _, c := range list {
+		now := describe(c)
+		if old := v.byID[c.Id]; old != nil {
+			now.LogPath = old.LogPath
+			byID[c.Id] = now
+		} else if now.Running {
+			unknown = append(unknown, now)
+		}
+	}
+	v.mu.Unlock()
+
+	errs := make([]error, len(unknown))
+	var g errgroup.Group
+	g.SetLimit(statusesAtOnce)
+	for i, c := range unknown {
+		g.Go(func() error {
+			errs[i] = v.locate(ctx, c)
+			return nil
+		})
+	}
+	_ = g.Wait() // each error stands in errs
+	for i, c := range unknown {
+		if errs[i] == nil {
+			byID[c.ID] = c
+		}
+	}
+	byPath := make(map[string]*Container, len(byID))
+	for _, c := range byID {
+		if other := byPath[c.LogPath]; c.LogPath != "" && (other == nil || c.Running) {
+			byPath[c.LogPath] = c
+		}
+	}
+	v.mu.Lock()
+	v.byID, v.byPath = byID, byPath
+	v.mu.Unlock()
+	return errors.Join(errs...)
+}
+
+// locate asks for a container's log path.
+func (v *Inventory) locate(ctx context.Context, c *Container) error {
+	st, err := v.client.status(ctx, c.ID)
+	if errors.Is(err, ErrNotRunning) {
+		c.Running = false // it went in between
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("container %s/%s/%s: %w", c.Namespace, c.Pod, c.Name, err)
+	}
+	if st.LogPath != "" {
+		c.LogPath = path.Clean(st.LogPath)
+	}
+	c.Running = st.State == runtime.ContainerState_CONTAINER_RUNNING
+	return nil
+}
+
+// ByLogPath returns the container that has this log path.
+func (v *Inventory) ByLogPath(p string) (Container, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c := v.byPath[p]; c != nil {
+		return *c, true
+	}
+	return Container{}, false
+}
+
+// Running returns the running containers, in no order.
+func (v *Inventory) Running() []Container {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	running := make([]Container, 0, len(v.byID))
+	for _, c := range v.byID {
+		if c.Running {
+			running = append(running, *c)
+		}
+	}
+	return running
+}
+
+// Lookup asks the runtime itself about one container, running or not.
+// ErrNotRunning: the runtime does not know it.
+func (v *Inventory) Lookup(ctx context.Context, id string) (Container, error) {
+	st, err := v.client.status(ctx, id)
+	if err != nil {
+		return Container{}, err
+	}
+	c := described(st.Id, st.Labels, st.GetMetadata().GetName(), st.State)
+	if st.LogPath != "" {
+		c.LogPath = path.Clean(st.LogPath)
+	}
+	return *c, nil
+}
+
+func describe(c *runtime.Container) *Container {
+	return described(c.Id, c.Labels, c.GetMetadata().GetName(), c.State)
+}
+
+func described(id string, labels map[string]string, name string, state runtime.ContainerState) *Container {
+	if l := labels[labelContainer]; l != "" {
+		name = l
+	}
+	return &Container{
+		ID: id, Namespace: labels[labelNamespace], Pod: labels[labelPod], PodUID: labels[labelUID],
+		Name: name, Running: state == runtime.ContainerState_CONTAINER_RUNNING,
+	}
+}
