@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/config"
+	logwatch "github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/rotator"
+)
+
+// version is set by the linker for a release.
+var version = ""
+
+func newCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "logwatch",
+		Short:         "Rotate Kubernetes containers' logs the moment they reach their limit",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Version:       versionText(),
+	}
+	root.AddCommand(runCommand(), checkConfigCommand(), cleanCommand(), demoCommand(), versionCommand())
+	return root
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if bi, ok := debug.ReadBuildInfo(); ok && bi.Main.Version != "" {
+		return bi.Main.Version
+	}
+	return "unknown"
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), versionText())
+			return err
+		},
+	}
+}
+
+// configured adds --config and every config key as a flag, and returns what
+// reads them.
+func configured(cmd *cobra.Command) func() (config.Config, error) {
+	file := cmd.Flags().String("config", "", "config `FILE` (YAML); without it, the defaults")
+	flags := config.NewFlags(cmd.Flags())
+	return func() (config.Config, error) {
+		c := config.Default()
+		if *file != "" {
+			var err error
+			if c, err = config.Load(*file); err != nil {
+				return c, err
+			}
+		}
+		return flags.Apply(c)
+	}
+}
+
+func runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Run the daemon, in the foreground",
+		Long: `Run watches every container's log below podLogsDir and rotates it when it is due,
+until SIGTERM or SIGINT. It then finishes the rotations under way and exits within
+5 seconds; a second signal ends it at once.`,
+		Args: cobra.NoArgs,
+	}
+	load := configured(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := load()
+		if err != nil {
+			return err
+		}
+		return logwatch.Run(cmd.Context(), logwatch.Options{
+			Config: c, Log: logger(c.Logging), Notify: notify,
+		})
+	}
+	return cmd
+}
+
+// notify tells systemd; without NOTIFY_SOCKET it does nothing.
+func notify(state string) {
+	_, _ = daemon.SdNotify(false, state) // whoever asked to be told has gone away: nothing to be done
+}
+
+// logger writes JSON to standard error, or lines for people on a terminal.
+func logger(l config.Logging) zerolog.Logger {
+	level, err := zerolog.ParseLevel(l.Level)
+	if err != nil { // the config was validated
+		level = zerolog.InfoLevel
+	}
+	zerolog.TimeFieldFormat = time.RFC3339Nano
+	zerolog.DurationFieldUnit = time.Millisecond
+	var w io.Writer = os.Stderr
+	if l.Format == config.FormatConsole || (l.Format == config.FormatAuto && term.IsTerminal(int(os.Stderr.Fd()))) {
+		w = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+func checkConfigCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-config FILE",
+		Short: "Print the config that FILE amounts to, or what is wrong with it",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := config.Load(args[0])
+			if err != nil {
+				return err
+			}
+			out, err := config.Marshal(c)
+			if err != nil {
+				return err
+			}
+			_, err = cmd.OutOrStdout().Write(out)
+			return err
+		},
+	}
+}
+
+func cleanCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "clean CONTAINER-ID",
+		Short: "Remove all logs of a container that does not run any more",
+		Args:  cobra.ExactArgs(1),
+	}
+	load := configured(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := load()
+		if err != nil {
+			return err
+		}
+		endpoint, err := c.Endpoint()
+		if err != nil {
+			return err
+		}
+		client, err := cri.Dial(endpoint, c.RuntimeRequestTimeout.Duration)
+		if err != nil {
+			return err
+		}
+		defer client.Close() //nolint:errcheck // nothing is lost
+		removed, err := logwatch.Clean(cmd.Context(), c, client, args[0])
+		for _, name := range removed {
+			fmt.Fprintln(cmd.OutOrStdout(), "removed", name)
+		}
+		if errors.Is(err, rotator.ErrWritten) {
+			return fmt.Errorf("%w; it is still open for writing: stop the container first", err)
+		}
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,212 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+const (
+	// unknownPause is the least time between two questions to the runtime about
+	// logs that it had not named: a foreign file that looks like a log and grows
+	// must not become a flood of RPCs.
+	unknownPause = time.Second
+	// unansweredPause gives a runtime that hangs the time to do what it was
+	// asked: a second reopen behind the first would truncate the log on CRI-O.
+	unansweredPause = time.Second
+	// refusedPause is for a runtime that does not reopen logs at all.
+	refusedPause = 10 * time.Minute
+)
+
+// due is the one entrance: whatever the cause, a rotation starts here.
+func (d *Daemon) due(due watcher.Due) {
+	d.rotations.Submit(due.Dir, func(ctx context.Context) {
+		d.watcher.Done(ctx, due.Dir, d.rotate(ctx, due))
+	})
+}
+
+// rotate is the rotation job. It runs once at a time for a directory.
+func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
+	c, err := d.container(ctx, d.cfg.PodLogsDir+"/"+due.Dir+"/"+due.Log)
+	switch {
+	case errors.Is(err, cri.ErrNotRunning):
+		return watcher.Outcome{Ignore: true}
+	case err != nil:
+		d.told.once("lookup", func() {
+			d.log.Warn().Err(err).Str("dir", due.Dir).Msg("a log is due, but the runtime does not say whose it is; trying again")
+		})
+		return watcher.Outcome{Failed: true, RetryAfter: unknownPause}
+	}
+	d.told.solved("lookup")
+	minSize := due.Limit
+	if minSize <= 0 { // rotation is off; a missing live log is still mended
+		minSize = math.MaxInt64
+	}
+	done, err := d.rotator.Rotate(ctx, rotator.Request{Dir: due.Dir, Log: due.Log, ContainerID: c.ID, MinSize: minSize})
+	if done.To != "" {
+		d.tidy(due.Dir)
+	}
+	if err != nil {
+		return d.failed(c, due, done, err)
+	}
+	d.told.solved("rotate " + c.ID)
+	d.report(c, due, done)
+	return watcher.Outcome{Rotated: done.Size}
+}
+
+// report logs a rotation that was done.
+func (d *Daemon) report(c cri.Container, due watcher.Due, done rotator.Rotation) {
+	ev := named(d.log.Info(), c).Str("cause", string(due.Cause)).Dur("duration_ms", done.Took)
+	if done.To == "" {
+		ev.Msg("reopened a live log that was missing")
+		return
+	}
+	r := Rotated{Container: c, Due: due, Rotation: done, Overshoot: done.Size - due.Limit}
+	ev.Int64("size", done.Size).Int64("overshoot", r.Overshoot).Str("to", done.To).Msg("rotated")
+	d.onRotated(r)
+}
+
+// failed says what follows from a rotation's error. The same container's
+// lasting error is logged once.
+func (d *Daemon) failed(c cri.Container, due watcher.Due, done rotator.Rotation, err error) watcher.Outcome {
+	tell := func(msg string) {
+		d.told.once("rotate "+c.ID, func() {
+			named(d.log.Warn(), c).Err(err).Str("cause", string(due.Cause)).Msg(msg)
+		})
+	}
+	switch {
+	case errors.Is(err, rotator.ErrNotDue):
+		return watcher.Outcome{}
+	case errors.Is(err, rotator.ErrNotRunning), errors.Is(err, fs.ErrNotExist):
+		return watcher.Outcome{Ignore: true}
+	case errors.Is(err, rotator.ErrRefused):
+		tell("the runtime does not reopen this container's log; it keeps its name and grows. Trying again every 10 minutes")
+		return watcher.Outcome{Failed: true, RetryAfter: refusedPause}
+	case errors.Is(err, rotator.ErrUnanswered):
+		tell("renamed a log, but the runtime has not reopened it yet; no line is lost, it writes on into the renamed file. Trying again")
+		return watcher.Outcome{Failed: true, RetryAfter: unansweredPause}
+	default:
+		tell("a log was not rotated; trying again")
+		return watcher.Outcome{Failed: true}
+	}
+}
+
+// container returns the running container that writes the log at path, as the
+// runtime says now. ErrNotRunning: there is none.
+func (d *Daemon) container(ctx context.Context, path string) (cri.Container, error) {
+	c, ok := d.inventory.ByLogPath(path)
+	if !ok {
+		if err := d.refreshOnce(ctx); err != nil {
+			return c, err
+		}
+		if c, ok = d.inventory.ByLogPath(path); !ok {
+			return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
+		}
+	}
+	if !c.Running {
+		return c, cri.ErrNotRunning
+	}
+	// The inventory is up to a sweep old. An exited container's log is not
+	// renamed: kubectl logs --previous reads it.
+	now, err := d.inventory.Lookup(ctx, c.ID)
+	switch {
+	case err != nil:
+		return c, err
+	case !now.Running:
+		return c, cri.ErrNotRunning
+	case now.LogPath != path:
+		return c, fmt.Errorf("container %s: its log path is %q now, and was %q", c.ID, now.LogPath, path)
+	}
+	return c, nil
+}
+
+var errAskedJustNow = errors.New("the runtime was asked a moment ago")
+
+// refreshOnce refreshes the inventory unless that was done a moment ago.
+func (d *Daemon) refreshOnce(ctx context.Context) error {
+	d.mu.Lock()
+	early := time.Since(d.refreshed) < unknownPause
+	if !early {
+		d.refreshed = time.Now()
+	}
+	d.mu.Unlock()
+	if early {
+		return errAskedJustNow
+	}
+	return d.inventory.Refresh(ctx)
+}
+
+// tidy has a container's rotated logs brought within the policy.
+func (d *Daemon) tidy(dir string) {
+	d.housekeeping.Submit(dir, func(ctx context.Context) { d.housekeep(ctx, dir) })
+}
+
+// housekeep is the housekeeping job. It runs once at a time for a directory.
+func (d *Daemon) housekeep(ctx context.Context, dir string) {
+	if !d.reachable.Load() {
+		d.tidyLater(dir, d.cfg.ContainerLogMonitorInterval.Duration)
+		return
+	}
+	rep, err := d.rotator.Housekeep(ctx, dir, d.policy(dir))
+	for _, s := range rep.Done {
+		ev := d.log.Debug()
+		if s.Forced {
+			ev = d.log.Warn()
+		}
+		ev.Str("dir", dir).Str("file", s.Name.String()).Str("action", s.Action.String()).
+			Str("reason", string(s.Reason)).Int64("size", s.Size).Bool("withinGrace", s.Forced).Msg("housekeeping")
+	}
+	switch {
+	case ctx.Err() != nil:
+		return
+	case rep.NoSpace:
+		d.told.once("space", func() {
+			d.log.Warn().Err(err).Msg("no space left to compress in; rotating and pruning go on")
+		})
+	case err != nil:
+		d.told.once("tidy "+dir, func() {
+			d.log.Warn().Err(err).Str("dir", dir).Msg("housekeeping failed for some files; trying again")
+		})
+	default:
+		d.told.solved("space")
+		d.told.solved("tidy " + dir)
+	}
+	if rep.Again > 0 {
+		d.tidyLater(dir, rep.Again)
+	}
+}
+
+// tidyLater has housekeeping done after a time. Stop makes Submit do nothing,
+// so that a timer that fires late does no harm.
+func (d *Daemon) tidyLater(dir string, after time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if t := d.later[dir]; t != nil {
+		t.Stop()
+	}
+	d.later[dir] = time.AfterFunc(after, func() {
+		d.mu.Lock()
+		delete(d.later, dir)
+		d.mu.Unlock()
+		d.tidy(dir)
+	})
+}
+
+func named(ev *zerolog.Event, c cri.Container) *zerolog.Event {
+	return ev.Str("namespace", c.Namespace).Str("pod", c.Pod).Str("container", c.Name)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
