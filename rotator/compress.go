@@ -177,8 +177,7 @@ func sameContent(d dir, source, gz string) (bool, error) {
 // notDamage returns nil for what a .gz that is not whole gives, and err for
 // what the disk gives: then nothing is known about the .gz.
 func notDamage(err error) error {
-	var disk *fs.PathError
-	if errors.As(err, &disk) {
+	if _, disk := errors.AsType[*fs.PathError](err); disk {
 		return err
 	}
 	return nil

@@ -54,8 +54,6 @@ type file interface {
 // stat is the part of stat(2) that the rotator decides on.
 type stat struct {
 	Size     int64
-	Inode    uint64
-	Device   uint64
 	Links    uint64
 	Regular  bool
 	Mode     uint32 // permission bits
@@ -63,6 +61,3 @@ type stat struct {
 	Modified time.Time
 	Changed  time.Time
 }
-
-// sameFile reports whether two stats are of one inode.
-func (s stat) sameFile(o stat) bool { return s.Inode == o.Inode && s.Device == o.Device }

@@ -28,21 +28,20 @@ func (p podLogs) OpenDir(rel string) (dir, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: p.root, Err: err}
 	}
-	path := p.root
+	at := os.NewFile(uintptr(fd), p.root)
 	for elem := range strings.SplitSeq(rel, "/") {
-		path += "/" + elem
-		if elem == "" || elem == "." || elem == ".." {
-			unix.Close(fd)
-			return nil, &fs.PathError{Op: "open", Path: path, Err: unix.EINVAL}
+		path := at.Name() + "/" + elem
+		fd, err = -1, unix.EINVAL
+		if elem != "" && elem != "." && elem != ".." {
+			fd, err = openat(int(at.Fd()), elem, openDirFlags)
 		}
-		next, err := openat(fd, elem, openDirFlags)
-		unix.Close(fd)
+		err = errors.Join(err, at.Close())
 		if err != nil {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
-		fd = next
+		at = os.NewFile(uintptr(fd), path)
 	}
-	return &osDir{f: os.NewFile(uintptr(fd), path)}, nil
+	return &osDir{f: at}, nil
 }
 
 type osDir struct {
@@ -99,7 +98,7 @@ func (d *osDir) Open(name string) (file, error) {
 	if err != nil {
 		return nil, d.err("open", name, err)
 	}
-	defer unix.Close(fd)
+	defer unix.Close(fd) //nolint:errcheck // O_PATH: nothing can fail late
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, d.err("stat", name, err)
@@ -125,8 +124,7 @@ func (d *osDir) Create(name string, like stat) (file, error) {
 		err = unix.Fchmod(fd, like.Mode)
 	}
 	if err != nil {
-		unix.Close(fd)
-		return nil, errors.Join(d.err("set owner and mode of", name, err), d.Remove(name))
+		return nil, errors.Join(d.err("set owner and mode of", name, err), unix.Close(fd), d.Remove(name))
 	}
 	return &osFile{os.NewFile(uintptr(fd), d.f.Name()+"/"+name)}, nil
 }
@@ -193,7 +191,7 @@ func (f *osFile) Writers() (bool, error) {
 
 func statOf(st *unix.Stat_t) stat {
 	return stat{
-		Size: st.Size, Inode: st.Ino, Device: uint64(st.Dev), Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
+		Size: st.Size, Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
 		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
 		Modified: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
 	}

@@ -30,6 +30,7 @@ func newCommand() *cobra.Command {
 		SilenceErrors: true,
 		Version:       versionText(),
 	}
+	root.SetOut(os.Stdout)
 	root.AddCommand(runCommand(), checkConfigCommand(), cleanCommand(), demoCommand(), versionCommand())
 	return root
 }
@@ -156,7 +157,7 @@ func cleanCommand() *cobra.Command {
 		defer client.Close() //nolint:errcheck // nothing is lost
 		removed, err := logwatch.Clean(cmd.Context(), c, client, args[0])
 		for _, name := range removed {
-			fmt.Fprintln(cmd.OutOrStdout(), "removed", name)
+			cmd.Println("removed", name)
 		}
 		if errors.Is(err, rotator.ErrWritten) {
 			return fmt.Errorf("%w; it is still open for writing: stop the container first", err)

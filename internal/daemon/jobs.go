@@ -57,7 +57,7 @@ func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 		d.tidy(due.Dir)
 	}
 	if err != nil {
-		return d.failed(c, due, done, err)
+		return d.failed(c, due, err)
 	}
 	d.told.solved("rotate " + c.ID)
 	d.report(c, due, done)
@@ -78,7 +78,7 @@ func (d *Daemon) report(c cri.Container, due watcher.Due, done rotator.Rotation)
 
 // failed says what follows from a rotation's error. The same container's
 // lasting error is logged once.
-func (d *Daemon) failed(c cri.Container, due watcher.Due, done rotator.Rotation, err error) watcher.Outcome {
+func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Outcome {
 	tell := func(msg string) {
 		d.told.once("rotate "+c.ID, func() {
 			named(d.log.Warn(), c).Err(err).Str("cause", string(due.Cause)).Msg(msg)
