@@ -1,0 +1,51 @@
+package crilog
+
+// MaxJoined is the length at which a Joiner hands out a line though its end has
+// not come, in bytes. A container that never writes a newline makes partial
+// records for ever; memory must not grow with them.
+const MaxJoined = 16 << 20
+
+// Joiner puts lines together that the runtime cut into parts. The zero value is
+// ready. Feed it the files of one container, oldest first.
+type Joiner struct {
+	stdout, stderr pending
+}
+
+type pending struct {
+	text []byte
+	done bool // text was handed out by the last Add and starts anew
+}
+
+// Add takes the next record and returns the whole line when this was its last
+// part. The content is valid until the next Add, and no longer than l's if the
+// line was not cut.
+func (j *Joiner) Add(l Line) (content []byte, whole bool) {
+	p := &j.stdout
+	if l.Stream == Stderr {
+		p = &j.stderr
+	}
+	if p.done {
+		p.text, p.done = p.text[:0], false
+	}
+	if !l.Partial && len(p.text) == 0 {
+		return l.Content, true
+	}
+	p.text = append(p.text, l.Content...)
+	p.done = !l.Partial || len(p.text) >= MaxJoined
+	if !p.done {
+		return nil, false
+	}
+	return p.text, true
+}
+
+// Pending returns how many bytes are held of lines whose end has not come. At the
+// end of a log that is complete it is 0.
+func (j *Joiner) Pending() int {
+	n := 0
+	for _, p := range []*pending{&j.stdout, &j.stderr} {
+		if !p.done {
+			n += len(p.text)
+		}
+	}
+	return n
+}
