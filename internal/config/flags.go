@@ -1,0 +1,72 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// Flags are the command line's part of the configuration.
+type Flags struct{ fs *pflag.FlagSet }
+
+// NewFlags adds a flag for every key to fs. Parsing fs reports text that cannot
+// be read; Apply reports values that cannot be.
+func NewFlags(fs *pflag.FlagSet) *Flags {
+	c := Default()
+	c.bind(fs)
+	return &Flags{fs}
+}
+
+// Apply returns c with the flags that were set on the command line put over it,
+// and no others: a flag beats the file, a flag's default does not. The error
+// names flags and keys, one a line.
+func (f *Flags) Apply(c Config) (Config, error) {
+	over := pflag.NewFlagSet("", pflag.ContinueOnError)
+	c.bind(over)
+	var err error
+	f.fs.Visit(func(flag *pflag.Flag) {
+		if err == nil && over.Lookup(flag.Name) != nil {
+			err = over.Set(flag.Name, flag.Value.String())
+		}
+	})
+	if err == nil {
+		err = c.validate(func(key string) string {
+			if name := flagName(key); over.Changed(name) {
+				return "--" + name
+			}
+			return key
+		})
+	}
+	if err != nil {
+		return Config{}, err
+	}
+	return c, nil
+}
+
+// bind adds flags to fs that change c and have c's values as their defaults. A
+// test compares them with the struct's keys.
+func (c *Config) bind(fs *pflag.FlagSet) {
+	fs.StringVar(&c.ContainerRuntimeEndpoint, "container-runtime-endpoint", c.ContainerRuntimeEndpoint, "CRI socket of the container runtime (default: the first that exists of the usual ones)")
+	fs.StringVar(&c.PodLogsDir, "pod-logs-dir", c.PodLogsDir, "directory of the pods' logs, as in kubelet's configuration")
+	fs.TextVar(&c.ContainerLogMaxSize, "container-log-max-size", c.ContainerLogMaxSize, "rotate a live log at this `size`; negative: no rotation")
+	fs.IntVar(&c.ContainerLogMaxFiles, "container-log-max-files", c.ContainerLogMaxFiles, "files of a container, the live log counted")
+	fs.TextVar(&c.ContainerLogMaxTotalSize, "container-log-max-total-size", c.ContainerLogMaxTotalSize, "`size` of a container's files together (default: maximum size × maximum files)")
+	fs.IntVar(&c.ContainerLogMaxWorkers, "container-log-max-workers", c.ContainerLogMaxWorkers, "rotations at once")
+	fs.TextVar(&c.ContainerLogMonitorInterval, "container-log-monitor-interval", c.ContainerLogMonitorInterval, "time (a `duration`) between two sweeps over all logs")
+	fs.TextVar(&c.MinRotationInterval, "min-rotation-interval", c.MinRotationInterval, "least `duration` between two rotations of a log; 0s: always rotate at the limit")
+	fs.TextVar(&c.RotatedLogGracePeriod, "rotated-log-grace-period", c.RotatedLogGracePeriod, "least age (a `duration`) of a rotated log that is compressed")
+	fs.TextVar(&c.RuntimeRequestTimeout, "runtime-request-timeout", c.RuntimeRequestTimeout, "deadline (a `duration`) of a call to the runtime; above 4s a hanging call may outlive the shutdown")
+	fs.StringVar(&c.Compression.Codec, "compression-codec", c.Compression.Codec, "how to compress rotated logs: "+strings.Join(codecs, ", "))
+	fs.IntVar(&c.Compression.Level, "compression-level", c.Compression.Level, "1 (fastest) to 9 (smallest)")
+	fs.IntVar(&c.Compression.Workers, "compression-workers", c.Compression.Workers, "files compressed at once")
+	fs.StringVar(&c.Logging.Level, "logging-level", c.Logging.Level, "least severity that is logged: "+strings.Join(levels, ", "))
+	fs.StringVar(&c.Logging.Format, "logging-format", c.Logging.Format, "json or console (default: console on a terminal, json otherwise)")
+}
+
+var upper = regexp.MustCompile(`[A-Z]`)
+
+// flagName is a key in kebab case: compression.codec → compression-codec.
+func flagName(key string) string {
+	return strings.ToLower(upper.ReplaceAllString(strings.ReplaceAll(key, ".", "-"), "-$0"))
+}
