@@ -139,7 +139,7 @@ func checkWhole(t testing.TB, c *Container) {
 	if n := report.Pruned(); n > 0 {
 		t.Errorf("%d lines are missing at the front", n)
 	}
-	if n := joiner.Pending(); n > 0 {
+	if n := len(joiner.Rest()); n > 0 {
 		t.Errorf("%d bytes of lines without an end", n)
 	}
 	if err := c.Err(); err != nil {

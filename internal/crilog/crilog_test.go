@@ -204,12 +204,12 @@ func TestJoiner(t *testing.T) {
 			t.Errorf("%d: %q %v; want %q %v", i, got, whole, c.want, c.whole)
 		}
 	}
-	if n := j.Pending(); n != 0 {
+	if n := len(j.Rest()); n != 0 {
 		t.Errorf("%d bytes are pending", n)
 	}
 	j.Add(Line{Stream: Stderr, Partial: true, Content: []byte("cut")})
-	if n := j.Pending(); n != 3 {
-		t.Errorf("%d bytes are pending; want 3", n)
+	if n := len(j.Rest()); n != 1 {
+		t.Errorf("%d lines are pending; want 1", n)
 	}
 }
 

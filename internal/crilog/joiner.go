@@ -38,14 +38,14 @@ func (j *Joiner) Add(l Line) (content []byte, whole bool) {
 	return p.text, true
 }
 
-// Pending returns how many bytes are held of lines whose end has not come. At the
-// end of a log that is complete it is 0.
-func (j *Joiner) Pending() int {
-	n := 0
+// Rest returns the lines whose end has not come, one a stream at most. At the
+// end of a log there is one when the container ended without a newline, or is
+// in the middle of a line.
+func (j *Joiner) Rest() (lines [][]byte) {
 	for _, p := range []*pending{&j.stdout, &j.stderr} {
-		if !p.done {
-			n += len(p.text)
+		if !p.done && len(p.text) > 0 {
+			lines = append(lines, p.text)
 		}
 	}
-	return n
+	return lines
 }

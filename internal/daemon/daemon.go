@@ -66,9 +66,9 @@ type Daemon struct {
 	mu sync.Mutex
 	// later are the timers of housekeeping that is to run again, by directory.
 	later map[string]*time.Timer
-	// refreshed is when the inventory was last asked for on behalf of a log that
-	// it did not know.
-	refreshed time.Time
+	// asked is when the inventory was refreshed for the sake of a log that it did
+	// not know, by path.
+	asked map[string]time.Time
 	// missing are the live logs that the last sweep did not find.
 	missing map[string]bool
 }
@@ -107,6 +107,7 @@ func newDaemon(o Options, client *cri.Client) *Daemon {
 		housekeeping: workerpool.New(o.Config.Compression.Workers),
 		told:         told{seen: map[string]bool{}},
 		later:        map[string]*time.Timer{},
+		asked:        map[string]time.Time{},
 		missing:      map[string]bool{},
 	}
 	d.rotator = rotator.New(rotator.Options{

@@ -18,9 +18,11 @@ import (
 
 const (
 	// unknownPause is the least time between two questions to the runtime about
-	// logs that it had not named: a foreign file that looks like a log and grows
-	// must not become a flood of RPCs.
-	unknownPause = time.Second
+	// one log that it had not named: a foreign file that looks like a log and
+	// grows must not become a flood of RPCs, nor must unknownAtOnce of them. A
+	// new container's log is asked about at once.
+	unknownPause  = time.Second
+	unknownAtOnce = 64
 	// unansweredPause gives a runtime that hangs the time to do what it was
 	// asked: a second reopen behind the first would truncate the log on CRI-O.
 	unansweredPause = time.Second
@@ -106,7 +108,7 @@ func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Out
 func (d *Daemon) container(ctx context.Context, path string) (cri.Container, error) {
 	c, ok := d.inventory.ByLogPath(path)
 	if !ok {
-		if err := d.refreshOnce(ctx); err != nil {
+		if err := d.refreshFor(ctx, path); err != nil {
 			return c, err
 		}
 		if c, ok = d.inventory.ByLogPath(path); !ok {
@@ -130,14 +132,22 @@ func (d *Daemon) container(ctx context.Context, path string) (cri.Container, err
 	return c, nil
 }
 
-var errAskedJustNow = errors.New("the runtime was asked a moment ago")
+var errAskedJustNow = errors.New("the runtime was asked about it a moment ago")
 
-// refreshOnce refreshes the inventory unless that was done a moment ago.
-func (d *Daemon) refreshOnce(ctx context.Context) error {
+// refreshFor refreshes the inventory for the sake of a log that it does not
+// know, unless that was done a moment ago.
+func (d *Daemon) refreshFor(ctx context.Context, path string) error {
 	d.mu.Lock()
-	early := time.Since(d.refreshed) < unknownPause
+	now := time.Now()
+	for p, at := range d.asked {
+		if now.Sub(at) >= unknownPause {
+			delete(d.asked, p)
+		}
+	}
+	_, early := d.asked[path]
+	early = early || len(d.asked) >= unknownAtOnce
 	if !early {
-		d.refreshed = time.Now()
+		d.asked[path] = now
 	}
 	d.mu.Unlock()
 	if early {

@@ -7,6 +7,7 @@
 package verify
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,6 @@ type Result struct {
 	Logs []rotator.Log
 	// Bytes is the size of all logs on disk.
 	Bytes int64
-	// PendingBytes are of lines that were begun and not ended.
-	PendingBytes int
 }
 
 // Container checks the logs in a container's directory, named relative to
@@ -37,26 +36,50 @@ func Container(podLogsDir, dir string) (Result, error) {
 		return res, err
 	}
 	var joiner crilog.Joiner
-	var checker numbered.Checker
+	var lines checked
 	for _, l := range res.Logs {
 		res.Bytes += l.Size
-		if err := read(r, dir, l.Path, &joiner, &checker); err != nil {
+		if err := read(r, dir, l.Path, &joiner, &lines); err != nil {
 			return res, fmt.Errorf("%s/%s: %w", dir, l.Path, err)
 		}
 	}
-	res.Report, res.PendingBytes = checker.Report(), joiner.Pending()
+	for _, line := range joiner.Rest() { // a container may end without a newline
+		lines.checker.Add(line)
+	}
+	res.Report = lines.checker.Report()
 	return res, nil
 }
 
-func read(r *rotator.Rotator, dir, name string, joiner *crilog.Joiner, checker *numbered.Checker) (err error) {
+// checked feeds lines to the checker, but for the end of a line whose beginning
+// was pruned with the file before.
+type checked struct {
+	checker numbered.Checker
+	begun   map[string]bool // by stream
+}
+
+func (c *checked) add(stream string, content []byte) {
+	first := !c.begun[stream]
+	if first {
+		if c.begun == nil {
+			c.begun = map[string]bool{}
+		}
+		c.begun[stream] = true
+	}
+	if first && !bytes.HasPrefix(content, []byte(stream+" 0")) {
+		return
+	}
+	c.checker.Add(content)
+}
+
+func read(r *rotator.Rotator, dir, name string, joiner *crilog.Joiner, lines *checked) (err error) {
 	f, err := r.OpenLog(dir, name)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	lines := crilog.NewReader(f)
+	records := crilog.NewReader(f)
 	for {
-		line, err := lines.Next()
+		line, err := records.Next()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
@@ -64,7 +87,7 @@ func read(r *rotator.Rotator, dir, name string, joiner *crilog.Joiner, checker *
 			return err
 		}
 		if content, whole := joiner.Add(line); whole {
-			checker.Add(content)
+			lines.add(line.Stream, content)
 		}
 	}
 }

@@ -1,0 +1,344 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/test/containerd"
+)
+
+// workload is what a container writes: numbered lines.
+type workload struct {
+	name                   string
+	lines                  uint64
+	rate                   int // bytes/s; 0: as fast as it goes
+	stderrEvery, longEvery int
+	noFinalNewline         bool // real runtimes only
+}
+
+func (w workload) written() map[string]uint64 {
+	if w.stderrEvery == 0 {
+		return map[string]uint64{crilog.Stdout: w.lines}
+	}
+	err := w.lines / uint64(w.stderrEvery)
+	return map[string]uint64{crilog.Stdout: w.lines - err, crilog.Stderr: err}
+}
+
+// node is a runtime under test.
+type node interface {
+	Endpoint() string
+	PodLogsDir() string
+	// run starts a container in a pod of its own.
+	run(t *testing.T, w workload) container
+	// bounce takes the runtime away and brings it back; containers live on.
+	bounce(t *testing.T)
+}
+
+// container is a container under test.
+type container interface {
+	// dir is relative to PodLogsDir.
+	dir() string
+	// wait blocks until all lines are written and the container has exited, its
+	// log closed.
+	wait(t *testing.T)
+	// restart waits for the container's end and starts it anew, with 1.log.
+	restart(t *testing.T) container
+}
+
+const waitAtMost = time.Minute
+
+// eventually polls until done says yes.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(waitAtMost)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for %s", waitAtMost, what)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// logwatch is a running daemon.
+type logwatch struct {
+	t     *testing.T
+	stop  func()
+	mu    sync.Mutex
+	done  []daemon.Rotated
+	lines []string
+}
+
+// start runs the daemon on a node, with more config in YAML.
+func start(t *testing.T, n node, yaml string) *logwatch {
+	t.Helper()
+	cfg, err := config.Parse("test.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ContainerRuntimeEndpoint, cfg.PodLogsDir = n.Endpoint(), n.PodLogsDir()
+	l := &logwatch{t: t}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- daemon.Run(ctx, daemon.Options{
+			Config: cfg, Log: zerolog.New(l).Level(zerolog.DebugLevel),
+			Rotated: func(r daemon.Rotated) {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.done = append(l.done, r)
+			},
+		})
+	}()
+	l.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the daemon: %v", err)
+		}
+	})
+	t.Cleanup(func() {
+		l.stop()
+		if t.Failed() {
+			t.Log("the daemon's log:\n" + strings.Join(l.lines, "\n"))
+		}
+	})
+	return l
+}
+
+// Write takes the daemon's log lines, which are shown when the test fails.
+func (l *logwatch) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.lines) < 1000 {
+		l.lines = append(l.lines, string(p[:len(p)-1]))
+	}
+	return len(p), nil
+}
+
+func (l *logwatch) rotations() []daemon.Rotated {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]daemon.Rotated(nil), l.done...)
+}
+
+// found reads a container's logs and fails on lines that are damaged, doubled,
+// out of order or missing, but for pruned ones at the front.
+func found(t *testing.T, n node, dir string, written map[string]uint64) verify.Result {
+	t.Helper()
+	res, err := verify.Container(n.PodLogsDir(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.OK(written); err != nil {
+		t.Errorf("%s: %v", dir, err)
+	}
+	return res
+}
+
+// all is found for logs of which nothing was pruned.
+func all(t *testing.T, n node, dir string, written map[string]uint64) verify.Result {
+	t.Helper()
+	res := found(t, n, dir, written)
+	if res.Pruned() > 0 {
+		t.Errorf("%s: %d lines are missing at the front", dir, res.Pruned())
+	}
+	return res
+}
+
+// embeddedNode is the embedded runtime.
+type embeddedNode struct{ *embedded.Runtime }
+
+func newEmbedded(t *testing.T, b embedded.Behaviour) node {
+	t.Helper()
+	rt, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Behaviour: b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := rt.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return embeddedNode{rt}
+}
+
+func (n embeddedNode) bounce(t *testing.T) {
+	t.Helper()
+	if err := errors.Join(n.Stop(), n.Restart()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n embeddedNode) run(t *testing.T, w workload) container {
+	t.Helper()
+	return n.start(t, w, embedded.ContainerSpec{Pod: w.name, Name: "app", UID: "uid-" + w.name})
+}
+
+func (n embeddedNode) start(t *testing.T, w workload, spec embedded.ContainerSpec) container {
+	t.Helper()
+	spec.Writer = &embedded.Pattern{
+		BytesPerSecond: float64(w.rate), StderrEvery: w.stderrEvery, LongEvery: w.longEvery, Lines: w.lines,
+	}
+	c, err := n.RunContainer(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &embeddedContainer{c, n, w, spec}
+}
+
+type embeddedContainer struct {
+	*embedded.Container
+	node embeddedNode
+	load workload
+	spec embedded.ContainerSpec
+}
+
+func (c *embeddedContainer) dir() string { return relative(c.node, c.Dir()) }
+
+func (c *embeddedContainer) wait(t *testing.T) {
+	t.Helper()
+	eventually(t, "the container to write its lines", func() bool {
+		w := c.Written()
+		return w[crilog.Stdout]+w[crilog.Stderr] == c.load.lines
+	})
+	c.Exit()
+}
+
+func (c *embeddedContainer) restart(t *testing.T) container {
+	t.Helper()
+	c.wait(t)
+	c.spec.Attempt++
+	return c.node.start(t, c.load, c.spec)
+}
+
+// realNode is a real containerd.
+type realNode struct{ *containerd.Containerd }
+
+func (n realNode) bounce(t *testing.T) {
+	t.Helper()
+	if err := errors.Join(n.Kill(), n.Restart(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (n realNode) run(t *testing.T, w workload) container {
+	t.Helper()
+	args := []string{
+		"-linger=false", "-line=120", "-lines=" + strconv.FormatUint(w.lines, 10), "-rate=" + strconv.Itoa(w.rate),
+		"-stderr-every=" + strconv.Itoa(w.stderrEvery), "-long-every=" + strconv.Itoa(w.longEvery),
+		"-no-final-newline=" + strconv.FormatBool(w.noFinalNewline),
+	}
+	pod, err := n.RunPod(t.Context(), containerd.PodSpec{
+		Name: w.name, Containers: []containerd.ContainerSpec{{Name: "app", Args: args}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &realContainer{pod.Containers()[0], pod, n}
+}
+
+type realContainer struct {
+	*containerd.Container
+	pod  *containerd.Pod
+	node realNode
+}
+
+func (c *realContainer) dir() string { return relative(c.node, c.Dir) }
+
+func (c *realContainer) wait(t *testing.T) {
+	t.Helper()
+	eventually(t, "the container to exit", func() bool {
+		st, err := c.node.Runtime().ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: c.ID})
+		return err == nil && st.Status.State == runtimeapi.ContainerState_CONTAINER_EXITED
+	})
+}
+
+func (c *realContainer) restart(t *testing.T) container {
+	t.Helper()
+	c.wait(t)
+	again, err := c.pod.RestartContainer(t.Context(), c.Spec.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &realContainer{again, c.pod, c.node}
+}
+
+// newReal starts a containerd of its own; installed is the directory of a
+// distribution's, "" builds one.
+func newReal(t *testing.T, installed string) node {
+	t.Helper()
+	ctx, log := t.Context(), func(s string) { t.Log(s) }
+	var tools containerd.Tools
+	var err error
+	if installed == "" {
+		tools, err = containerd.Build(ctx, log)
+	} else {
+		tools, err = containerd.ToolsFromPath(ctx, installed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := containerd.Start(ctx, tools, containerd.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(c.LogTail())
+		}
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return realNode{c}
+}
+
+// needRoot skips without root; in CI, where nobody reads a skip, it fails.
+func needRoot(t *testing.T) {
+	t.Helper()
+	const why = "a real containerd needs root to mount and to make cgroups: sudo env \"PATH=$PATH\" make test"
+	switch {
+	case testing.Short():
+		t.Skip("a real containerd is not for -short")
+	case os.Geteuid() == 0:
+	case os.Getenv("CI") == "true":
+		t.Fatal(why)
+	default:
+		t.Skip(why)
+	}
+}
+
+// needInstalled skips when the distribution's containerd is not installed.
+func needInstalled(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/usr/bin/containerd"); errors.Is(err, fs.ErrNotExist) {
+		const why = "no containerd is installed in /usr/bin: apt-get install --no-install-recommends containerd runc"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(why)
+		}
+		t.Skip(why)
+	}
+}
+
+func relative(n node, dir string) string {
+	rel, err := filepath.Rel(n.PodLogsDir(), dir)
+	if err != nil {
+		return dir
+	}
+	return rel
+}
