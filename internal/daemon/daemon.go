@@ -58,6 +58,7 @@ type Daemon struct {
 	rotations    *workerpool.Pool
 	housekeeping *workerpool.Pool
 	told         told
+	counts       counts
 
 	// reachable is set once the runtime has answered: until then nothing is
 	// touched.
@@ -159,7 +160,18 @@ func (d *Daemon) stop() error {
 		// Nothing is lost: the next start reopens what is missing.
 		d.log.Warn().Err(err).Msg("stopped with work under way; the next start repairs what it left")
 	}
+	w := d.watcher.Stats()
+	d.log.Info().Uint64("rotations", d.counts.rotations.Load()).Uint64("failures", d.counts.failures.Load()).
+		Uint64("refused", d.counts.refused.Load()).Uint64("events", w.Events).Uint64("checks", w.Checks).Uint64("sweeps", w.Sweeps).
+		Uint64("overflows", w.Overflows).Uint64("watchErrors", w.WatchErrors).Msg("stopped")
 	return nil
+}
+
+// counts are what happened since the start.
+type counts struct {
+	rotations atomic.Uint64
+	failures  atomic.Uint64 // rotations that are to be tried again
+	refused   atomic.Uint64 // containers whose logs are not ours to rotate
 }
 
 // limits are a container's, for the watcher.
@@ -257,6 +269,7 @@ var (
 // refuse says once that a container's log is not ours to rotate.
 func (d *Daemon) refuse(c cri.Container, why error) {
 	d.told.once("refused "+c.ID, func() {
+		d.counts.refused.Add(1)
 		d.log.Warn().Err(why).Str("namespace", c.Namespace).Str("pod", c.Pod).Str("container", c.Name).
 			Str("path", c.LogPath).Msg("a container's log is not rotated")
 	})

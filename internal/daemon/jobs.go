@@ -74,6 +74,7 @@ func (d *Daemon) report(c cri.Container, due watcher.Due, done rotator.Rotation)
 		return
 	}
 	r := Rotated{Container: c, Due: due, Rotation: done, Overshoot: done.Size - due.Limit}
+	d.counts.rotations.Add(1)
 	ev.Int64("size", done.Size).Int64("overshoot", r.Overshoot).Str("to", done.To).Msg("rotated")
 	d.onRotated(r)
 }
@@ -82,6 +83,7 @@ func (d *Daemon) report(c cri.Container, due watcher.Due, done rotator.Rotation)
 // lasting error is logged once.
 func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Outcome {
 	tell := func(msg string) {
+		d.counts.failures.Add(1)
 		d.told.once("rotate "+c.ID, func() {
 			named(d.log.Warn(), c).Err(err).Str("cause", string(due.Cause)).Msg(msg)
 		})
@@ -90,6 +92,9 @@ func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Out
 	case errors.Is(err, rotator.ErrNotDue):
 		return watcher.Outcome{}
 	case errors.Is(err, rotator.ErrNotRunning), errors.Is(err, fs.ErrNotExist):
+		return watcher.Outcome{Ignore: true}
+	case errors.Is(err, rotator.ErrNotRegular):
+		d.refuse(c, err)
 		return watcher.Outcome{Ignore: true}
 	case errors.Is(err, rotator.ErrRefused):
 		tell("the runtime does not reopen this container's log; it keeps its name and grows. Trying again every 10 minutes")

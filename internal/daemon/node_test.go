@@ -1,0 +1,148 @@
+package daemon
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/verify"
+)
+
+// node is an embedded runtime with a daemon beside it.
+type node struct {
+	t       *testing.T
+	runtime *embedded.Runtime
+	cfg     config.Config
+	rotated chan Rotated
+	stop    func()
+	log     *logs
+}
+
+// logs keeps what the daemon logs.
+type logs struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// count says how many lines have a text in them.
+func (l *logs) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+// eventually polls until done says yes.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 30 s for %s", what)
+		}
+	}
+}
+
+func newNode(t *testing.T, opts embedded.Options, yaml string) *node {
+	t.Helper()
+	opts.Dir = t.TempDir()
+	rt, err := embedded.Start(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := rt.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cfg, err := config.Parse("test.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ContainerRuntimeEndpoint, cfg.PodLogsDir = rt.Endpoint(), rt.PodLogsDir()
+	return &node{t: t, runtime: rt, cfg: cfg, rotated: make(chan Rotated, 10_000), stop: func() {}, log: &logs{}}
+}
+
+// start runs the daemon until the test ends, or stop is called.
+func (n *node) start() {
+	n.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- Run(ctx, Options{
+			Config: n.cfg, Log: zerolog.New(n.log),
+			Rotated: func(r Rotated) { n.rotated <- r },
+		})
+	}()
+	stopped := false
+	n.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-ended; err != nil {
+			n.t.Errorf("the daemon: %v", err)
+		}
+	}
+	n.t.Cleanup(func() {
+		n.stop()
+		if n.t.Failed() {
+			n.t.Log("the daemon's log:\n" + n.log.text.String())
+		}
+	})
+}
+
+func (n *node) run(spec embedded.ContainerSpec) *embedded.Container {
+	n.t.Helper()
+	c, err := n.runtime.RunContainer(spec)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return c
+}
+
+// waitRotations waits for so many rotations.
+func (n *node) waitRotations(count int) []Rotated {
+	n.t.Helper()
+	timeout := time.After(30 * time.Second)
+	var all []Rotated
+	for len(all) < count {
+		select {
+		case r := <-n.rotated:
+			all = append(all, r)
+		case <-timeout:
+			n.t.Fatalf("%d rotations in 30 s, want %d", len(all), count)
+		}
+	}
+	return all
+}
+
+// check makes sure that each line the container wrote is there once.
+func (n *node) check(c *embedded.Container) verify.Result {
+	n.t.Helper()
+	rel, err := filepath.Rel(n.runtime.PodLogsDir(), c.Dir())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	res, err := verify.Container(n.runtime.PodLogsDir(), rel)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	if err := res.OK(c.Written()); err != nil || res.Pruned() > 0 {
+		n.t.Errorf("%s: %v, %d pruned", rel, err, res.Pruned())
+	}
+	return res
+}
+
