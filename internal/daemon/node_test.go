@@ -145,4 +145,3 @@ func (n *node) check(c *embedded.Container) verify.Result {
 	}
 	return res
 }
-

@@ -1,0 +1,35 @@
+# The same commands that CI runs. Everything needed besides Go, gcc, make and git
+# is fetched as Go modules; real-containerd tests need root.
+LINT_VERSION := v2.15.0
+DURATION ?= 30s
+FUZZTIME ?= 10s
+
+.PHONY: build test test-unit lint demo fuzz torture measure clean
+
+build: ## bin/logwatch, static
+	CGO_ENABLED=0 go build -trimpath -o bin/logwatch ./cmd/logwatch
+
+test: ## everything, real containerd included (as root)
+	go test -race -timeout 20m ./...
+
+test-unit: ## no root, no network
+	go test -race -short ./...
+
+lint: bin/golangci-lint-$(LINT_VERSION)
+	$< run ./...
+
+bin/golangci-lint-$(LINT_VERSION):
+	GOFLAGS= GOBIN=$(CURDIR)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv bin/golangci-lint $@
+
+demo: ## ten seconds of bursty containers on the embedded runtime, no root
+	go run ./cmd/logwatch demo --duration 10s
+
+fuzz: ## each fuzz target for FUZZTIME
+	./hack/fuzz $(FUZZTIME)
+
+measure: ## overshoot on a real containerd (as root), for 60 s a row
+	go test -count=1 -timeout 20m -v -run TestOvershoot ./test/ -measure=60s
+
+clean:
+	rm -rf bin dist
