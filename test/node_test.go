@@ -57,6 +57,7 @@ type container interface {
 	// wait blocks until all lines are written and the container has exited, its
 	// log closed.
 	wait(t *testing.T)
+	exited() bool
 	// restart waits for the container's end and starts it anew, with 1.log.
 	restart(t *testing.T) container
 }
@@ -210,12 +211,15 @@ type embeddedContainer struct {
 
 func (c *embeddedContainer) dir() string { return relative(c.node, c.Dir()) }
 
+// exited reports that all lines are written; wait then ends the container.
+func (c *embeddedContainer) exited() bool {
+	w := c.Written()
+	return w[crilog.Stdout]+w[crilog.Stderr] == c.load.lines
+}
+
 func (c *embeddedContainer) wait(t *testing.T) {
 	t.Helper()
-	eventually(t, "the container to write its lines", func() bool {
-		w := c.Written()
-		return w[crilog.Stdout]+w[crilog.Stderr] == c.load.lines
-	})
+	eventually(t, "the container to write its lines", c.exited)
 	c.Exit()
 }
 
@@ -260,12 +264,16 @@ type realContainer struct {
 
 func (c *realContainer) dir() string { return relative(c.node, c.Dir) }
 
+func (c *realContainer) exited() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	st, err := c.node.Runtime().ContainerStatus(ctx, &runtimeapi.ContainerStatusRequest{ContainerId: c.ID})
+	return err == nil && st.Status.State == runtimeapi.ContainerState_CONTAINER_EXITED
+}
+
 func (c *realContainer) wait(t *testing.T) {
 	t.Helper()
-	eventually(t, "the container to exit", func() bool {
-		st, err := c.node.Runtime().ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: c.ID})
-		return err == nil && st.Status.State == runtimeapi.ContainerState_CONTAINER_EXITED
-	})
+	eventually(t, "the container to exit", c.exited)
 }
 
 func (c *realContainer) restart(t *testing.T) container {
@@ -280,7 +288,7 @@ func (c *realContainer) restart(t *testing.T) container {
 
 // newReal starts a containerd of its own; installed is the directory of a
 // distribution's, "" builds one.
-func newReal(t *testing.T, installed string) node {
+func newReal(t *testing.T, installed string) realNode {
 	t.Helper()
 	ctx, log := t.Context(), func(s string) { t.Log(s) }
 	var tools containerd.Tools
@@ -293,7 +301,23 @@ func newReal(t *testing.T, installed string) node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := containerd.Start(ctx, tools, containerd.Options{Log: log})
+	return startReal(t, tools, containerd.Options{Log: log})
+}
+
+// newRealOn starts a containerd whose pods log to podLogsDir.
+func newRealOn(t *testing.T, podLogsDir string) realNode {
+	t.Helper()
+	log := func(s string) { t.Log(s) }
+	tools, err := containerd.Build(t.Context(), log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return startReal(t, tools, containerd.Options{Log: log, PodLogsDir: podLogsDir})
+}
+
+func startReal(t *testing.T, tools containerd.Tools, opts containerd.Options) realNode {
+	t.Helper()
+	c, err := containerd.Start(t.Context(), tools, opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,6 +41,8 @@ func (d *Daemon) due(due watcher.Due) {
 func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 	c, err := d.container(ctx, d.cfg.PodLogsDir+"/"+due.Dir+"/"+due.Log)
 	switch {
+	case ctx.Err() != nil: // stopping
+		return watcher.Outcome{}
 	case errors.Is(err, cri.ErrNotRunning):
 		return watcher.Outcome{Ignore: true}
 	case err != nil:
@@ -89,7 +91,7 @@ func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Out
 		})
 	}
 	switch {
-	case errors.Is(err, rotator.ErrNotDue):
+	case errors.Is(err, rotator.ErrNotDue), errors.Is(err, context.Canceled):
 		return watcher.Outcome{}
 	case errors.Is(err, rotator.ErrNotRunning), errors.Is(err, fs.ErrNotExist):
 		return watcher.Outcome{Ignore: true}
