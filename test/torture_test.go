@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,106 +19,6 @@ import (
 
 // torture is how long each torture test writes; make torture sets it.
 var torture = flag.Duration("torture", 8*time.Second, "how long the torture tests' containers write")
-
-// process is logwatch as an operator runs it: its own process.
-type process struct {
-	t      *testing.T
-	binary string
-	args   []string
-	log    *os.File
-	cmd    *exec.Cmd
-	exited chan error
-}
-
-// newProcess builds logwatch and writes its config; start runs it.
-func newProcess(t *testing.T, n node, yaml string) *process {
-	t.Helper()
-	dir := t.TempDir()
-	p := &process{t: t, binary: filepath.Join(dir, "logwatch")}
-	if out, err := exec.Command("go", "build", "-o", p.binary, "../cmd/logwatch").CombinedOutput(); err != nil {
-		t.Fatalf("build logwatch: %v\n%s", err, out)
-	}
-	file := filepath.Join(dir, "logwatch.yaml")
-	yaml += fmt.Sprintf("\ncontainerRuntimeEndpoint: %q\npodLogsDir: %q\n", n.Endpoint(), n.PodLogsDir())
-	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p.args = []string{"run", "--config", file}
-	var err error
-	if p.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if p.cmd != nil {
-			p.kill()
-		}
-		if t.Failed() {
-			text := p.text()
-			t.Logf("logwatch's log ends with:\n%s", text[max(0, len(text)-4000):])
-		}
-		if err := p.log.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return p
-}
-
-func (p *process) start() {
-	p.t.Helper()
-	p.cmd = exec.Command(p.binary, p.args...)
-	p.cmd.Stderr = p.log
-	p.cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
-	}
-	cmd, exited := p.cmd, make(chan error, 1)
-	p.exited = exited
-	go func() { exited <- cmd.Wait() }()
-}
-
-// sweep starts logwatch and waits until it has gone through everything once.
-func (p *process) sweep() {
-	p.t.Helper()
-	before := len(p.text())
-	p.start()
-	eventually(p.t, "the first sweep", func() bool { return strings.Contains(p.text()[before:], "sweep ended") })
-}
-
-func (p *process) signal(s os.Signal) {
-	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		p.t.Error(err)
-	}
-}
-
-// kill is SIGKILL: whatever it is doing, it does no more.
-func (p *process) kill() {
-	p.signal(unix.SIGKILL)
-	<-p.exited
-	p.cmd = nil
-}
-
-// stop is SIGTERM, after which it must be gone in 5 s with exit code 0.
-func (p *process) stop() {
-	p.t.Helper()
-	begin := time.Now()
-	p.signal(unix.SIGTERM)
-	if err := <-p.exited; err != nil {
-		p.t.Errorf("logwatch after SIGTERM: %v", err)
-	}
-	p.cmd = nil
-	if took := time.Since(begin); took > 5*time.Second {
-		p.t.Errorf("logwatch took %v to stop", took)
-	}
-}
-
-// text is what logwatch has logged, over all its runs.
-func (p *process) text() string {
-	text, err := os.ReadFile(p.log.Name())
-	if err != nil {
-		p.t.Error(err)
-	}
-	return string(text)
-}
 
 // everything is kept, so that each line must be found.
 const everything = `
@@ -221,23 +120,7 @@ func comeAndGo(t *testing.T, n realNode, cs []container) {
 func settle(t *testing.T, n node, p *process, cs []container) {
 	t.Helper()
 	p.sweep()
-	eventually(t, "housekeeping to end", func() bool {
-		for _, c := range cs {
-			plain := 0
-			for _, name := range names(t, n, c.dir()) {
-				switch {
-				case strings.HasSuffix(name, ".tmp"):
-					return false
-				case !strings.HasSuffix(name, ".gz") && !strings.HasSuffix(name, ".log"):
-					plain++
-				}
-			}
-			if plain > 1 {
-				return false
-			}
-		}
-		return true
-	})
+	p.settled(n, cs)
 	p.stop()
 }
 
