@@ -8,7 +8,8 @@
 // that is written more than a few times a second has its watch taken off and
 // becomes hot: it is stat'ed on a timer, next when it could reach its limit at
 // the earliest. When it has been quiet for a few checks the watch goes back on,
-// and then it is looked at once more: no write falls in between.
+// and then it is looked at once more: no write falls in between. From the moment
+// that it is reported due until [Watcher.Done] it is left alone.
 //
 // An event is a hint; the sweep is the truth. [Watcher.Sweep] goes through the
 // whole tree. A lost event, a full inotify queue and a watch that cannot be had

@@ -17,36 +17,17 @@ type loop struct {
 	notify  notifier
 	scanner *scanner
 
-	dirs map[string]*logDir  // container directories, by rel
-	pods map[string]*podTree // podLogsDir itself is ""
+	pods map[string]*podDir // by rel; podLogsDir itself is ""
+	dirs map[string]*logDir // containers' directories, by rel
 	hot  hotHeap
 	// timer fires when hot's first is to be checked.
 	timer *time.Timer
 
-	// queue is what the scanner is to list, first come, first served; queued
-	// keeps one directory from standing in it twice.
-	queue  []request
-	queued map[string]bool
-
+	// queue is what the scanner is to list, first come, first served.
+	queue []request
 	sweep sweepState
 	// told are the problems that were logged and have not passed.
 	told map[string]bool
-}
-
-// podTree is podLogsDir or one pod's directory: watched for new directories.
-type podTree struct {
-	watched bool
-	seen    uint64 // the sweep that saw it last
-	burst   burst
-}
-
-// sweepState is the sweep that is under way.
-type sweepState struct {
-	number  uint64
-	running bool
-	cause   Cause
-	// left is how many listings are still to come.
-	left int
 }
 
 func newLoop(w *Watcher, n notifier, s *scanner) *loop {
@@ -54,10 +35,9 @@ func newLoop(w *Watcher, n notifier, s *scanner) *loop {
 	t.Stop()
 	return &loop{
 		Watcher: w, notify: n, scanner: s, timer: t,
-		dirs:   make(map[string]*logDir),
-		pods:   make(map[string]*podTree),
-		queued: make(map[string]bool),
-		told:   make(map[string]bool),
+		pods: map[string]*podDir{"": {}},
+		dirs: make(map[string]*logDir),
+		told: make(map[string]bool),
 	}
 }
 
@@ -88,7 +68,6 @@ func (l *loop) run(ctx context.Context) error {
 			l.checkHot()
 		case requests <- next:
 			l.queue = l.queue[1:]
-			delete(l.queued, next.rel)
 		case res := <-l.scanner.results:
 			l.scanned(res)
 		case cause := <-sweeps:
@@ -110,7 +89,7 @@ func (l *loop) event(ev fsnotify.Event) {
 	gone := ev.Has(fsnotify.Remove) || ev.Has(fsnotify.Rename)
 	switch depth(rel) {
 	case 0:
-		if gone { // podLogsDir was removed or moved
+		if gone { // podLogsDir was removed or moved, and its watch with it
 			l.Sweep(CauseOverflow)
 		}
 	case 1, 2:
@@ -130,204 +109,31 @@ func (l *loop) event(ev fsnotify.Event) {
 	}
 }
 
-// made is called for a new name where directories are expected.
-func (l *loop) made(rel string) {
-	var st unix.Stat_t
-	if unix.Lstat(l.scanner.path(rel), &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		l.found(rel, CauseWrite)
-	}
-}
-
 // lost is called when events were lost, or the instance has an error.
 func (l *loop) lost(err error) {
+	msg := "inotify: error; sweeping now"
 	if errors.Is(err, fsnotify.ErrEventOverflow) {
 		l.stats.overflows.Add(1)
-		l.cfg.Log.Warn().Msg("inotify: the event queue overflowed; sweeping now (if this repeats, raise it: sysctl fs.inotify.max_queued_events)")
+		msg = "inotify: the event queue overflowed; sweeping now (if this repeats, raise it: sysctl fs.inotify.max_queued_events)"
 	} else {
 		l.stats.watchErrors.Add(1)
-		l.cfg.Log.Warn().Err(err).Msg("inotify: error; sweeping now")
 	}
+	l.once("lost", func() { l.cfg.Log.Warn().Err(err).Msg(msg) })
 	l.Sweep(CauseOverflow)
-}
-
-// calm takes the watch off a directory above the containers' in which somebody
-// makes more noise than pods can; the next sweep puts it back.
-func (l *loop) calm(rel string) {
-	if t := l.pods[rel]; t != nil && t.watched && t.burst.over(time.Now(), podEvents) {
-		l.unwatch(rel)
-		t.watched = false
-		l.once("noisy "+rel, func() {
-			l.cfg.Log.Warn().Str("dir", l.scanner.path(rel)).Msg("too many events in this directory; leaving it to the sweep")
-		})
-	}
-}
-
-// ask queues a listing.
-func (l *loop) ask(req request) {
-	if !l.queued[req.rel] {
-		l.queued[req.rel] = true
-		l.queue = append(l.queue, req)
-	}
-}
-
-func (l *loop) startSweep(c Cause) {
-	l.stats.sweeps.Add(1)
-	l.sweep.number++
-	l.sweep = sweepState{number: l.sweep.number, running: true, cause: c, left: 1}
-	// Watch first, then list: what is made in between is in both.
-	if t := l.pod(""); !t.watched {
-		t.watched = l.watch("")
-	}
-	l.queue = append(l.queue, request{rel: "", cause: c})
-}
-
-// scanned takes in a listing.
-func (l *loop) scanned(res result) {
-	if depth(res.rel) < 2 {
-		l.tree(res)
-	} else if d := l.dirs[res.rel]; d != nil {
-		l.listed(d, res)
-	}
-}
-
-// tree takes in the listing of podLogsDir or of a pod's directory.
-func (l *loop) tree(res result) {
-	switch {
-	case errors.Is(res.err, errTooMany):
-		l.problem(res.rel, res.err)
-	case res.rel != "" && (isGone(res.err) || isNoDir(res.err)):
-		l.forget(res.rel)
-	case isGone(res.err):
-		l.once("read ", func() {
-			l.cfg.Log.Warn().Str("dir", l.cfg.PodLogsDir).Msg("podLogsDir does not exist; waiting for it")
-		})
-	case res.err != nil:
-		l.problem(res.rel, res.err)
-		l.keep(res.rel)
-	default:
-		l.solved(res.rel)
-	}
-	for _, name := range res.dirs {
-		rel := name
-		if res.rel != "" {
-			rel = res.rel + "/" + name
-		}
-		l.found(rel, res.cause)
-	}
-	if res.cause == l.sweep.cause && l.sweep.running && res.cause != CauseWrite {
-		l.sweep.left--
-		if res.rel == "" {
-			l.sweep.left += len(res.dirs)
-		}
-		if l.sweep.left <= 0 {
-			l.endSweep()
-		}
-	}
-}
-
-// keep lets a directory that cannot be listed now keep what was found in it.
-func (l *loop) keep(rel string) {
-	if rel == "" {
-		for _, t := range l.pods {
-			t.seen = l.sweep.number
-		}
-	}
-	for sub, d := range l.dirs {
-		if rel == "" || parent(sub) == rel {
-			d.seen = l.sweep.number
-		}
-	}
-}
-
-// found is called for each directory in a listing.
-func (l *loop) found(rel string, c Cause) {
-	if depth(rel) == 2 {
-		d := l.dirs[rel]
-		if d == nil {
-			d = &logDir{rel: rel, path: l.scanner.path(rel), index: -1, cause: c}
-			l.dirs[rel] = d
-			d.watched = l.watch(rel)
-			l.list(d)
-		} else {
-			l.swept(d, c)
-		}
-		d.seen = l.sweep.number
-		return
-	}
-	t := l.pod(rel)
-	t.seen = l.sweep.number
-	if !t.watched {
-		t.watched = l.watch(rel)
-	}
-	if c == CauseWrite {
-		l.ask(request{rel: rel, cause: c})
-		return
-	}
-	// A sweep counts its listings: this one is queued even if it stands there.
-	l.queued[rel] = true
-	l.queue = append(l.queue, request{rel: rel, cause: c})
-}
-
-// endSweep forgets what the sweep did not find.
-func (l *loop) endSweep() {
-	l.sweep.running = false
-	for rel, t := range l.pods {
-		if rel != "" && t.seen != l.sweep.number {
-			l.forget(rel)
-		}
-	}
-	for rel, d := range l.dirs {
-		if d.seen != l.sweep.number {
-			l.forget(rel)
-		}
-	}
-	l.stats.tracked.Store(int64(len(l.dirs)))
-	l.cfg.Swept(l.sweep.cause)
-}
-
-func (l *loop) pod(rel string) *podTree {
-	t := l.pods[rel]
-	if t == nil {
-		t = &podTree{seen: l.sweep.number}
-		l.pods[rel] = t
-	}
-	return t
-}
-
-// forget drops a pod's or a container's directory and what is below it.
-func (l *loop) forget(rel string) {
-	if t := l.pods[rel]; t != nil {
-		if t.watched {
-			l.unwatch(rel)
-		}
-		delete(l.pods, rel)
-		for sub := range l.dirs {
-			if parent(sub) == rel {
-				l.forget(sub)
-			}
-		}
-	}
-	if d := l.dirs[rel]; d != nil {
-		if d.watched {
-			l.unwatch(rel)
-		}
-		l.cool(d)
-		delete(l.dirs, rel)
-	}
-	l.solved(rel)
 }
 
 // watch puts an inotify watch on a directory and reports whether it is there.
 func (l *loop) watch(rel string) bool {
 	err := l.notify.Add(l.scanner.path(rel))
-	switch {
-	case err == nil:
-		l.solved("watches")
+	if err == nil {
 		return true
-	case isGone(err):
+	}
+	l.unwatch(rel) // one that nobody knows of would stay when the log is hot
+	if isGone(err) {
 		return false
 	}
 	l.stats.watchErrors.Add(1)
+	l.sweep.watchError = true
 	l.once("watches", func() {
 		hint := ""
 		if errors.Is(err, unix.ENOSPC) {
@@ -350,18 +156,22 @@ func (l *loop) problem(rel string, err error) {
 	})
 }
 
+// solved lets a problem be told again when it comes back.
+func (l *loop) solved(rel string) { delete(l.told, "read "+rel) }
+
+func (l *loop) tooMany() {
+	l.once("many", func() {
+		l.cfg.Log.Warn().Err(errTooMany).Str("dir", l.cfg.PodLogsDir).Msg("not all directories are watched")
+	})
+}
+
+// once tells a problem that was not told yet. What is told of a directory is
+// forgotten with it, so that this does not grow.
 func (l *loop) once(what string, tell func()) {
 	if !l.told[what] {
 		l.told[what] = true
 		tell()
 	}
-}
-
-// solved lets a problem be told again when it comes back.
-func (l *loop) solved(rel string) {
-	delete(l.told, rel)
-	delete(l.told, "read "+rel)
-	delete(l.told, "noisy "+rel)
 }
 
 func parent(rel string) string {

@@ -26,7 +26,8 @@ type request struct {
 type result struct {
 	request
 	err error
-	// dirs are the directories in podLogsDir or in a pod's directory.
+	// dirs are the directories in podLogsDir or in a pod's directory, each as a
+	// rel.
 	dirs []string
 	// list is what was found in a container's directory.
 	list listing
@@ -93,6 +94,13 @@ func (s *scanner) path(rel string) string {
 	return s.root + "/" + rel
 }
 
+func join(rel, name string) string {
+	if rel == "" {
+		return name
+	}
+	return rel + "/" + name
+}
+
 // subdirs lists the directories in one; links to directories are not among
 // them.
 func (s *scanner) subdirs(rel string) (dirs []string, err error) {
@@ -105,7 +113,7 @@ func (s *scanner) subdirs(rel string) (dirs []string, err error) {
 		entries, err := f.ReadDir(1024)
 		for _, e := range entries {
 			if e.IsDir() {
-				dirs = append(dirs, e.Name())
+				dirs = append(dirs, join(rel, e.Name()))
 			}
 		}
 		if len(dirs) > maxEntries {
@@ -117,7 +125,7 @@ func (s *scanner) subdirs(rel string) (dirs []string, err error) {
 	}
 }
 
-var errTooMany = errors.New("more than " + strconv.Itoa(maxEntries) + " directories; the rest is left to the runtime's list of containers")
+var errTooMany = errors.New("too many directories; the rest is left to the runtime's list of containers")
 
 // logs lists a container's directory.
 func (s *scanner) logs(rel string) (l listing, err error) {
@@ -165,7 +173,7 @@ func (s *scanner) logs(rel string) (l listing, err error) {
 // "N.log.…", and whether it is a live one.
 func logName(name string) (restart uint64, live, ok bool) {
 	digits, rest, ok := strings.Cut(name, ".log")
-	if !ok || (rest != "" && rest[0] != '.') || digits == "" || digits[0] == '+' {
+	if !ok || (rest != "" && rest[0] != '.') {
 		return 0, false, false
 	}
 	restart, err := strconv.ParseUint(digits, 10, 63)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 )
@@ -36,12 +35,13 @@ type Due struct {
 	Limit int64
 }
 
-// Outcome is what became of a Due. The zero value says: look again.
+// Outcome is what became of a Due. The zero value says: nothing was rotated,
+// look again.
 type Outcome struct {
 	// Rotated is the size in bytes of what was rotated; 0: nothing was.
 	Rotated int64
 	// Ignore: this log is not to be rotated (its container does not run). It is
-	// not reported again until it changes.
+	// not reported again until it changes, and then once a second at most.
 	Ignore bool
 	// Failed: try again, later and later with each failure in a row, but not
 	// before RetryAfter.
@@ -54,16 +54,17 @@ type Outcome struct {
 type Config struct {
 	// PodLogsDir is an absolute, clean path. It need not exist yet.
 	PodLogsDir string
-	// Limits returns the limits for a container's directory. Called each time
-	// that the directory is found changed; must be quick.
+	// Limits returns the limits for a container's directory. Called in each sweep
+	// and each time that the directory was listed; must be quick.
 	Limits func(dir string) Limits
 	// Due is called once for a due log, and not again for its directory until
 	// Done was called. Must not block.
 	Due func(Due)
-	// Changed is called when a sweep finds a container's directory new or
-	// changed: there may be housekeeping to do. Must not block.
+	// Changed is called when a sweep finds a container's directory new, or changed
+	// since the last one: there may be housekeeping to do. Must not block.
 	Changed func(dir string)
-	// Swept is called at the end of each sweep. Must not block.
+	// Swept is called at the end of each sweep, when all that it had to list was
+	// listed and all that it found due was reported. Must not block.
 	Swept func(Cause)
 	Log   zerolog.Logger
 }
@@ -93,8 +94,9 @@ func New(cfg Config) *Watcher {
 	}
 }
 
-// Sweep has the whole tree gone through. It does not wait for it; one that was
-// asked for and not begun yet serves both.
+// Sweep has the whole tree gone through; c is CauseStartup, CauseSweep or
+// CauseOverflow. It does not wait for it; one that was asked for and not begun
+// yet serves both.
 func (w *Watcher) Sweep(c Cause) {
 	select {
 	case w.sweeps <- c:
@@ -111,8 +113,8 @@ func (w *Watcher) Done(ctx context.Context, dir string, o Outcome) {
 	}
 }
 
-// Run watches until ctx is done; that is no error. It fails only when there is
-// no inotify instance to be had at the start.
+// Run watches until ctx is done; that is no error. It fails when there is no
+// inotify instance to be had at the start, or when it is closed by an error.
 func (w *Watcher) Run(ctx context.Context) error {
 	n, err := w.open()
 	if err != nil {
@@ -124,49 +126,5 @@ func (w *Watcher) Run(ctx context.Context) error {
 	g.Go(func() error { return s.run(ctx) })
 	l := newLoop(w, n, s)
 	g.Go(func() error { return l.run(ctx) })
-	if err := g.Wait(); ctx.Err() == nil {
-		return err
-	}
-	return nil
+	return g.Wait()
 }
-
-// notifier is the inotify instance. Events and Errors are closed by Close;
-// Close does not wait for who reads them.
-type notifier interface {
-	Add(path string) error
-	Remove(path string) error
-	Events() <-chan fsnotify.Event
-	// Errors has something to receive after an error; several errors may come
-	// as one.
-	Errors() <-chan error
-	Close() error
-}
-
-type inotify struct {
-	*fsnotify.Watcher
-	errors chan error
-}
-
-func openInotify() (notifier, error) {
-	fw, err := fsnotify.NewWatcher()
-	if err != nil {
-		return nil, err
-	}
-	in := &inotify{fw, make(chan error, 1)}
-	// fsnotify may send an error while it holds the lock that Add and Remove
-	// take: a loop that is about to call those would wait for ever. So somebody
-	// always receives. Whatever the error, the answer is a sweep, and one that
-	// waits already serves for the next.
-	go func() {
-		for err := range fw.Errors {
-			select {
-			case in.errors <- err:
-			default:
-			}
-		}
-	}()
-	return in, nil
-}
-
-func (in *inotify) Events() <-chan fsnotify.Event { return in.Watcher.Events }
-func (in *inotify) Errors() <-chan error          { return in.errors }
