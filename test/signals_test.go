@@ -1,0 +1,98 @@
+package test
+
+import (
+	"errors"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/cri/embedded"
+)
+
+// hanging is a node with a full log whose reopen hangs, and logwatch in the
+// middle of it.
+func hanging(t *testing.T) *process {
+	t.Helper()
+	n := newEmbedded(t, embedded.Containerd)
+	rt := n.(embeddedNode).Runtime
+	c, err := rt.RunContainer(embedded.ContainerSpec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Fail(embedded.Failure{Mode: embedded.Hang})
+	if err := c.WriteNumbered("stdout", 10_000, 100); err != nil {
+		t.Fatal(err)
+	}
+	p := newProcess(t, n, everything)
+	p.start()
+	eventually(t, "a reopen that hangs", func() bool { return rt.Calls("ReopenContainerLog") > 0 })
+	return p
+}
+
+// TestTermWhileTheRuntimeHangs: stop checks the 5 s and the exit code.
+func TestTermWhileTheRuntimeHangs(t *testing.T) {
+	p := hanging(t)
+	p.stop()
+	if !strings.Contains(p.text(), `"message":"stopped"`) {
+		t.Error("it did not end in good order")
+	}
+}
+
+func TestSecondTermEndsAtOnce(t *testing.T) {
+	p := hanging(t)
+	p.signal(unix.SIGTERM)
+	var err error
+	eventually(t, "the end", func() bool {
+		p.signal(unix.SIGTERM)
+		select {
+		case err = <-p.exited:
+			p.cmd = nil
+			return true
+		default:
+			return false
+		}
+	})
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || !strings.Contains(exit.Error(), "terminated") {
+		t.Errorf("ended with %v, want by the signal", err)
+	}
+}
+
+// TestNotifiesSystemd plays systemd's end of sd_notify(3).
+func TestNotifiesSystemd(t *testing.T) {
+	n := newEmbedded(t, embedded.Containerd)
+	p := newProcess(t, n, everything)
+	socket := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // read to its end
+	t.Setenv("NOTIFY_SOCKET", socket)
+	p.start()
+	expect(t, conn, "READY=1")
+	p.stop()
+	expect(t, conn, "STOPPING=1")
+}
+
+func expect(t *testing.T, conn *net.UnixConn, want string) {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(waitAtMost)); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	for {
+		k, err := conn.Read(buf)
+		if err != nil {
+			t.Fatalf("waiting for %s: %v", want, err)
+		}
+		if strings.Contains(string(buf[:k]), want) {
+			return
+		}
+	}
+}
