@@ -17,36 +17,44 @@ import (
 // between two chunks. 256 KiB is past the point where larger reads are faster.
 const chunkSize = 256 << 10
 
+// compareSize is how much is compared at a time: a comparison comes after a crash
+// alone, and need not be fast.
+const compareSize = 32 << 10
+
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-var errChanged = errors.New("changed while it was compressed")
+var errChanged = errors.New("changed while it was read")
 
 // compress replaces a rotated log by its .gz. The order is the guarantee:
 // content, sync, rename, sync of the directory, and only then is the source
 // removed. in and out are the sizes in bytes of the source and the .gz.
 func (r *Rotator) compress(ctx context.Context, d dir, name Name, level int) (in, out int64, err error) {
 	source, temp, gz := name.String(), name.as(Temp).String(), name.as(Compressed).String()
-	src, err := d.Open(source)
+	// The rename would fail on it; better before the work than after.
+	if _, err := d.Stat(gz); !isGone(err) {
+		return 0, 0, errors.Join(fmt.Errorf("compress %s: its .gz is there already", source), err)
+	}
+	src, before, err := openPlain(d, source)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer src.Close() //nolint:errcheck // opened for reading
-	if err := r.idle(src); err != nil {
+	if err := r.idle(d, src, name); err != nil {
 		return 0, 0, err
 	}
-	before, err := src.Stat()
+	dst, err := d.Create(temp, before)
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, err // a temp that is there already is not ours to remove
 	}
-	out, err = r.writeTemp(ctx, d, src, before, temp, level)
+	out, err = fill(ctx, dst, src, before, level)
+	if err == nil {
+		err = r.unchanged(d, src, before, name)
+	}
+	if err == nil {
+		err = d.Rename(temp, gz)
+	}
 	if err != nil {
-		return 0, 0, errors.Join(err, r.discard(d, temp))
-	}
-	if err := r.unchanged(src, before, source); err != nil {
-		return 0, 0, errors.Join(err, r.discard(d, temp))
-	}
-	if err := d.Rename(temp, gz); err != nil {
-		return 0, 0, errors.Join(err, r.discard(d, temp))
+		return 0, 0, errors.Join(err, discard(d, temp))
 	}
 	if err := d.Sync(); err != nil {
 		return 0, 0, fmt.Errorf("sync the directory of %s: %w", gz, err) // the next run settles the two
@@ -55,20 +63,16 @@ func (r *Rotator) compress(ctx context.Context, d dir, name Name, level int) (in
 }
 
 // discard removes a temp that came to nothing; that it is not there is fine.
-func (r *Rotator) discard(d dir, temp string) error {
+func discard(d dir, temp string) error {
 	if err := d.Remove(temp); err != nil && !isGone(err) {
 		return err
 	}
 	return nil
 }
 
-// writeTemp makes temp, with src's mode and owner before any content (log
-// shippers look at new files at once) and its modification time, and syncs it.
-func (r *Rotator) writeTemp(ctx context.Context, d dir, src file, like stat, temp string, level int) (out int64, err error) {
-	dst, err := d.Create(temp, like)
-	if err != nil {
-		return 0, err
-	}
+// fill compresses src into dst, gives it src's modification time, syncs and
+// closes it.
+func fill(ctx context.Context, dst, src file, like stat, level int) (out int64, err error) {
 	defer func() { err = errors.Join(err, dst.Close()) }()
 	if err := gzipTo(ctx, dst, src, like.Size, level); err != nil {
 		return 0, err
@@ -84,9 +88,9 @@ func (r *Rotator) writeTemp(ctx context.Context, d dir, src file, like stat, tem
 	return st.Size, err
 }
 
-// unchanged makes sure that the source is still what was compressed.
-func (r *Rotator) unchanged(src file, before stat, name string) error {
-	if err := r.idle(src); err != nil {
+// unchanged makes sure that the source is still what was read from it.
+func (r *Rotator) unchanged(d dir, src file, before stat, name Name) error {
+	if err := r.idle(d, src, name); err != nil {
 		return err
 	}
 	now, err := src.Stat()
@@ -133,15 +137,10 @@ func gzipTo(ctx context.Context, dst io.Writer, src io.Reader, size int64, level
 	return zw.Close()
 }
 
-// sameContent reports whether gz decompresses to exactly source's content. A
-// .gz that is damaged is not the same; that is no error.
-func sameContent(d dir, source, gz string) (bool, error) {
-	plain, err := d.Open(source)
-	if err != nil {
-		return false, err
-	}
-	defer plain.Close() //nolint:errcheck // opened for reading
-	packed, err := d.Open(gz)
+// sameContent reports whether gz decompresses to exactly what plain holds. A .gz
+// that is damaged is not the same; that is no error.
+func sameContent(ctx context.Context, d dir, plain io.Reader, gz string) (bool, error) {
+	packed, _, err := openPlain(d, gz)
 	if errors.Is(err, ErrNotRegular) {
 		return false, nil
 	}
@@ -154,11 +153,13 @@ func sameContent(d dir, source, gz string) (bool, error) {
 		return false, notDamage(err)
 	}
 	// Whatever gz unpacks to, no more is read than the source has.
-	want, got := bufio.NewReaderSize(plain, chunkSize), bufio.NewReaderSize(zr, chunkSize)
+	want, got := bufio.NewReaderSize(plain, compareSize), bufio.NewReaderSize(zr, compareSize)
 	for {
-		a, aerr := want.Peek(chunkSize)
-		b, berr := got.Peek(chunkSize)
+		a, aerr := want.Peek(compareSize)
+		b, berr := got.Peek(compareSize)
 		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
 		case aerr != nil && !isEOF(aerr):
 			return false, aerr
 		case berr != nil && !isEOF(berr):

@@ -56,7 +56,8 @@ type stat struct {
 	Size     int64
 	Links    uint64
 	Regular  bool
-	Mode     uint32 // permission bits
+	Dir      bool
+	Mode     uint32 // permission bits, without setuid and the like
 	UID, GID uint32
 	Modified time.Time
 	Changed  time.Time

@@ -44,6 +44,11 @@ func (p podLogs) OpenDir(rel string) (dir, error) {
 	return &osDir{f: at}, nil
 }
 
+// procFD is the path that leads to an open file, whatever its name is by now.
+func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
+
+var errNoProc = errors.New("/proc is not mounted here: mount it")
+
 type osDir struct {
 	f *os.File
 }
@@ -106,7 +111,10 @@ func (d *osDir) Open(name string) (file, error) {
 	if !statOf(&st).Regular {
 		return nil, d.err("open", name, ErrNotRegular)
 	}
-	rfd, err := openat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY)
+	rfd, err := openat(unix.AT_FDCWD, procFD(fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if errors.Is(err, unix.ENOENT) {
+		err = errNoProc // the file is there: it is pinned
+	}
 	if err != nil {
 		return nil, d.err("open", name, err)
 	}
@@ -162,8 +170,7 @@ func (f *osFile) SetModTime(t time.Time) error {
 	ts, err := unix.TimeToTimespec(t)
 	if err == nil {
 		// The access time is of no interest; UTIME_OMIT leaves it.
-		path := "/proc/self/fd/" + strconv.Itoa(int(f.Fd()))
-		err = unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0)
+		err = unix.UtimesNanoAt(unix.AT_FDCWD, procFD(int(f.Fd())), []unix.Timespec{{Nsec: unix.UTIME_OMIT}, ts}, 0)
 	}
 	if err != nil {
 		return &fs.PathError{Op: "set time of", Path: f.Name(), Err: err}
@@ -192,7 +199,8 @@ func (f *osFile) Writers() (bool, error) {
 func statOf(st *unix.Stat_t) stat {
 	return stat{
 		Size: st.Size, Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
-		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
+		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR,
+		Mode: st.Mode & 0o777, UID: st.Uid, GID: st.Gid,
 		Modified: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
 	}
 }

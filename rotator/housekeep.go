@@ -27,6 +27,9 @@ type Report struct {
 }
 
 const (
+	// filesAtOnce bounds the memory that a run takes, at some 300 bytes a file. A
+	// policy keeps a few files; who has more than this gets them in several runs.
+	filesAtOnce = 1 << 14
 	// busyPause is when to look again at a file that somebody still writes.
 	// containerd closes a rotated log within milliseconds of the reopen.
 	busyPause = 100 * time.Millisecond
@@ -52,16 +55,21 @@ func (r *Rotator) Housekeep(ctx context.Context, dirName string, p Policy) (Repo
 		return rep, nil // the pod was deleted, and its logs with it
 	}
 	if err != nil {
+		rep.soonest(errorPause)
 		return rep, fmt.Errorf("housekeeping: %w", err)
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
-	files, err := list(d)
-	if err != nil {
-		return rep, fmt.Errorf("housekeeping: list %s: %w", dirName, err)
-	}
+	files, err := list(d, filesAtOnce)
 	steps, again := Plan(files, p, r.now())
 	rep.Again = again
 	var errs []error
+	if err != nil { // what was listed is put right all the same
+		rep.soonest(errorPause)
+		errs = append(errs, fmt.Errorf("housekeeping: list %s: %w", dirName, err))
+	}
+	if len(files) == filesAtOnce && len(steps) > 0 {
+		rep.soonest(busyPause)
+	}
 	for _, s := range steps {
 		if ctx.Err() != nil {
 			errs = append(errs, fmt.Errorf("housekeeping: %s: %w", dirName, ctx.Err()))
@@ -86,13 +94,21 @@ func (r *Rotator) step(ctx context.Context, d dir, s Step, p Policy, rep *Report
 		return nil // somebody else did it: kubelet, or who deleted the pod
 	case errors.Is(err, ErrWritten):
 		rep.Busy++
-		rep.soonest(busyPause)
+		rep.soonest(r.pauseFor(s.Name))
 		return nil
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		rep.NoSpace = true
 	}
 	rep.soonest(errorPause)
 	return fmt.Errorf("housekeeping: %w", err)
+}
+
+// pauseFor is when to look at a busy file again. It grows with the time since
+// the file was rotated: nearly all writers are gone at once, and one that is
+// not, say a runtime that hangs, must not have the directory listed ten times a
+// second for hours.
+func (r *Rotator) pauseFor(n Name) time.Duration {
+	return min(max(busyPause, wallClock(r.now()).Sub(n.Stamp).Abs()/10), errorPause)
 }
 
 // soonest moves the next run forward to after at most d.
@@ -103,23 +119,23 @@ func (rep *Report) soonest(d time.Duration) {
 }
 
 func (r *Rotator) do(ctx context.Context, d dir, s Step, p Policy, rep *Report) error {
-	name := s.Name.String()
 	switch s.Action {
 	case Settle:
-		return r.settle(d, s)
+		return r.settle(ctx, d, s.Name, rep)
 	case Compress:
 		in, out, err := r.compress(ctx, d, s.Name, p.Level)
 		rep.BytesIn += in
 		rep.BytesOut += out
 		return err
 	default: // RemoveTemp, Prune
-		return r.remove(d, name)
+		return r.remove(d, s.Name)
 	}
 }
 
 // remove unlinks a file that nobody writes. What is not a regular file has no
 // lines: its name goes, wherever it leads stays.
-func (r *Rotator) remove(d dir, name string) error {
+func (r *Rotator) remove(d dir, n Name) error {
+	name := n.String()
 	f, err := d.Open(name)
 	switch {
 	case errors.Is(err, ErrNotRegular):
@@ -128,14 +144,15 @@ func (r *Rotator) remove(d dir, name string) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	if err := r.idle(f); err != nil {
+	if err := r.idle(d, f, n); err != nil {
 		return err
 	}
 	return d.Remove(name)
 }
 
-// idle returns nil when nobody writes f any more, else ErrWritten.
-func (r *Rotator) idle(f file) error {
+// idle returns nil when nobody writes f, whose name is n, any more; else
+// ErrWritten.
+func (r *Rotator) idle(d dir, f file, n Name) error {
 	writers, err := f.Writers()
 	switch {
 	case err == nil && !writers:
@@ -152,22 +169,40 @@ func (r *Rotator) idle(f file) error {
 	if r.now().Sub(st.Changed) < unprovenAge {
 		return ErrWritten
 	}
-	return nil
+	// Without a live log the runtime may write here still, however seldom: a
+	// crash came between rename and reopen.
+	_, err = d.Stat(n.Base)
+	if isGone(err) {
+		return ErrWritten
+	}
+	return err
 }
 
 // settle decides between a rotated log and the .gz beside it: a crash came
 // between the .gz's rename and the source's removal, or the .gz is not whole.
-func (r *Rotator) settle(d dir, s Step) error {
-	source, gz := s.Name.String(), s.Name.as(Compressed).String()
-	whole, err := sameContent(d, source, gz)
+func (r *Rotator) settle(ctx context.Context, d dir, source Name, rep *Report) error {
+	gz := source.as(Compressed)
+	src, before, err := openPlain(d, source.String())
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // opened for reading
+	if err := r.idle(d, src, source); err != nil {
+		return err
+	}
+	whole, err := sameContent(ctx, d, src, gz.String())
 	if err != nil {
 		return err
 	}
 	if !whole {
-		return r.remove(d, gz) // the next run compresses the source again
+		rep.soonest(busyPause) // the next run compresses the source again
+		return r.remove(d, gz)
+	}
+	if err := r.unchanged(d, src, before, source); err != nil {
+		return err
 	}
 	if err := d.Sync(); err != nil { // the crash may have come before it
 		return err
 	}
-	return r.remove(d, source)
+	return d.Remove(source.String())
 }

@@ -26,11 +26,10 @@ func (r *Rotator) Logs(dirName string) ([]Log, error) {
 		return nil, fmt.Errorf("logs: %w", err)
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
-	files, err := list(d)
+	files, err := list(d, 0)
 	if err != nil {
 		return nil, fmt.Errorf("logs: list %s: %w", dirName, err)
 	}
-	slices.SortFunc(files, func(a, b File) int { return a.compare(b.Name) })
 	var logs []Log
 	for _, f := range files {
 		twice := len(logs) > 0 && f.Kind == Compressed && logs[len(logs)-1].Name == f.as(Rotated)
@@ -54,9 +53,12 @@ func (r *Rotator) OpenLog(dirName, name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
-	f, err := d.Open(name)
-	if err != nil || n.Kind != Compressed {
-		return f, err
+	f, _, err := openPlain(d, name)
+	if err != nil {
+		return nil, err
+	}
+	if n.Kind != Compressed {
+		return f, nil
 	}
 	zr, err := gzip.NewReader(f)
 	if err != nil {
@@ -83,19 +85,18 @@ func (r *Rotator) Clean(ctx context.Context, dirName, log string) ([]string, err
 	if err != nil {
 		return nil, fmt.Errorf("clean: %w", err)
 	}
-	defer d.Close() //nolint:errcheck // opened for reading
-	found, err := names(d)
+	defer d.Close()                                          //nolint:errcheck // opened for reading
+	found := slices.SortedFunc(names(d, &err), Name.compare) // oldest first, the live log last
 	if err != nil {
 		return nil, fmt.Errorf("clean: list %s: %w", dirName, err)
 	}
-	slices.SortFunc(found, Name.compare) // oldest first, the live log last
 	var removed []string
 	var errs []error
 	for _, n := range found {
 		if n.Base != log || ctx.Err() != nil {
 			continue
 		}
-		switch err := r.remove(d, n.String()); {
+		switch err := r.remove(d, n); {
 		case err == nil:
 			removed = append(removed, n.String())
 		case !isGone(err):

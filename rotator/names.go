@@ -1,6 +1,7 @@
 package rotator
 
 import (
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -28,7 +29,7 @@ const (
 	tempSuffix = ".tmp"
 
 	// lastYear bounds the years that a stamp may have, so that one second
-	// more always fits the layout's four digits.
+	// more always fits the layout's four digits. Nothing is rotated into it.
 	lastYear = 9998
 )
 
@@ -122,7 +123,7 @@ func ParseName(s string) (Name, bool) {
 		return Name{}, false
 	}
 	n.Stamp, err = time.Parse(stampLayout, stamp)
-	if err != nil || n.Stamp.Year() > lastYear || n.Stamp.Format(stampLayout) != stamp {
+	if err != nil || n.Stamp.Year() > lastYear {
 		return Name{}, false
 	}
 	return n, true
@@ -137,30 +138,28 @@ func IsLive(s string) bool {
 // nextName returns the name to which base is rotated now: later than every
 // stamp that base already has, over DST, clock steps and two rotations within a
 // second. taken are the names in the directory.
-func nextName(base Name, taken []Name, now time.Time) Name {
-	y, mo, d := now.Date()
-	h, mi, s := now.Clock()
+//
+// Stamps of the last year are not counted: somebody left them there, and
+// nothing can come behind them. A second before that year, all there is left is
+// the time; should that name be taken, the rename fails, and not a second later.
+func nextName(base Name, taken iter.Seq[Name], now time.Time) Name {
 	next := base.as(Rotated)
-	next.Stamp = time.Date(y, mo, d, h, mi, s, 0, time.UTC)
-	used := make(map[time.Time]bool, len(taken))
+	next.Stamp = wallClock(now)
 	newest := next.Stamp.Add(-time.Second)
-	for _, t := range taken {
-		if t.Base != base.Base || t.Kind == Live {
-			continue
-		}
-		used[t.Stamp] = true
-		if t.Stamp.After(newest) {
+	for t := range taken {
+		if t.Base == base.Base && t.Kind != Live && t.Stamp.Year() < lastYear && t.Stamp.After(newest) {
 			newest = t.Stamp
 		}
 	}
-	if n := newest.Add(time.Second); n.Year() <= lastYear {
+	if n := newest.Add(time.Second); n.Year() < lastYear {
 		next.Stamp = n
-		return next
-	}
-	// Somebody left a stamp at the end of time. Order is lost then, but
-	// uniqueness and rotation are not.
-	for used[next.Stamp] {
-		next.Stamp = next.Stamp.Add(time.Second)
 	}
 	return next
+}
+
+// wallClock returns what a clock shows at t, to the second, as if it were UTC.
+func wallClock(t time.Time) time.Time {
+	y, mo, d := t.Date()
+	h, mi, s := t.Clock()
+	return time.Date(y, mo, d, h, mi, s, 0, time.UTC)
 }

@@ -78,11 +78,18 @@ type Step struct {
 // after how long there may be more to do without anything changing (0: never).
 // It depends on its arguments alone. Planning again on what a plan left finds
 // nothing more, but for what a Settle found broken.
+//
+// A plan on a part of a listing is safe: what makes a file one too many is newer
+// than it, and what makes the total too large is on the disk. Only a grace period
+// may be missed, and by size a file may go that would have fitted in the end.
 func Plan(files []File, p Policy, now time.Time) (steps []Step, again time.Duration) {
 	pl := planner{policy: p, now: now}
-	kept := pl.settle(slices.SortedFunc(slices.Values(files), func(a, b File) int { return a.compare(b.Name) }))
+	sorted := slices.Clone(files)
+	slices.SortFunc(sorted, func(a, b File) int { return a.compare(b.Name) })
+	kept := pl.settle(sorted)
 	kept = pl.pruneFiles(kept)
 	kept = pl.pruneSize(kept)
+	kept = pl.pruneFiles(kept) // the size may have taken what the grace period held
 	pl.compress(kept)
 	return pl.steps, pl.again
 }
@@ -106,7 +113,7 @@ func (pl *planner) settle(sorted []File) (kept []File) {
 	for i, f := range sorted {
 		switch {
 		case f.Kind == Temp:
-		case f.Kind == Rotated && i+1 < len(sorted) && sorted[i+1].Name == f.as(Compressed):
+		case f.Kind == Rotated && f.Plain && i+1 < len(sorted) && sorted[i+1].Name == f.as(Compressed):
 			// Sorted, a .gz stands right behind its source.
 			pl.steps = append(pl.steps, Step{Action: Settle, Name: f.Name, Size: f.Size})
 		default:
@@ -118,6 +125,7 @@ func (pl *planner) settle(sorted []File) (kept []File) {
 
 // pruneFiles keeps each live log to MaxFiles, itself counted.
 func (pl *planner) pruneFiles(files []File) (kept []File) {
+	atMost := max(0, pl.policy.MaxFiles-1)
 	rotated := make(map[string]int)
 	for _, f := range files {
 		if f.Kind != Live {
@@ -125,8 +133,11 @@ func (pl *planner) pruneFiles(files []File) (kept []File) {
 		}
 	}
 	for _, f := range files {
-		over := f.Kind != Live && rotated[f.Base] > pl.policy.MaxFiles-1
-		if over && !pl.inGrace(f) {
+		switch {
+		case f.Kind == Live || rotated[f.Base] <= atMost:
+		case pl.inGrace(f):
+			rotated[f.Base] = 0 // what is newer does not go before it
+		default:
 			rotated[f.Base]--
 			pl.prune(f, ByFiles)
 			continue
@@ -139,13 +150,28 @@ func (pl *planner) pruneFiles(files []File) (kept []File) {
 // pruneSize keeps the directory to MaxTotalSize; the promise to the disk comes
 // before the grace period.
 func (pl *planner) pruneSize(files []File) (kept []File) {
-	var total int64
-	for _, f := range files {
-		total += f.Size
+	if pl.policy.MaxTotalSize <= 0 {
+		return files
 	}
+	// From the newest to the oldest, as far as it goes; below 0 once it is used
+	// up, and no further: sparse files' sizes could overflow it.
+	left := pl.policy.MaxTotalSize
 	for _, f := range files {
-		if f.Kind != Live && pl.policy.MaxTotalSize > 0 && total > pl.policy.MaxTotalSize {
-			total -= f.Size
+		if f.Kind == Live {
+			left = max(-1, left-f.Size)
+		}
+	}
+	first := len(files)
+	for ; first > 0; first-- {
+		if f := files[first-1]; f.Kind != Live {
+			left -= f.Size
+		}
+		if left < 0 {
+			break
+		}
+	}
+	for i, f := range files {
+		if f.Kind != Live && i < first {
 			pl.prune(f, BySize)
 			continue
 		}

@@ -61,22 +61,24 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Rotation, error) {
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
 
-	old, err := d.Stat(req.Log)
-	if isGone(err) {
+	to, err := r.check(d, req)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return Rotation{}, fmt.Errorf("rotate %s/%q: %w", req.Dir, req.Log, err)
+	}
+	if to == "" {
 		err := r.reopen(ctx, d, req)
 		return Rotation{Took: time.Since(start)}, err
-	}
-	to, err := r.check(d, req, old, err)
-	if err != nil {
-		return Rotation{}, err
-	}
-	if ctx.Err() != nil {
-		return Rotation{}, fmt.Errorf("rotate %s/%s: %w", req.Dir, req.Log, ctx.Err())
 	}
 	if err := d.Rename(req.Log, to); err != nil {
 		return Rotation{}, fmt.Errorf("rotate: %w", err)
 	}
-	done := Rotation{To: to, Size: old.Size, Renamed: time.Since(start)}
+	done := Rotation{To: to, Size: req.MinSize, Renamed: time.Since(start)}
+	if st, err := d.Stat(to); err == nil { // it grew while names were looked for
+		done.Size = st.Size
+	}
 	// From here to the reopen nothing cancels: the live log's name is absent.
 	err = r.reopen(context.WithoutCancel(ctx), d, req)
 	if errors.Is(err, ErrNotRunning) || errors.Is(err, ErrRefused) {
@@ -86,24 +88,26 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Rotation, error) {
 	return done, err
 }
 
-// check says whether the live log may be rotated, and to which name.
-func (r *Rotator) check(d dir, req Request, old stat, statErr error) (to string, err error) {
+// check says whether the live log may be rotated, and to which name; to none
+// when it is missing.
+func (r *Rotator) check(d dir, req Request) (to string, err error) {
 	base, ok := ParseName(req.Log)
+	if !ok || base.Kind != Live {
+		return "", errors.New("not a live log's name, which is N.log")
+	}
+	st, err := d.Stat(req.Log)
 	switch {
-	case !ok || base.Kind != Live:
-		return "", fmt.Errorf("rotate %s/%q: not a live log's name, which is N.log", req.Dir, req.Log)
-	case statErr != nil:
-		return "", fmt.Errorf("rotate: %w", statErr)
-	case !old.Regular:
-		return "", fmt.Errorf("rotate %s/%s: %w", req.Dir, req.Log, ErrNotRegular)
-	case old.Size < req.MinSize:
-		return "", fmt.Errorf("rotate %s/%s: %w: %d bytes, due from %d", req.Dir, req.Log, ErrNotDue, old.Size, req.MinSize)
+	case isGone(err):
+		return "", nil
+	case err != nil:
+		return "", err
+	case !st.Regular:
+		return "", ErrNotRegular
+	case st.Size < req.MinSize:
+		return "", fmt.Errorf("%w: %d bytes, due from %d", ErrNotDue, st.Size, req.MinSize)
 	}
-	taken, err := names(d)
-	if err != nil {
-		return "", fmt.Errorf("rotate: list %s: %w", req.Dir, err)
-	}
-	return nextName(base, taken, r.now()).String(), nil
+	next := nextName(base, names(d, &err), r.now())
+	return next.String(), err
 }
 
 // reopen has the runtime make the absent live log. It looks before it acts,

@@ -3,7 +3,11 @@ package rotator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"iter"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -79,37 +83,65 @@ func New(o Options) *Rotator {
 	}
 }
 
-// names returns the log names in d, foreign ones left out.
-func names(d dir) ([]Name, error) {
-	var found []Name
-	err := d.Names(func(s string) bool {
-		if n, ok := ParseName(s); ok {
-			found = append(found, n)
-		}
-		return true
-	})
-	return found, err
+// names yields the log names in d, foreign ones left out, and sets *err when the
+// listing ends early.
+func names(d dir, err *error) iter.Seq[Name] {
+	return func(yield func(Name) bool) {
+		*err = d.Names(func(s string) bool {
+			n, ok := ParseName(s)
+			return !ok || yield(n)
+		})
+	}
 }
 
-// list returns the log files in d, in no order. A file that vanishes between
-// the listing and its stat is left out.
-func list(d dir) ([]File, error) {
-	found, err := names(d)
-	if err != nil {
-		return nil, err
-	}
-	files := make([]File, 0, len(found))
-	for _, n := range found {
+// list returns up to atMost log files in d (0: all), sorted, each once.
+// Directories are left out, whatever they are called: nobody wrote a line into
+// one, and none is ever removed. So are files that vanish before they are
+// looked at. After an error it returns the rest with it.
+func list(d dir, atMost int) ([]File, error) {
+	var files []File
+	var listErr, statErr error
+	for n := range names(d, &listErr) {
 		st, err := d.Stat(n.String())
-		if isGone(err) {
+		switch {
+		case isGone(err) || st.Dir:
+			continue
+		case err != nil:
+			statErr = err // one says enough: a directory may have millions
 			continue
 		}
-		if err != nil {
-			return nil, err
+		// Each name came as a string of its own; one of them is kept.
+		if last := len(files) - 1; last >= 0 && files[last].Base == n.Base {
+			n.Base = files[last].Base
+		} else {
+			n.Base = strings.Clone(n.Base)
 		}
 		files = append(files, File{Name: n, Size: st.Size, Changed: st.Changed, Plain: st.Regular && st.Links == 1})
+		if len(files) == atMost {
+			break
+		}
 	}
-	return files, nil
+	slices.SortFunc(files, func(a, b File) int { return a.compare(b.Name) })
+	// A listing may name a file twice when others come and go meanwhile.
+	files = slices.CompactFunc(files, func(a, b File) bool { return a.Name == b.Name })
+	return files, errors.Join(listErr, statErr)
+}
+
+// openPlain opens a regular file that has no other name. Another name may be
+// anywhere: what it holds is not ours to read into a .gz.
+func openPlain(d dir, name string) (file, stat, error) {
+	f, err := d.Open(name)
+	if err != nil {
+		return nil, stat{}, err
+	}
+	st, err := f.Stat()
+	if err == nil && st.Links > 1 {
+		err = fmt.Errorf("open %s: it has %d names: %w", name, st.Links, ErrNotRegular)
+	}
+	if err != nil {
+		return nil, stat{}, errors.Join(err, f.Close())
+	}
+	return f, st, nil
 }
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }

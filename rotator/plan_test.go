@@ -1,0 +1,291 @@
+package rotator
+
+import (
+	"bytes"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+)
+
+var update = flag.Bool("update", false, "write the plans into testdata/plan")
+
+var planNow = time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
+
+// TestPlan runs the cases in testdata/plan. A listing's line is a file's name,
+// its size in bytes, the time since its last change, and "not-plain" if so.
+func TestPlan(t *testing.T) {
+	cases, err := filepath.Glob("testdata/plan/*.txtar")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, path := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			ar, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var policy Policy
+			var files []File
+			var want *txtar.File
+			for i, f := range ar.Files {
+				switch f.Name {
+				case "policy":
+					policy = parsePolicy(t, f.Data)
+				case "listing":
+					files = parseListing(t, f.Data)
+				case "plan":
+					want = &ar.Files[i]
+				default:
+					t.Fatalf("unknown part %q", f.Name)
+				}
+			}
+			got := planText(Plan(files, policy, planNow))
+			if *update {
+				want.Data = []byte(got)
+				if err := os.WriteFile(path, txtar.Format(ar), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got != string(want.Data) {
+				t.Errorf("%s\ngot:\n%swant:\n%s", ar.Comment, got, want.Data)
+			}
+			slices.Reverse(files)
+			if reversed := planText(Plan(files, policy, planNow)); reversed != got {
+				t.Errorf("the plan depends on the listing's order: reversed it is\n%s", reversed)
+			}
+		})
+	}
+}
+
+func parsePolicy(t *testing.T, text []byte) (p Policy) {
+	t.Helper()
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		var err error
+		switch key {
+		case "max-files":
+			p.MaxFiles, err = strconv.Atoi(value)
+		case "max-total":
+			p.MaxTotalSize, err = strconv.ParseInt(value, 10, 64)
+		case "grace":
+			p.Grace, err = time.ParseDuration(value)
+		case "compress":
+			p.Compress = true
+		default:
+			t.Fatalf("unknown policy %q", line)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
+}
+
+func parseListing(t *testing.T, text []byte) (files []File) {
+	t.Helper()
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		size, err := strconv.ParseInt(fields[1], 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		age, err := time.ParseDuration(fields[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, File{
+			Name: parse(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Plain: !strings.HasSuffix(line, " not-plain\n"),
+		})
+	}
+	return files
+}
+
+func planText(steps []Step, again time.Duration) string {
+	var b strings.Builder
+	for _, s := range steps {
+		fmt.Fprintf(&b, "%s %s %d", s.Action, s.Name, s.Size)
+		if s.Reason != "" {
+			fmt.Fprintf(&b, " %s", s.Reason)
+		}
+		if s.Forced {
+			b.WriteString(" within-grace")
+		}
+		b.WriteByte('\n')
+	}
+	if again != 0 {
+		fmt.Fprintf(&b, "again %s\n", again)
+	}
+	return b.String()
+}
+
+// listing makes a listing and a policy of a fuzzer's bytes.
+func listing(data []byte) ([]File, Policy) {
+	b := bytes.NewReader(data)
+	var head struct {
+		MaxFiles, Total, Grace, Compress uint8
+	}
+	if binary.Read(b, binary.BigEndian, &head) != nil {
+		return nil, Policy{MaxFiles: 2}
+	}
+	p := Policy{
+		MaxFiles: int(head.MaxFiles % 8), MaxTotalSize: int64(head.Total),
+		Grace: time.Duration(head.Grace%64) * time.Second, Compress: head.Compress&1 != 0,
+	}
+	files := map[Name]File{}
+	for {
+		var e struct{ Kind, Restart, Stamp, Size, Age uint8 }
+		if binary.Read(b, binary.BigEndian, &e) != nil {
+			return slices.Collect(maps.Values(files)), p
+		}
+		n := Name{Kind: Live + Kind(e.Kind%4), Restart: uint64(e.Restart % 3)}
+		n.Base = fmt.Sprintf("%d.log", n.Restart)
+		if n.Kind != Live {
+			n.Stamp = planNow.Add(time.Duration(e.Stamp%64) * time.Second)
+		}
+		size := int64(e.Size)
+		if e.Size == 255 { // sparse
+			size = 1<<63 - 1
+		}
+		files[n] = File{Name: n, Size: size, Changed: planNow.Add(-time.Duration(int8(e.Age)) * time.Second), Plain: e.Kind&128 == 0}
+	}
+}
+
+// apply does to a listing what the steps would do to the directory; every .gz
+// holds what its source does, and is half its size.
+func apply(t *testing.T, files []File, steps []Step) []File {
+	t.Helper()
+	there := map[Name]File{}
+	for _, f := range files {
+		there[f.Name] = f
+	}
+	seen := map[Name]bool{}
+	for _, s := range steps {
+		f, ok := there[s.Name]
+		switch {
+		case !ok || f.Size != s.Size:
+			t.Fatalf("%s %s, %d bytes: the listing has no such file", s.Action, s.Name, s.Size)
+		case s.Name.Kind == Live:
+			t.Fatalf("%s the live log %s", s.Action, s.Name)
+		case seen[s.Name]:
+			t.Fatalf("%s twice", s.Name)
+		case s.Action == Compress && (!f.Plain || there[s.Name.as(Compressed)] != File{}):
+			t.Fatalf("%s %s, which is not plain or has a .gz", s.Action, s.Name)
+		}
+		seen[s.Name] = true
+		delete(there, s.Name)
+		if s.Action == Compress {
+			gz := s.Name.as(Compressed)
+			there[gz] = File{Name: gz, Size: f.Size / 2, Changed: planNow, Plain: true}
+		}
+	}
+	return slices.Collect(maps.Values(there))
+}
+
+// within checks that files keep the policy, as far as live logs and grace
+// periods let them.
+func within(t *testing.T, files []File, p Policy) {
+	t.Helper()
+	grace := planner{policy: p, now: planNow}
+	rotated, waits := map[string]int{}, map[string]bool{}
+	var total float64 // bytes; an int64 could overflow
+	plain := 0
+	oldestGone := ""
+	slices.SortFunc(files, func(a, b File) int { return a.compare(b.Name) })
+	for _, f := range files {
+		total += float64(f.Size)
+		if f.Kind == Live {
+			continue
+		}
+		rotated[f.Base]++
+		oldestGone = f.String()
+		if grace.remainingGrace(f) > 0 {
+			waits[f.Base] = true
+		} else if f.Kind == Rotated && f.Plain {
+			plain++
+		}
+		if f.Kind == Temp {
+			t.Fatalf("the temp %s is left", f)
+		}
+	}
+	for base, n := range rotated {
+		if n > max(0, p.MaxFiles-1) && !waits[base] {
+			t.Fatalf("%d rotated logs of %s are left, none in its grace period; %d files are allowed", n, base, p.MaxFiles)
+		}
+	}
+	if p.MaxTotalSize > 0 && total > float64(p.MaxTotalSize) && oldestGone != "" {
+		t.Fatalf("%.0f bytes are left, %d are allowed, and %s could go", total, p.MaxTotalSize, oldestGone)
+	}
+	if p.Compress && plain > 1 {
+		t.Fatalf("%d plain rotated logs are left", plain)
+	}
+}
+
+func FuzzPlan(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte{3, 100, 0, 1, 0, 0, 0, 9, 1, 1, 0, 1, 9, 9, 2, 0, 1, 9, 9, 3, 0, 1, 9, 9, 1, 0, 2, 9, 9})
+	f.Add([]byte{1, 0, 10, 1, 0, 0, 0, 9, 1, 1, 0, 1, 9, 2, 1, 0, 2, 9, 99, 1, 0, 3, 9, 99, 2, 0, 4, 9, 0})
+	f.Add([]byte{7, 90, 63, 0, 0, 0, 0, 255, 1, 1, 0, 1, 255, 2, 129, 0, 2, 255, 200, 1, 1, 3, 9, 99, 130, 2, 4, 9, 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		files, p := listing(data)
+		steps, _ := Plan(files, p, planNow)
+		after := apply(t, files, steps)
+		within(t, after, p)
+		if again, _ := Plan(after, p, planNow); len(again) > 0 {
+			t.Fatalf("planned again on what the plan leaves:\n%sfirst:\n%s", planText(again, 0), planText(steps, 0))
+		}
+		olderFirst(t, files, steps)
+		partOf(t, files, p)
+	})
+}
+
+// olderFirst: no file is kept while a newer one of its live log is pruned for
+// their number, or a newer one of all for their size.
+func olderFirst(t *testing.T, files []File, steps []Step) {
+	t.Helper()
+	gone := map[Name]bool{}
+	for _, s := range steps {
+		gone[s.Name] = s.Action != Compress
+	}
+	for _, s := range steps {
+		for _, f := range files {
+			older := f.Kind != Live && !gone[f.Name] && f.compare(s.Name) < 0
+			if s.Action == Prune && older && (s.Reason == BySize || f.Base == s.Name.Base) {
+				t.Fatalf("%s is pruned (%s), and %s kept", s.Name, s.Reason, f)
+			}
+		}
+	}
+}
+
+// partOf: a plan made on a part of the listing removes nothing that the whole
+// plan keeps, grace periods and size left aside.
+func partOf(t *testing.T, files []File, p Policy) {
+	t.Helper()
+	p.Grace, p.MaxTotalSize = 0, 0
+	gone := map[Name]bool{}
+	whole, _ := Plan(files, p, planNow)
+	for _, s := range whole {
+		gone[s.Name] = s.Action != Compress
+	}
+	var part []File
+	for _, f := range files {
+		if f.Stamp.Second()%2 == 0 {
+			part = append(part, f)
+		}
+	}
+	steps, _ := Plan(part, p, planNow)
+	for _, s := range steps {
+		if s.Action != Compress && !gone[s.Name] {
+			t.Fatalf("on a part of the listing, %s %s; on the whole it is kept", s.Action, s.Name)
+		}
+	}
+}
