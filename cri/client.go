@@ -21,7 +21,7 @@ var (
 	// state than running.
 	ErrNotRunning = errors.New("the container is not running")
 	// ErrUnanswered: nobody knows whether the runtime carried the request out,
-	// or will.
+	// or will. A context.DeadlineExceeded besides: it has the request, and hangs.
 	ErrUnanswered = errors.New("the runtime did not answer")
 )
 
@@ -92,7 +92,9 @@ func (c *Client) ReopenContainerLog(ctx context.Context, id string) error {
 		return fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
 	switch status.Code(err) {
-	case codes.DeadlineExceeded, codes.Canceled, codes.Unavailable, codes.Aborted, codes.Internal:
+	case codes.DeadlineExceeded:
+		return fmt.Errorf("%w: %w: %w", ErrUnanswered, context.DeadlineExceeded, err)
+	case codes.Canceled, codes.Unavailable, codes.Aborted, codes.Internal:
 		return fmt.Errorf("%w: %w", ErrUnanswered, err)
 	default:
 		return err

@@ -11,8 +11,13 @@ type Policy struct {
 	// kubelet counts containerLogMaxFiles.
 	MaxFiles int
 	// MaxTotalSize is the most bytes that the container's directory may hold,
-	// over all restarts, live logs counted; 0: no limit.
+	// over all restarts, live logs counted; 0: no limit. The newest rotated log
+	// stays even if it does not fit: log shippers may not have seen it yet, and
+	// it goes when there is a newer one.
 	MaxTotalSize int64
+	// Limit is the size in bytes to which the live log is going to grow: room
+	// for most of it is kept within MaxTotalSize. 0: none.
+	Limit int64
 	// Grace is how long a rotated log is neither compressed nor removed, so
 	// that a log shipper can finish it; MaxTotalSize overrides it.
 	Grace time.Duration
@@ -77,7 +82,7 @@ type Step struct {
 // Plan says what there is to do in a container's directory, in this order, and
 // after how long there may be more to do without anything changing (0: never).
 // It depends on its arguments alone. Planning again on what a plan left finds
-// nothing more, but for what a Settle found broken.
+// nothing more, but for what a Settle found broken or a Compress made room for.
 //
 // A plan on a part of a listing is safe: what makes a file one too many is newer
 // than it, and what makes the total too large is on the disk. Only a grace period
@@ -153,31 +158,50 @@ func (pl *planner) pruneSize(files []File) (kept []File) {
 	if pl.policy.MaxTotalSize <= 0 {
 		return files
 	}
-	// From the newest to the oldest, as far as it goes; below 0 once it is used
-	// up, and no further: sparse files' sizes could overflow it.
+	// A quarter of the limit is for the overshoot of the rotated logs: without
+	// it MaxFiles logs of a little more than the limit would never fit.
+	room := pl.policy.Limit - pl.policy.Limit/4
 	left := pl.policy.MaxTotalSize
+	live := int64(0)
 	for _, f := range files {
 		if f.Kind == Live {
+			// Below 0 and no further: sparse files' sizes could overflow it.
 			left = max(-1, left-f.Size)
+			live = f.Size // in the end, of the latest restart
 		}
 	}
+	left -= max(0, room-live)
+	newest := newestRotated(files)
+	// From the newest to the oldest, as far as it goes.
 	first := len(files)
 	for ; first > 0; first-- {
 		if f := files[first-1]; f.Kind != Live {
-			left -= f.Size
+			left = max(-1, left-f.Size)
 		}
 		if left < 0 {
 			break
 		}
 	}
 	for i, f := range files {
-		if f.Kind != Live && i < first {
+		if f.Kind != Live && i < first && i != newest {
 			pl.prune(f, BySize)
 			continue
 		}
 		kept = append(kept, f)
 	}
 	return kept
+}
+
+// newestRotated is the index of the newest rotated log in sorted files; -1 if
+// there is none.
+func newestRotated(files []File) int {
+	newest := -1
+	for i, f := range files {
+		if f.Kind != Live {
+			newest = i
+		}
+	}
+	return newest
 }
 
 func (pl *planner) prune(f File, why Reason) {
@@ -187,23 +211,27 @@ func (pl *planner) prune(f File, why Reason) {
 }
 
 // compress takes every plain rotated log but the newest, which log shippers may
-// still be reading under its new name.
+// still be reading under its new name, as long as there is room for both source
+// and .gz.
 func (pl *planner) compress(files []File) {
 	if !pl.policy.Compress {
 		return
 	}
-	newest := -1
-	for i, f := range files {
-		if f.Kind != Live {
-			newest = i
-		}
+	newest := newestRotated(files)
+	left := pl.policy.MaxTotalSize
+	for _, f := range files {
+		left = max(-1, left-f.Size)
 	}
 	for i, f := range files {
-		if f.Kind == Rotated && f.Plain && i != newest && !pl.inGrace(f) {
+		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
+		if f.Kind == Rotated && f.Plain && i != newest && fits && !pl.inGrace(f) {
 			pl.steps = append(pl.steps, Step{Action: Compress, Name: f.Name, Size: f.Size})
 		}
 	}
 }
+
+// logsShrink is by how much logs shrink at least, as a rule: 4 to 20 times.
+const logsShrink = 4
 
 // inGrace reports whether f is still to be left alone, and notes when it is not
 // any more.

@@ -188,6 +188,7 @@ func (d *Daemon) policy(string) rotator.Policy {
 	return rotator.Policy{
 		MaxFiles:     d.cfg.ContainerLogMaxFiles,
 		MaxTotalSize: max(0, d.cfg.MaxTotalSizeBytes()),
+		Limit:        max(0, d.cfg.MaxSizeBytes()),
 		Grace:        d.cfg.RotatedLogGracePeriod.Duration,
 		Compress:     d.cfg.Compression.Codec != config.CodecNone,
 		Level:        d.cfg.Compression.Level,

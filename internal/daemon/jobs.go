@@ -23,9 +23,11 @@ const (
 	// new container's log is asked about at once.
 	unknownPause  = time.Second
 	unknownAtOnce = 64
-	// unansweredPause gives a runtime that hangs the time to do what it was
-	// asked: a second reopen behind the first would truncate the log on CRI-O.
-	unansweredPause = time.Second
+	// hangPause gives a runtime that hangs the time to do what it was asked: on
+	// CRI-O a second reopen behind the first truncates the fresh log. A runtime
+	// that is gone has nothing pending; it is asked again after awayPause.
+	hangPause = 10 * time.Second
+	awayPause = time.Second
 	// refusedPause is for a runtime that does not reopen logs at all.
 	refusedPause = 10 * time.Minute
 )
@@ -103,7 +105,10 @@ func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Out
 		return watcher.Outcome{Failed: true, RetryAfter: refusedPause}
 	case errors.Is(err, rotator.ErrUnanswered):
 		tell("renamed a log, but the runtime has not reopened it yet; no line is lost, it writes on into the renamed file. Trying again")
-		return watcher.Outcome{Failed: true, RetryAfter: unansweredPause}
+		if errors.Is(err, context.DeadlineExceeded) {
+			return watcher.Outcome{Failed: true, RetryAfter: hangPause}
+		}
+		return watcher.Outcome{Failed: true, RetryAfter: awayPause}
 	default:
 		tell("a log was not rotated; trying again")
 		return watcher.Outcome{Failed: true}
