@@ -1,0 +1,185 @@
+package cri_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/cri/embedded"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func dial(t *testing.T, opts embedded.Options, timeout time.Duration) (*embedded.Runtime, *cri.Client) {
+	t.Helper()
+	opts.Dir = t.TempDir()
+	rt, err := embedded.Start(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := cri.Dial(rt.Endpoint(), timeout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(client.Close(), rt.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	return rt, client
+}
+
+func TestReopenErrors(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		mode embedded.Mode
+		want []error // errors.Is
+		not  []error
+	}{
+		{"hangs", embedded.Hang, []error{cri.ErrUnanswered, context.DeadlineExceeded}, []error{cri.ErrNotRunning}},
+		{"acted and hangs", embedded.DeadlineAfterActing, []error{cri.ErrUnanswered, context.DeadlineExceeded}, nil},
+		{"away", embedded.Unavailable, []error{cri.ErrUnanswered}, []error{context.DeadlineExceeded, cri.ErrNotRunning}},
+		// The words say "not running", but the container runs: words do not count.
+		{"says not running", embedded.NotRunning, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
+		{"fails", embedded.ErrorWithoutActing, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
+		{"lacks it", embedded.Unimplemented, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rt, client := dial(t, embedded.Options{}, 300*time.Millisecond)
+			cont, err := rt.RunContainer(embedded.ContainerSpec{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cont.Fail(embedded.Failure{Mode: c.mode})
+			err = client.ReopenContainerLog(t.Context(), cont.ID())
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range c.want {
+				if !errors.Is(err, want) {
+					t.Errorf("%v is not %v", err, want)
+				}
+			}
+			for _, not := range c.not {
+				if errors.Is(err, not) {
+					t.Errorf("%v is %v", err, not)
+				}
+			}
+		})
+	}
+}
+
+func TestReopenOfWhatDoesNotRun(t *testing.T) {
+	for _, b := range []embedded.Behaviour{embedded.Containerd, embedded.Conmon} {
+		rt, client := dial(t, embedded.Options{Behaviour: b}, time.Second)
+		cont, err := rt.RunContainer(embedded.ContainerSpec{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cont.Exit()
+		for _, id := range []string{cont.ID(), "nobody"} {
+			if err := client.ReopenContainerLog(t.Context(), id); !errors.Is(err, cri.ErrNotRunning) {
+				t.Errorf("behaviour %v, %s: %v", b, id, err)
+			}
+		}
+	}
+}
+
+// TestRefreshIsOneCall, with and without the stream, and finds what came and
+// went.
+func TestRefreshIsOneCall(t *testing.T) {
+	for _, noStream := range []bool{false, true} {
+		rt, client := dial(t, embedded.Options{NoStream: noStream}, 5*time.Second)
+		var conts []*embedded.Container
+		for i := range 20 {
+			c, err := rt.RunContainer(embedded.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			conts = append(conts, c)
+		}
+		inv := cri.NewInventory(client)
+		must(t, inv.Refresh(t.Context()))
+		if got := rt.Calls("ContainerStatus"); got != 20 {
+			t.Errorf("%d ContainerStatus calls for 20 new containers", got)
+		}
+		lists, before := func() int { return rt.Calls("ListContainers") }, 0
+		if !noStream {
+			lists = func() int { return rt.Calls("StreamContainers") }
+		}
+		before = lists()
+		conts[3].Exit()
+		conts[4].Exit()
+		conts[4].Remove()
+		must(t, inv.Refresh(t.Context()))
+		if lists() != before+1 || rt.Calls("ContainerStatus") != 20 {
+			t.Errorf("a second Refresh was %d lists and %d statuses", lists()-before, rt.Calls("ContainerStatus")-20)
+		}
+		if noStream && rt.Calls("StreamContainers") != 1 {
+			t.Errorf("asked %d times for a stream that the runtime lacks", rt.Calls("StreamContainers"))
+		}
+		if got := len(inv.Running()); got != 18 {
+			t.Errorf("%d are running, want 18", got)
+		}
+		if c, ok := inv.ByLogPath(conts[3].LogPath()); !ok || c.Running {
+			t.Errorf("the exited one: %+v %v", c, ok)
+		}
+		if _, ok := inv.ByLogPath(conts[4].LogPath()); ok {
+			t.Error("the removed one is still there")
+		}
+	}
+}
+
+func TestRefreshKeepsWhatItHasOnError(t *testing.T) {
+	rt, client := dial(t, embedded.Options{}, 200*time.Millisecond)
+	c, err := rt.RunContainer(embedded.ContainerSpec{})
+	must(t, err)
+	inv := cri.NewInventory(client)
+	must(t, inv.Refresh(t.Context()))
+	must(t, rt.Stop())
+	if err := inv.Refresh(t.Context()); err == nil {
+		t.Error("no error without a runtime")
+	}
+	if got, ok := inv.ByLogPath(c.LogPath()); !ok || got.ID != c.ID() {
+		t.Errorf("forgotten: %+v %v", got, ok)
+	}
+	must(t, rt.Restart())
+	for deadline := time.Now().Add(20 * time.Second); inv.Refresh(t.Context()) != nil; {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection did not come back in 20 s")
+		}
+	}
+}
+
+// TestOneStatusThatFails leaves that container out, and no other.
+func TestOneStatusThatFails(t *testing.T) {
+	rt, client := dial(t, embedded.Options{}, 200*time.Millisecond)
+	good, err := rt.RunContainer(embedded.ContainerSpec{Pod: "good"})
+	must(t, err)
+	bad, err := rt.RunContainer(embedded.ContainerSpec{Pod: "bad"})
+	must(t, err)
+	bad.Fail(embedded.Failure{Method: "ContainerStatus", Mode: embedded.Hang, Times: 1})
+	inv := cri.NewInventory(client)
+	if err := inv.Refresh(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	if _, ok := inv.ByLogPath(good.LogPath()); !ok {
+		t.Error("the good one is missing")
+	}
+	must(t, inv.Refresh(t.Context()))
+	if _, ok := inv.ByLogPath(bad.LogPath()); !ok {
+		t.Error("the other one is missing after the next Refresh")
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
