@@ -1,7 +1,7 @@
 # The same commands that CI runs. Everything needed besides Go, gcc, make and git
 # is fetched as Go modules; real-containerd tests need root.
 LINT_VERSION := v2.15.0
-DURATION ?= 30s
+DURATION ?= 1m
 FUZZTIME ?= 10s
 
 .PHONY: build test test-unit lint demo fuzz torture measure clean
@@ -27,6 +27,9 @@ demo: ## ten seconds of bursty containers on the embedded runtime, no root
 
 fuzz: ## each fuzz target for FUZZTIME
 	./hack/fuzz $(FUZZTIME)
+
+torture: ## kill, stop and starve logwatch for DURATION a mode, on a real containerd (as root)
+	go test -count=1 -timeout 24h -v -run TestTorture ./test/ -torture=$(DURATION)
 
 measure: ## overshoot on a real containerd (as root), for 60 s a row
 	go test -count=1 -timeout 20m -v -run TestOvershoot ./test/ -measure=60s
