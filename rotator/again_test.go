@@ -29,7 +29,7 @@ func TestOneBadFile(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 6, Compress: true})
+		rep, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 6, Codec: Gzip})
 		if op != "lease" && !errors.Is(err, unix.EIO) || op == "lease" && rep.Busy != 1 || rep.Again == 0 {
 			t.Errorf("%s: %+v, %v", op, rep, err)
 		}

@@ -9,8 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"sync"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // chunkSize is how much is read at a time; a compression heeds its context
@@ -25,14 +23,14 @@ var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 var errChanged = errors.New("changed while it was read")
 
-// compress replaces a rotated log by its .gz. The order is the guarantee:
+// compress replaces a rotated log by a compressed one. The order is the guarantee:
 // content, sync, rename, sync of the directory, and only then is the source
-// removed. in and out are the sizes in bytes of the source and the .gz.
-func (r *Rotator) compress(ctx context.Context, d dir, name Name, level int) (in, out int64, err error) {
-	source, temp, gz := name.String(), name.as(Temp).String(), name.as(Compressed).String()
+// removed. in and out are the sizes in bytes of the source and the result.
+func (r *Rotator) compress(ctx context.Context, d dir, s Step, p Policy) (in, out int64, err error) {
+	name, source, temp, packed := s.Name, s.Name.String(), s.Name.as(Temp).String(), s.Packed.String()
 	// The rename would fail on it; better before the work than after.
-	if _, err := d.Stat(gz); !isGone(err) {
-		return 0, 0, errors.Join(fmt.Errorf("compress %s: its .gz is there already", source), err)
+	if _, err := d.Stat(packed); !isGone(err) {
+		return 0, 0, errors.Join(fmt.Errorf("compress %s: %s is there already", source, packed), err)
 	}
 	src, before, err := openPlain(d, source)
 	if err != nil {
@@ -46,18 +44,18 @@ func (r *Rotator) compress(ctx context.Context, d dir, name Name, level int) (in
 	if err != nil {
 		return 0, 0, err // a temp that is there already is not ours to remove
 	}
-	out, err = fill(ctx, dst, src, before, level)
+	out, err = fill(ctx, dst, src, before, p)
 	if err == nil {
 		err = r.unchanged(d, src, before, name)
 	}
 	if err == nil {
-		err = d.Rename(temp, gz)
+		err = d.Rename(temp, packed)
 	}
 	if err != nil {
 		return 0, 0, errors.Join(err, discard(d, temp))
 	}
 	if err := d.Sync(); err != nil {
-		return 0, 0, fmt.Errorf("sync the directory of %s: %w", gz, err) // the next run settles the two
+		return 0, 0, fmt.Errorf("sync the directory of %s: %w", packed, err) // the next run settles the two
 	}
 	return before.Size, out, d.Remove(source)
 }
@@ -72,9 +70,9 @@ func discard(d dir, temp string) error {
 
 // fill compresses src into dst, gives it src's modification time, syncs and
 // closes it.
-func fill(ctx context.Context, dst, src file, like stat, level int) (out int64, err error) {
+func fill(ctx context.Context, dst, src file, like stat, p Policy) (out int64, err error) {
 	defer func() { err = errors.Join(err, dst.Close()) }()
-	if err := gzipTo(ctx, dst, src, like.Size, level); err != nil {
+	if err := pack(ctx, dst, src, like.Size, p); err != nil {
 		return 0, err
 	}
 	// Behind the last write, which would change it again.
@@ -103,16 +101,14 @@ func (r *Rotator) unchanged(d dir, src file, before stat, name Name) error {
 	return nil
 }
 
-// gzipTo writes size bytes of src to dst.
-func gzipTo(ctx context.Context, dst io.Writer, src io.Reader, size int64, level int) error {
-	if level == 0 {
-		level = gzip.DefaultCompression
-	}
-	zw, err := gzip.NewWriterLevel(dst, level)
+// pack writes size bytes of src to dst, compressed.
+func pack(ctx context.Context, dst io.Writer, src io.Reader, size int64, p Policy) error {
+	zw, release, err := newEncoder(p.Codec, p.Level, dst)
 	if err != nil {
-		return fmt.Errorf("gzip level %d: %w", level, err)
+		return err
 	}
-	chunk := chunks.Get().(*[chunkSize]byte) //nolint:forcetypeassert // the pool makes nothing else
+	defer release()
+	chunk := chunks.Get().(*[chunkSize]byte)
 	defer chunks.Put(chunk)
 	var copied int64
 	for {
@@ -137,10 +133,10 @@ func gzipTo(ctx context.Context, dst io.Writer, src io.Reader, size int64, level
 	return zw.Close()
 }
 
-// sameContent reports whether gz decompresses to exactly what plain holds. A .gz
+// sameContent reports whether a compressed log holds exactly what plain does. One
 // that is damaged is not the same; that is no error.
-func sameContent(ctx context.Context, d dir, plain io.Reader, gz string) (bool, error) {
-	packed, _, err := openPlain(d, gz)
+func sameContent(ctx context.Context, d dir, plain io.Reader, name Name) (bool, error) {
+	packed, _, err := openPlain(d, name.String())
 	if errors.Is(err, ErrNotRegular) {
 		return false, nil
 	}
@@ -148,11 +144,12 @@ func sameContent(ctx context.Context, d dir, plain io.Reader, gz string) (bool, 
 		return false, err
 	}
 	defer packed.Close() //nolint:errcheck // opened for reading
-	zr, err := gzip.NewReader(packed)
+	zr, err := newDecoder(name.Kind, packed)
 	if err != nil {
 		return false, notDamage(err)
 	}
-	// Whatever gz unpacks to, no more is read than the source has.
+	defer zr.Close() //nolint:errcheck // read to where it differs
+	// Whatever it unpacks to, no more is read than the source has.
 	want, got := bufio.NewReaderSize(plain, compareSize), bufio.NewReaderSize(zr, compareSize)
 	for {
 		a, aerr := want.Peek(compareSize)
@@ -175,8 +172,8 @@ func sameContent(ctx context.Context, d dir, plain io.Reader, gz string) (bool, 
 	}
 }
 
-// notDamage returns nil for what a .gz that is not whole gives, and err for
-// what the disk gives: then nothing is known about the .gz.
+// notDamage returns nil for what a compressed log that is not whole gives, and
+// err for what the disk gives: then nothing is known about it.
 func notDamage(err error) error {
 	if _, disk := errors.AsType[*fs.PathError](err); disk {
 		return err

@@ -51,7 +51,7 @@ type scene struct {
 }
 
 // scenePolicy lets the oldest generation go, and none else.
-var scenePolicy = Policy{MaxFiles: 6, Compress: true, Level: 1}
+var scenePolicy = Policy{MaxFiles: 6, Codec: Gzip, Level: 1}
 
 const (
 	sceneLines  = 10 // a generation

@@ -204,7 +204,7 @@ func TestLinkedDirs(t *testing.T) {
 		before := ls(t, elsewhere)
 		r := newRotator(root, rt)
 		_, rotateErr := r.Rotate(t.Context(), request(1))
-		_, tidyErr := r.Housekeep(t.Context(), container, Policy{MaxFiles: 1, Compress: true})
+		_, tidyErr := r.Housekeep(t.Context(), container, Policy{MaxFiles: 1, Codec: Gzip})
 		_, cleanErr := r.Clean(t.Context(), container, "0.log")
 		_, logsErr := r.Logs(container)
 		_, openErr := r.OpenLog(container, "0.log")
@@ -239,7 +239,7 @@ func TestForeignNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	rt.stop()
-	tidy(t, r, Policy{MaxFiles: 1, MaxTotalSize: 1, Compress: true})
+	tidy(t, r, Policy{MaxFiles: 1, MaxTotalSize: 1, Codec: Gzip})
 	if _, err := r.Clean(t.Context(), container, "0.log"); err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestSparse(t *testing.T) {
 		}
 		return nil
 	}}
-	tidy(t, r, Policy{MaxFiles: 9, MaxTotalSize: 1 << 30, Compress: true})
+	tidy(t, r, Policy{MaxFiles: 9, MaxTotalSize: 1 << 30, Codec: Gzip})
 	wantNames(t, root, "0.log", "0.log.20260101-000003")
 	if reads > 50 {
 		t.Errorf("%d reads", reads)

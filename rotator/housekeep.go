@@ -13,7 +13,7 @@ import (
 type Report struct {
 	// Done are the steps that were carried out.
 	Done []Step
-	// BytesIn and BytesOut are what was compressed: source and .gz, in bytes.
+	// BytesIn and BytesOut are what was compressed: source and result, in bytes.
 	BytesIn, BytesOut int64
 	// Busy is how many steps were put off because somebody still writes the
 	// file.
@@ -121,9 +121,9 @@ func (rep *Report) soonest(d time.Duration) {
 func (r *Rotator) do(ctx context.Context, d dir, s Step, p Policy, rep *Report) error {
 	switch s.Action {
 	case Settle:
-		return r.settle(ctx, d, s.Name, rep)
+		return r.settle(ctx, d, s.Name, s.Packed, rep)
 	case Compress:
-		in, out, err := r.compress(ctx, d, s.Name, p.Level)
+		in, out, err := r.compress(ctx, d, s, p)
 		rep.BytesIn += in
 		rep.BytesOut += out
 		return err
@@ -178,10 +178,9 @@ func (r *Rotator) idle(d dir, f file, n Name) error {
 	return err
 }
 
-// settle decides between a rotated log and the .gz beside it: a crash came
-// between the .gz's rename and the source's removal, or the .gz is not whole.
-func (r *Rotator) settle(ctx context.Context, d dir, source Name, rep *Report) error {
-	gz := source.as(Compressed)
+// settle decides between a rotated log and the compressed one beside it: a crash
+// came between that one's rename and the source's removal, or it is not whole.
+func (r *Rotator) settle(ctx context.Context, d dir, source, packed Name, rep *Report) error {
 	src, before, err := openPlain(d, source.String())
 	if err != nil {
 		return err
@@ -190,13 +189,13 @@ func (r *Rotator) settle(ctx context.Context, d dir, source Name, rep *Report) e
 	if err := r.idle(d, src, source); err != nil {
 		return err
 	}
-	whole, err := sameContent(ctx, d, src, gz.String())
+	whole, err := sameContent(ctx, d, src, packed)
 	if err != nil {
 		return err
 	}
 	if !whole {
 		rep.soonest(busyPause) // the next run compresses the source again
-		return r.remove(d, gz)
+		return r.remove(d, packed)
 	}
 	if err := r.unchanged(d, src, before, source); err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var keepAll = Policy{MaxFiles: 1000, Compress: true}
+var keepAll = Policy{MaxFiles: 1000, Codec: Gzip}
 
 // place makes a file in the container's directory, last written an hour ago.
 func place(t testing.TB, root, name string, content []byte) string {
@@ -177,7 +177,7 @@ func TestPruneOrder(t *testing.T) {
 	}
 	place(t, root, "0.log", nil)
 	place(t, root, "0.log.notes", nil) // foreign
-	rep := tidy(t, newRotator(root, nil), Policy{MaxFiles: 4, Compress: true})
+	rep := tidy(t, newRotator(root, nil), Policy{MaxFiles: 4, Codec: Gzip})
 	want := strings.ReplaceAll(`prune 0.log.20260101-000000 N max-files
 prune 0.log.20260101-000001 N max-files
 prune 0.log.20260101-000002 N max-files
@@ -245,7 +245,7 @@ func TestBusyPause(t *testing.T) {
 // runtime writes on into the rotated log for as long as nobody tells it
 // otherwise. However tight the policy, not a line goes.
 func TestRuntimeWritesRotated(t *testing.T) {
-	tight := Policy{MaxFiles: 1, MaxTotalSize: 1, Compress: true}
+	tight := Policy{MaxFiles: 1, MaxTotalSize: 1, Codec: Gzip}
 	for _, conmon := range []bool{false, true} {
 		for _, leases := range []bool{true, false} {
 			root := t.TempDir()
@@ -332,7 +332,7 @@ func TestNoSpace(t *testing.T) {
 				}
 				return nil
 			}}
-			rep, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 5, Compress: true})
+			rep, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 5, Codec: Gzip})
 			if err == nil || !rep.NoSpace || rep.Again != errorPause || tries != 1 {
 				t.Fatalf("%v at %s: %+v after %d tries: %v", errno, at, rep, tries, err)
 			}

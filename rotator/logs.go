@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-
-	"github.com/klauspost/compress/gzip"
 )
 
 // Log is one of a container's logs.
@@ -32,7 +30,7 @@ func (r *Rotator) Logs(dirName string) ([]Log, error) {
 	}
 	var logs []Log
 	for _, f := range files {
-		twice := len(logs) > 0 && f.Kind == Compressed && logs[len(logs)-1].Name == f.as(Rotated)
+		twice := len(logs) > 0 && f.packed() && logs[len(logs)-1].sameGeneration(f.Name)
 		if f.Plain && f.Kind != Temp && !twice {
 			logs = append(logs, Log{File: f, Path: f.Name.String()})
 		}
@@ -42,7 +40,7 @@ func (r *Rotator) Logs(dirName string) ([]Log, error) {
 
 // OpenLog opens one of a container's logs for reading; a compressed one is
 // read decompressed. The reader is as large as what it reads says: whoever
-// reads a .gz that he did not make should bound it.
+// reads one that he did not make should bound it.
 func (r *Rotator) OpenLog(dirName, name string) (io.ReadCloser, error) {
 	n, ok := ParseName(name)
 	if !ok {
@@ -57,22 +55,15 @@ func (r *Rotator) OpenLog(dirName, name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Kind != Compressed {
+	if !n.packed() {
 		return f, nil
 	}
-	zr, err := gzip.NewReader(f)
+	zr, err := newDecoder(n.Kind, f)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s/%s: %w", dirName, name, err), f.Close())
 	}
-	return gzipFile{zr, f}, nil
+	return packedFile{zr, f}, nil
 }
-
-type gzipFile struct {
-	*gzip.Reader
-	f file
-}
-
-func (g gzipFile) Close() error { return errors.Join(g.Reader.Close(), g.f.Close()) }
 
 // Clean removes all logs of one container that does not run any more: the live
 // log named log and its rotated ones. A file that somebody still writes stays,

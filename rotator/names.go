@@ -17,6 +17,8 @@ const (
 	Rotated
 	// Compressed is N.log.<stamp>.gz.
 	Compressed
+	// CompressedZstd is N.log.<stamp>.zst.
+	CompressedZstd
 	// Temp is N.log.<stamp>.tmp, a compression that was not finished.
 	Temp
 )
@@ -25,7 +27,6 @@ const (
 	// stampLayout is kubelet's, in the host's local time.
 	stampLayout = "20060102-150405"
 
-	gzipSuffix = ".gz"
 	tempSuffix = ".tmp"
 
 	// lastYear bounds the years that a stamp may have, so that one second
@@ -53,6 +54,8 @@ func (n Name) String() string {
 		return n.Base + "." + n.Stamp.Format(stampLayout)
 	case Compressed:
 		return n.Base + "." + n.Stamp.Format(stampLayout) + gzipSuffix
+	case CompressedZstd:
+		return n.Base + "." + n.Stamp.Format(stampLayout) + zstdSuffix
 	case Temp:
 		return n.Base + "." + n.Stamp.Format(stampLayout) + tempSuffix
 	default:
@@ -65,6 +68,12 @@ func (n Name) as(k Kind) Name {
 	n.Kind = k
 	return n
 }
+
+// packed reports whether the name is that of a compressed log.
+func (n Name) packed() bool { return n.Kind == Compressed || n.Kind == CompressedZstd }
+
+// sameGeneration reports whether two names are of one rotation.
+func (n Name) sameGeneration(o Name) bool { return n.Base == o.Base && n.Stamp.Equal(o.Stamp) }
 
 // compare orders names from the oldest generation to the newest: by restart
 // count, then by stamp. A live log comes behind its rotated ones.
@@ -117,6 +126,8 @@ func ParseName(s string) (Name, bool) {
 		n.Kind = Rotated
 	case gzipSuffix:
 		n.Kind = Compressed
+	case zstdSuffix:
+		n.Kind = CompressedZstd
 	case tempSuffix:
 		n.Kind = Temp
 	default:

@@ -18,6 +18,7 @@ func TestParseName(t *testing.T) {
 		{"9223372036854775807.log", Name{Base: "9223372036854775807.log", Restart: 1<<63 - 1, Kind: Live}},
 		{"0.log.20260329-023000", Name{Base: "0.log", Stamp: stamp, Kind: Rotated}},
 		{"0.log.20260329-023000.gz", Name{Base: "0.log", Stamp: stamp, Kind: Compressed}},
+		{"0.log.20260329-023000.zst", Name{Base: "0.log", Stamp: stamp, Kind: CompressedZstd}},
 		{"0.log.20260329-023000.tmp", Name{Base: "0.log", Stamp: stamp, Kind: Temp}},
 		{"0.log.99981231-235959", Name{Base: "0.log", Stamp: time.Date(9998, 12, 31, 23, 59, 59, 0, time.UTC), Kind: Rotated}},
 		{in: ""},
@@ -31,7 +32,6 @@ func TestParseName(t *testing.T) {
 		{in: "0.log\n"},
 		{in: "0.log*"},
 		{in: "../0.log"},
-		{in: "0.log.20260329-023000.zst"},
 		{in: "0.log.20260329-023000.gz.tmp"},
 		{in: "0.log.20260329-0230000"},
 		{in: "0.log.20260230-000000"}, // no such day
@@ -54,7 +54,7 @@ func TestParseName(t *testing.T) {
 
 func FuzzParseName(f *testing.F) {
 	for _, s := range []string{
-		"0.log", "00.log", "7.log.20260101-000000", "7.log.20260101-000000.gz", "7.log.20260101-000000.tmp",
+		"0.log", "00.log", "7.log.20260101-000000", "7.log.20260101-000000.gz", "7.log.20260101-000000.zst", "7.log.20260101-000000.tmp",
 		"0.log.tmp", "0.log.99991231-235959", "0.log.20260230-000000", "18446744073709551616.log", "", "0.log.\xff",
 	} {
 		f.Add(s)

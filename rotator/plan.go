@@ -21,10 +21,9 @@ type Policy struct {
 	// Grace is how long a rotated log is neither compressed nor removed, so
 	// that a log shipper can finish it; MaxTotalSize overrides it.
 	Grace time.Duration
-	// Compress turns gzip on.
-	Compress bool
-	// Level is the gzip level, 1 (fastest) to 9 (smallest); 0: the codec's
-	// default.
+	// Codec is what rotated logs are compressed with.
+	Codec Codec
+	// Level is the codec's, 1 (fastest) to 9 (smallest); 0: its default.
 	Level int
 }
 
@@ -47,12 +46,12 @@ type Action uint8
 const (
 	// RemoveTemp removes what an interrupted compression left.
 	RemoveTemp Action = iota + 1
-	// Settle decides between a source and the .gz beside it: the source goes
-	// if the .gz holds all of it, else the .gz goes.
+	// Settle decides between a source and the compressed log beside it: the
+	// source goes if that holds all of it, else that goes.
 	Settle
 	// Prune removes a rotated log that the policy does not keep.
 	Prune
-	// Compress replaces a rotated log by its .gz.
+	// Compress replaces a rotated log by a compressed one.
 	Compress
 )
 
@@ -71,6 +70,9 @@ type Step struct {
 	Action Action
 	// Name is the file that the step removes or replaces.
 	Name Name
+	// Packed is the compressed log: the one beside a source, for Settle, or the
+	// one to be made.
+	Packed Name
 	// Size is the file's size in bytes.
 	Size int64
 	// Reason is set for Prune.
@@ -118,9 +120,9 @@ func (pl *planner) settle(sorted []File) (kept []File) {
 	for i, f := range sorted {
 		switch {
 		case f.Kind == Temp:
-		case f.Kind == Rotated && f.Plain && i+1 < len(sorted) && sorted[i+1].Name == f.as(Compressed):
-			// Sorted, a .gz stands right behind its source.
-			pl.steps = append(pl.steps, Step{Action: Settle, Name: f.Name, Size: f.Size})
+		case f.Kind == Rotated && f.Plain && i+1 < len(sorted) && sorted[i+1].packed() && sorted[i+1].sameGeneration(f.Name):
+			// Sorted, a compressed log stands right behind its source.
+			pl.steps = append(pl.steps, Step{Action: Settle, Name: f.Name, Packed: sorted[i+1].Name, Size: f.Size})
 		default:
 			kept = append(kept, f)
 		}
@@ -212,9 +214,9 @@ func (pl *planner) prune(f File, why Reason) {
 
 // compress takes every plain rotated log but the newest, which log shippers may
 // still be reading under its new name, as long as there is room for both source
-// and .gz.
+// and result.
 func (pl *planner) compress(files []File) {
-	if !pl.policy.Compress {
+	if pl.policy.Codec == NoCodec {
 		return
 	}
 	newest := newestRotated(files)
@@ -225,7 +227,9 @@ func (pl *planner) compress(files []File) {
 	for i, f := range files {
 		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
 		if f.Kind == Rotated && f.Plain && i != newest && fits && !pl.inGrace(f) {
-			pl.steps = append(pl.steps, Step{Action: Compress, Name: f.Name, Size: f.Size})
+			pl.steps = append(pl.steps, Step{
+				Action: Compress, Name: f.Name, Packed: f.as(pl.policy.Codec.kind()), Size: f.Size,
+			})
 		}
 	}
 }
@@ -243,7 +247,7 @@ func (pl *planner) inGrace(f File) bool {
 	return left > 0
 }
 
-// remainingGrace is 0 for a .gz, which had its grace before it was made, and
+// remainingGrace is 0 for a compressed log, which had its grace before it was made, and
 // for a change time ahead of now: after a clock step nobody knows the age, and
 // the grace period is a courtesy, not what keeps lines safe.
 func (pl *planner) remainingGrace(f File) time.Duration {

@@ -83,7 +83,7 @@ func parsePolicy(t *testing.T, text []byte) (p Policy) {
 		case "grace":
 			p.Grace, err = time.ParseDuration(value)
 		case "compress":
-			p.Compress = true
+			p.Codec = Gzip
 		default:
 			t.Fatalf("unknown policy %q", line)
 		}
@@ -142,7 +142,7 @@ func listing(data []byte) ([]File, Policy) {
 	}
 	p := Policy{
 		MaxFiles: int(head.MaxFiles % 8), MaxTotalSize: int64(head.Total),
-		Grace: time.Duration(head.Grace%64) * time.Second, Compress: head.Compress&1 != 0,
+		Grace: time.Duration(head.Grace%64) * time.Second, Codec: Codec(head.Compress % 3),
 	}
 	files := map[Name]File{}
 	for {
@@ -181,13 +181,13 @@ func apply(t *testing.T, files []File, steps []Step) []File {
 			t.Fatalf("%s the live log %s", s.Action, s.Name)
 		case seen[s.Name]:
 			t.Fatalf("%s twice", s.Name)
-		case s.Action == Compress && (!f.Plain || there[s.Name.as(Compressed)] != File{}):
+		case s.Action == Compress && (!f.Plain || there[s.Packed] != File{}):
 			t.Fatalf("%s %s, which is not plain or has a .gz", s.Action, s.Name)
 		}
 		seen[s.Name] = true
 		delete(there, s.Name)
 		if s.Action == Compress {
-			gz := s.Name.as(Compressed)
+			gz := s.Packed
 			there[gz] = File{Name: gz, Size: f.Size / 2, Changed: planNow, Plain: true}
 		}
 	}
@@ -235,7 +235,7 @@ func within(t *testing.T, files []File, p Policy) {
 		t.Fatalf("%.0f bytes are left, %d are allowed, and %s could go", total, p.MaxTotalSize, oldestGone)
 	}
 	fits := p.MaxTotalSize <= 0 || total+float64(smallest) <= float64(p.MaxTotalSize)
-	if p.Compress && plain > 1 && fits {
+	if p.Codec != NoCodec && plain > 1 && fits {
 		t.Fatalf("%d plain rotated logs are left", plain)
 	}
 }

@@ -62,7 +62,7 @@ type container interface {
 	restart(t *testing.T) container
 }
 
-const waitAtMost = time.Minute
+const waitAtMost = 2 * time.Minute
 
 // eventually polls until done says yes.
 func eventually(t *testing.T, what string, done func() bool) {

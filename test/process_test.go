@@ -86,7 +86,9 @@ func (p *process) signal(s os.Signal) {
 // kill is SIGKILL: whatever it is doing, it does no more.
 func (p *process) kill() {
 	p.signal(unix.SIGKILL)
-	<-p.exited
+	if err := <-p.exited; err == nil {
+		p.t.Error("logwatch ended by itself before it was killed")
+	}
 	p.cmd = nil
 }
 

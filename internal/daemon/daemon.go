@@ -183,6 +183,9 @@ func (d *Daemon) limits(string) watcher.Limits {
 	}
 }
 
+// codecs are the config's, as the rotator has them.
+var codecs = map[string]rotator.Codec{config.CodecNone: rotator.NoCodec, config.CodecGzip: rotator.Gzip}
+
 // policy is a container's, for housekeeping.
 func (d *Daemon) policy(string) rotator.Policy {
 	return rotator.Policy{
@@ -190,7 +193,7 @@ func (d *Daemon) policy(string) rotator.Policy {
 		MaxTotalSize: max(0, d.cfg.MaxTotalSizeBytes()),
 		Limit:        max(0, d.cfg.MaxSizeBytes()),
 		Grace:        d.cfg.RotatedLogGracePeriod.Duration,
-		Compress:     d.cfg.Compression.Codec != config.CodecNone,
+		Codec:        codecs[d.cfg.Compression.Codec],
 		Level:        d.cfg.Compression.Level,
 	}
 }

@@ -1,0 +1,96 @@
+package rotator
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// TestZstd: the codec may change from one start to the next.
+func TestZstd(t *testing.T) {
+	root := t.TempDir()
+	want := [][]byte{someLines(0, 3000), someLines(3000, 3000), someLines(6000, 3000), someLines(9000, 10)}
+	place(t, root, "0.log.20260101-000000.gz", gzipped(t, want[0]))
+	place(t, root, "0.log.20260101-000001", want[1])
+	place(t, root, "0.log.20260101-000002", want[2])
+	place(t, root, "0.log", want[3])
+	r := newRotator(root, nil)
+	rep := tidy(t, r, Policy{MaxFiles: 9, Codec: Zstd})
+	wantNames(t, root, "0.log", "0.log.20260101-000000.gz", "0.log.20260101-000001.zst", "0.log.20260101-000002")
+	if rep.BytesIn != int64(len(want[1])) || rep.BytesOut*4 > rep.BytesIn {
+		t.Errorf("%d bytes became %d", rep.BytesIn, rep.BytesOut)
+	}
+	logs, err := r.Logs(container)
+	if err != nil || len(logs) != 4 {
+		t.Fatalf("%v, %v", logs, err)
+	}
+	for i, l := range logs {
+		if !bytes.Equal(unpacked(t, r, l.Path), want[i]) {
+			t.Errorf("%s holds something else", l.Path)
+		}
+	}
+}
+
+func TestSettleZstd(t *testing.T) {
+	content := someLines(0, 5000)
+	enc, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := enc.EncodeAll(content, nil)
+	for name, c := range map[string]struct {
+		packed []byte
+		whole  bool
+	}{
+		"whole":     {whole, true},
+		"cut short": {whole[:len(whole)-5], false},
+		"shorter":   {enc.EncodeAll(content[:len(content)-1], nil), false},
+		"no zstd":   {[]byte("plain text"), false},
+		"empty":     {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			const source = "0.log.20260101-000001"
+			place(t, root, source, content)
+			place(t, root, source+".zst", c.packed)
+			r := newRotator(root, nil)
+			if _, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 9, Codec: NoCodec}); err != nil {
+				t.Fatal(err)
+			}
+			left := source
+			if c.whole {
+				left += ".zst"
+			}
+			wantNames(t, root, left)
+			if !bytes.Equal(unpacked(t, r, left), content) {
+				t.Error("the content is another")
+			}
+		})
+	}
+}
+
+func BenchmarkPack(b *testing.B) {
+	content := someLines(0, 100_000)
+	path := filepath.Join(b.TempDir(), "source")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		p    Policy
+	}{{"gzip1", Policy{Codec: Gzip, Level: 1}}, {"gzip5", Policy{Codec: Gzip, Level: 5}}, {"zstd3", Policy{Codec: Zstd, Level: 3}}} {
+		b.Run(c.name, func(b *testing.B) {
+			b.SetBytes(int64(len(content)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var out bytes.Buffer
+				if err := pack(b.Context(), &out, bytes.NewReader(content), int64(len(content)), c.p); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
