@@ -126,6 +126,22 @@ func (c *Client) status(ctx context.Context, id string) (*runtime.ContainerStatu
 	return res.Status, nil
 }
 
+// sandbox returns a pod sandbox's status; ErrNotRunning if it is gone.
+func (c *Client) sandbox(ctx context.Context, id string) (*runtime.PodSandboxStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	res, err := c.api.PodSandboxStatus(ctx, &runtime.PodSandboxStatusRequest{PodSandboxId: id})
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return nil, fmt.Errorf("%w: %w", ErrNotRunning, c.err("PodSandboxStatus", err))
+	case err != nil:
+		return nil, c.err("PodSandboxStatus", err)
+	case res.GetStatus() == nil:
+		return nil, c.err("PodSandboxStatus", errors.New("the answer has no status"))
+	}
+	return res.Status, nil
+}
+
 // list returns all containers, by the stream where the runtime has it: its
 // answer has no bound.
 func (c *Client) list(ctx context.Context) ([]*runtime.Container, error) {

@@ -177,6 +177,38 @@ func TestOneStatusThatFails(t *testing.T) {
 	}
 }
 
+// TestReadPods reads each pod once, when it is asked to.
+func TestReadPods(t *testing.T) {
+	rt, client := dial(t, embedded.Options{}, time.Second)
+	var paths []string
+	for i := range 3 {
+		c, err := rt.RunContainer(embedded.ContainerSpec{
+			Pod: "p", UID: "u", Name: fmt.Sprintf("c%d", i),
+			Labels: map[string]string{"app": "x"}, Annotations: map[string]string{"logwatch/max-size": "1Mi"},
+		})
+		must(t, err)
+		paths = append(paths, c.LogPath())
+	}
+	inv := cri.NewInventory(client)
+	must(t, inv.Refresh(t.Context()))
+	if c, _ := inv.ByLogPath(paths[0]); c.PodLabels != nil || rt.Calls("PodSandboxStatus") != 0 {
+		t.Error("read without being asked to")
+	}
+	inv.ReadPods()
+	for range 3 {
+		must(t, inv.Refresh(t.Context()))
+	}
+	for _, p := range paths {
+		if c, _ := inv.ByLogPath(p); c.PodLabels["app"] != "x" || c.PodAnnotations["logwatch/max-size"] != "1Mi" {
+			t.Errorf("%s: %v %v", p, c.PodLabels, c.PodAnnotations)
+		}
+	}
+	// All three may be asked for at once, but none again.
+	if got := rt.Calls("PodSandboxStatus"); got < 1 || got > 3 {
+		t.Errorf("%d PodSandboxStatus calls for one pod", got)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

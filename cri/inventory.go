@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path"
 	"sync"
 
@@ -24,6 +25,11 @@ type Container struct {
 	LogPath string
 	// Running is as of the last Refresh.
 	Running bool
+	// PodLabels and PodAnnotations are the sandbox's, as they were when it was
+	// made. Both nil unless Inventory.ReadPods was called. Not to be written to.
+	PodLabels, PodAnnotations map[string]string
+
+	sandbox string // its ID
 }
 
 // Labels that kubelet puts on every container.
@@ -47,11 +53,23 @@ type Inventory struct {
 	mu     sync.Mutex
 	byID   map[string]*Container
 	byPath map[string]*Container // a running container before one that is not
+	// readPods: sandboxes are asked for their labels and annotations.
+	readPods bool
+	pods     map[string]*runtime.PodSandboxStatus // by sandbox ID
 }
 
 // NewInventory makes an empty inventory; Refresh fills it.
 func NewInventory(c *Client) *Inventory {
-	return &Inventory{client: c, byID: map[string]*Container{}, byPath: map[string]*Container{}}
+	return &Inventory{client: c, byID: map[string]*Container{}, byPath: map[string]*Container{}, pods: map[string]*runtime.PodSandboxStatus{}}
+}
+
+// ReadPods has the labels and annotations of new containers' pods read from now
+// on: one more RPC a sandbox, once. What is known already is asked for by the
+// next Refresh.
+func (v *Inventory) ReadPods() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.readPods = true
 }
 
 // Refresh makes the inventory anew from what the runtime says: one RPC, and one
@@ -74,8 +92,11 @@ func (v *Inventory) refresh(ctx context.Context) error {
 	v.mu.Lock()
 	for _, c := range list {
 		now := describe(c)
-		if old := v.byID[c.Id]; old != nil {
-			now.LogPath = old.LogPath
+		old := v.byID[c.Id]
+		if old != nil {
+			now.LogPath, now.PodLabels, now.PodAnnotations = old.LogPath, old.PodLabels, old.PodAnnotations
+		}
+		if old != nil && (!now.Running || !v.readPods || now.PodLabels != nil) {
 			byID[c.Id] = now
 		} else if now.Running {
 			unknown = append(unknown, now)
@@ -99,19 +120,25 @@ func (v *Inventory) refresh(ctx context.Context) error {
 		}
 	}
 	byPath := make(map[string]*Container, len(byID))
+	sandboxes := make(map[string]bool, len(byID))
 	for _, c := range byID {
+		sandboxes[c.sandbox] = true
 		if other := byPath[c.LogPath]; c.LogPath != "" && (other == nil || c.Running) {
 			byPath[c.LogPath] = c
 		}
 	}
 	v.mu.Lock()
 	v.byID, v.byPath = byID, byPath
+	maps.DeleteFunc(v.pods, func(id string, _ *runtime.PodSandboxStatus) bool { return !sandboxes[id] })
 	v.mu.Unlock()
 	return errors.Join(errs...)
 }
 
-// locate asks for a container's log path.
+// locate asks for a container's log path, and for its pod.
 func (v *Inventory) locate(ctx context.Context, c *Container) error {
+	if err := v.locatePod(ctx, c); err != nil {
+		return err
+	}
 	st, err := v.client.status(ctx, c.ID)
 	if errors.Is(err, ErrNotRunning) {
 		c.Running = false // it went in between
@@ -125,6 +152,35 @@ func (v *Inventory) locate(ctx context.Context, c *Container) error {
 	}
 	c.Running = st.State == runtime.ContainerState_CONTAINER_RUNNING
 	return nil
+}
+
+// locatePod looks up a container's pod, and asks for it the first time.
+func (v *Inventory) locatePod(ctx context.Context, c *Container) error {
+	v.mu.Lock()
+	wanted, known := v.readPods, v.pods[c.sandbox]
+	v.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	if known == nil {
+		var err error
+		if known, err = v.client.sandbox(ctx, c.sandbox); err != nil {
+			return fmt.Errorf("pod %s/%s: %w", c.Namespace, c.Pod, err)
+		}
+		v.mu.Lock()
+		v.pods[c.sandbox] = known
+		v.mu.Unlock()
+	}
+	c.PodLabels, c.PodAnnotations = orEmpty(known.Labels), orEmpty(known.Annotations)
+	return nil
+}
+
+// orEmpty tells a pod without labels from one that was not read.
+func orEmpty(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
 }
 
 // ByLogPath returns the container that has this log path.
@@ -165,7 +221,9 @@ func (v *Inventory) Lookup(ctx context.Context, id string) (Container, error) {
 }
 
 func describe(c *runtime.Container) *Container {
-	return described(c.Id, c.Labels, c.GetMetadata().GetName(), c.State)
+	d := described(c.Id, c.Labels, c.GetMetadata().GetName(), c.State)
+	d.sandbox = c.PodSandboxId
+	return d
 }
 
 func described(id string, labels map[string]string, name string, state runtime.ContainerState) *Container {
