@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -24,8 +25,9 @@ type loop struct {
 	timer *time.Timer
 
 	// queue is what the scanner is to list, first come, first served.
-	queue []request
-	sweep sweepState
+	queue  []request
+	sweep  sweepState
+	beside burst
 	// told are the problems that were logged and have not passed.
 	told map[string]bool
 }
@@ -81,6 +83,10 @@ func (l *loop) run(ctx context.Context) error {
 
 // event is a hint about one path; what is true is looked up.
 func (l *loop) event(ev fsnotify.Event) {
+	if l.cfg.Beside != "" && filepath.Dir(ev.Name) == l.cfg.Beside {
+		l.besideEvent()
+		return
+	}
 	rel, ok := strings.CutPrefix(ev.Name, l.cfg.PodLogsDir)
 	if !ok {
 		return
@@ -107,6 +113,35 @@ func (l *loop) event(ev fsnotify.Event) {
 			l.written(d, live && ev.Has(fsnotify.Create))
 		}
 	}
+}
+
+// besideEvents a second are more than a configuration directory has.
+const besideEvents = 100
+
+// besideEvent passes an event on. In a directory with too many the watch is
+// taken off until the next sweep.
+func (l *loop) besideEvent() {
+	if l.beside.over(time.Now(), besideEvents) {
+		_ = l.notify.Remove(l.cfg.Beside) // the next sweep puts it back
+		return
+	}
+	l.cfg.BesideChanged()
+}
+
+// sweepBeside puts the watch on, whatever became of it, and then has it looked
+// at.
+func (l *loop) sweepBeside() {
+	if l.cfg.Beside == "" {
+		return
+	}
+	if err := l.notify.Add(l.cfg.Beside); err != nil {
+		l.stats.watchErrors.Add(1)
+		l.once("beside", func() {
+			l.cfg.Log.Warn().Err(err).Str("dir", l.cfg.Beside).Msg("inotify: a directory cannot be watched; it is looked at with each sweep")
+		})
+	}
+	l.beside = burst{}
+	l.cfg.BesideChanged()
 }
 
 // lost is called when events were lost, or the instance has an error.

@@ -42,6 +42,7 @@ func (l *loop) startSweep(c Cause) {
 	}
 	l.stats.sweeps.Add(1)
 	l.sweep = sweepState{number: l.sweep.number + 1, running: true, cause: c}
+	l.sweepBeside()
 	// Watch first, then list: what is made in between is in both.
 	root := l.pods[""]
 	root.watched = l.watch("")

@@ -63,6 +63,11 @@ type Config struct {
 	// Changed is called when a sweep finds a container's directory new, or changed
 	// since the last one: there may be housekeeping to do. Must not block.
 	Changed func(dir string)
+	// Beside is a directory outside PodLogsDir that is watched too, with the same
+	// inotify instance; BesideChanged is called for events in it, at most
+	// besideEvents a second, and at each sweep. "": none. Must not block.
+	Beside        string
+	BesideChanged func()
 	// Swept is called at the end of each sweep, when all that it had to list was
 	// listed and all that it found due was reported. Must not block.
 	Swept func(Cause)
