@@ -82,6 +82,9 @@ func Run(ctx context.Context, o Options) error {
 	if o.Rotated == nil {
 		o.Rotated = func(Rotated) {}
 	}
+	// Whatever the way out: a stop may come while the start still waits. To say
+	// it twice does no harm.
+	defer o.Notify("STOPPING=1")
 	lock, err := claim(ctx, o)
 	if err != nil || ctx.Err() != nil {
 		return err
