@@ -114,26 +114,6 @@ func logger(l config.Logging) zerolog.Logger {
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
-func checkConfigCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "check-config FILE",
-		Short: "Print the config that FILE amounts to, or what is wrong with it",
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := config.Load(args[0])
-			if err != nil {
-				return err
-			}
-			out, err := config.Marshal(c)
-			if err != nil {
-				return err
-			}
-			_, err = cmd.OutOrStdout().Write(out)
-			return err
-		},
-	}
-}
-
 func cleanCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clean CONTAINER-ID",

@@ -33,20 +33,30 @@ type Config struct {
 	// ContainerLogMaxTotalSize is the limit of a container's files together;
 	// unset: MaxSize × MaxFiles, see MaxTotalSizeBytes.
 	ContainerLogMaxTotalSize Size `json:"containerLogMaxTotalSize"`
+	// ContainerLogMaxAge is the age past which no line is kept; 0: no limit.
+	ContainerLogMaxAge Duration `json:"containerLogMaxAge"`
 	// ContainerLogMaxWorkers is how many rotations may run at once.
 	ContainerLogMaxWorkers int `json:"containerLogMaxWorkers"`
 	// ContainerLogMonitorInterval is the time between two sweeps.
 	ContainerLogMonitorInterval Duration `json:"containerLogMonitorInterval"`
+	// CollectorProfile is a log shipper whose needs are the defaults of the next
+	// two; "": none is named. Parse and Flags.Apply put them in place.
+	CollectorProfile string `json:"collectorProfile"`
 	// MinRotationInterval is the least time between two rotations of one log;
-	// 0: rotate whenever it is at its limit.
+	// 0: rotate whenever it is at its limit. One that is not set holds its
+	// default all the same.
 	MinRotationInterval Duration `json:"minRotationInterval"`
-	// RotatedLogGracePeriod is the least age of a rotated log that is compressed.
+	// RotatedLogGracePeriod is the least age of a rotated log that is compressed
+	// or removed. One that is not set holds its default all the same.
 	RotatedLogGracePeriod Duration `json:"rotatedLogGracePeriod"`
 	// RuntimeRequestTimeout is the deadline of one call to the runtime.
 	RuntimeRequestTimeout Duration `json:"runtimeRequestTimeout"`
 
 	Compression Compression `json:"compression"`
 	Logging     Logging     `json:"logging"`
+	Annotations Annotations `json:"annotations"`
+	// Overrides are for some containers; the first that matches one holds.
+	Overrides []Override `json:"overrides"`
 }
 
 // Compression is how rotated logs are compressed.
@@ -68,21 +78,34 @@ func Default() Config {
 		PodLogsDir:                  "/var/log/pods",            // kubelet's default
 		ContainerLogMaxSize:         mustSize("10Mi"),           // kubelet's default
 		ContainerLogMaxFiles:        5,                          // kubelet's default
+		ContainerLogMaxAge:          duration(0),                // kubelet has no such limit: nothing goes that it would have kept
 		ContainerLogMaxWorkers:      4,                          // a rotation waits for the runtime, it does not compute: more than the cores of a small node
-		ContainerLogMonitorInterval: Duration{10 * time.Second}, // kubelet's default; events do the fast part
-		MinRotationInterval:         Duration{time.Second},      // log shippers poll about once a second, and must see each generation
-		RotatedLogGracePeriod:       Duration{0},                // the newest rotated log stays plain anyhow
+		ContainerLogMonitorInterval: duration(10 * time.Second), // kubelet's default; events do the fast part
+		MinRotationInterval:         profiles[""].interval(),
+		RotatedLogGracePeriod:       profiles[""].grace(),
 		// Short, since a reopen that hangs holds a rotation worker, and since the
 		// daemon has 5 s to exit. A healthy runtime takes milliseconds.
-		RuntimeRequestTimeout: Duration{3 * time.Second},
+		RuntimeRequestTimeout: duration(3 * time.Second),
 		Compression: Compression{
 			Codec:   CodecGzip,
 			Level:   5, // what the gzip library takes as its default
 			Workers: 1, // leaves the other cores to the workload
 		},
 		Logging: Logging{Level: "info", Format: FormatAuto},
+		Annotations: Annotations{
+			Enabled: false, // who may write a pod's annotations is not who runs the node
+			// No ceiling: a pod may ask for less than it has, not for more.
+			Ceilings: Ceilings{
+				MaxAge:                Duration{unset: true},
+				MinRotationInterval:   Duration{unset: true},
+				RotatedLogGracePeriod: Duration{unset: true},
+			},
+		},
+		Overrides: []Override{}, // not nil, so that it is written as a list
 	}
 }
+
+func duration(d time.Duration) Duration { return Duration{Duration: d} }
 
 // MaxSizeBytes is the limit of a live log in bytes. Negative: rotation is off.
 func (c Config) MaxSizeBytes() int64 { return c.ContainerLogMaxSize.Bytes() }

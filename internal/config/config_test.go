@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -22,14 +23,44 @@ var goodFiles = map[string]func(*Config){
 	"size-number":           func(c *Config) { c.ContainerLogMaxSize = mustSize("1048576") },
 	"size-off":              func(c *Config) { c.ContainerLogMaxSize = mustSize("-1") },
 	"size-off-number":       func(c *Config) { c.ContainerLogMaxSize = mustSize("-1") },
-	"slow-timeout":          func(c *Config) { c.RuntimeRequestTimeout = Duration{2 * time.Minute} },
+	"slow-timeout":          func(c *Config) { c.RuntimeRequestTimeout = duration(2 * time.Minute) },
 	"json": func(c *Config) {
 		c.ContainerLogMaxSize = mustSize("5M")
 		c.Compression.Level = 1
 	},
 	"anchor": func(c *Config) {
-		c.MinRotationInterval = Duration{2 * time.Second}
-		c.RotatedLogGracePeriod = Duration{2 * time.Second}
+		c.MinRotationInterval = duration(2 * time.Second)
+		c.RotatedLogGracePeriod = duration(2 * time.Second)
+	},
+	"days": func(c *Config) {
+		c.ContainerLogMaxAge = duration(336 * time.Hour)
+		c.RotatedLogGracePeriod = duration(24 * time.Hour)
+	},
+	"profile": func(c *Config) {
+		c.CollectorProfile = "vector"
+		c.MinRotationInterval = Duration{time.Second, true}
+		c.RotatedLogGracePeriod = Duration{65 * time.Second, true}
+	},
+	"profile-explicit": func(c *Config) {
+		c.CollectorProfile = "datadog"
+		c.MinRotationInterval = duration(time.Second)
+		c.RotatedLogGracePeriod = Duration{65 * time.Second, true}
+	},
+	"profile-empty-keys": func(c *Config) {
+		c.CollectorProfile = "filebeat"
+		c.MinRotationInterval = Duration{12 * time.Second, true}
+		c.RotatedLogGracePeriod = Duration{30 * time.Second, true}
+	},
+	"overrides-commented-out": func(*Config) {},
+	"override-anchor": func(c *Config) {
+		c.Overrides = []Override{
+			{Match: Match{Pods: []string{"a", "b"}}, MaxSize: mustSize("1Mi")},
+			{Match: Match{Containers: []string{"a", "b"}}, MaxSize: mustSize("1Mi")},
+		}
+	},
+	"override-total": func(c *Config) {
+		c.ContainerLogMaxTotalSize = mustSize("15Mi")
+		c.Overrides = []Override{{Match: Match{Pods: []string{"a"}}, MaxSize: mustSize("20Mi")}}
 	},
 	"all": func(c *Config) {
 		*c = Config{
@@ -38,13 +69,42 @@ var goodFiles = map[string]func(*Config){
 			ContainerLogMaxSize:         mustSize("100Mi"),
 			ContainerLogMaxFiles:        2,
 			ContainerLogMaxTotalSize:    mustSize("1Gi"),
+			ContainerLogMaxAge:          duration(14 * 24 * time.Hour),
 			ContainerLogMaxWorkers:      1,
-			ContainerLogMonitorInterval: Duration{time.Second},
-			MinRotationInterval:         Duration{0},
-			RotatedLogGracePeriod:       Duration{5 * time.Minute},
-			RuntimeRequestTimeout:       Duration{100 * time.Millisecond},
+			ContainerLogMonitorInterval: duration(time.Second),
+			CollectorProfile:            "otel",
+			MinRotationInterval:         duration(0),
+			RotatedLogGracePeriod:       duration(5 * time.Minute),
+			RuntimeRequestTimeout:       duration(100 * time.Millisecond),
 			Compression:                 Compression{Codec: CodecNone, Level: 9, Workers: 2},
 			Logging:                     Logging{Level: "debug", Format: FormatJSON},
+			Annotations: Annotations{Enabled: true, Ceilings: Ceilings{
+				MaxSize:               mustSize("200Mi"),
+				MaxFiles:              4,
+				MaxTotalSize:          mustSize("2Gi"),
+				MaxAge:                duration(15 * 24 * time.Hour),
+				MinRotationInterval:   duration(7 * time.Second),
+				RotatedLogGracePeriod: duration(6 * time.Minute),
+			}},
+			Overrides: []Override{
+				{
+					Match: Match{
+						Namespaces: []string{"kube-system", "007"},
+						Pods:       []string{"web-*", "db-[0-9]"},
+						Containers: []string{"app"},
+						Labels:     "tier in (edge, core), !canary",
+					},
+					MaxSize:               mustSize("1Gi"),
+					MaxFiles:              new(3),
+					MaxTotalSize:          mustSize("3Gi"),
+					MaxAge:                new(duration(30 * 24 * time.Hour)),
+					MinRotationInterval:   new(duration(2 * time.Second)),
+					RotatedLogGracePeriod: new(duration(0)),
+					Compression:           OverrideCompression{Codec: new(CodecGzip), Level: new(1)},
+				},
+				{Match: Match{Labels: "logs=by-hand"}, Rotate: new(false)},
+				{Match: Match{Containers: []string{"app"}}},
+			},
 		}
 	},
 }
@@ -67,7 +127,7 @@ func TestGoodFiles(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got != want {
+			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got  %+v\nwant %+v", got, want)
 			}
 		})
@@ -98,7 +158,7 @@ func TestBadFiles(t *testing.T) {
 			if w := strings.Join(want, "\n"); err.Error() != w {
 				t.Errorf("got  %v\nwant %v", err, w)
 			}
-			if got != (Config{}) {
+			if !reflect.DeepEqual(got, Config{}) {
 				t.Errorf("a bad file gave %+v, want nothing", got)
 			}
 		})
@@ -138,7 +198,7 @@ func TestSampleEqualsDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got != Default() {
+	if !reflect.DeepEqual(got, Default()) {
 		t.Errorf("got  %+v\nwant %+v", got, Default())
 	}
 }
@@ -192,9 +252,8 @@ func TestListOfSections(t *testing.T) {
 		"list:\n- Size: 1Mi\n":                            `f:2: unknown key "list[0].Size": did you mean "size"?`,
 		"list:\n- size: 1Mi\n  size: 2Mi\n":               `f:3: yaml: key "size" already set in map`,
 		"list:\n- files: 1\n-\n  files:\n":                `f:4: list[1].files: there is no value: write one, or remove the key for the default`,
-		// The decoder does not tell the element: the list's line.
-		"list:\n- files: 1\n- files: x\n": "f:1: list.files: must be a whole number without quotes, such as 5: got string",
-		"list: {files: 1}\n":              "f:1: list: must be a list: got object",
+		"list:\n- files: 1\n- files: x\n":                 "f:3: list[1].files: must be a whole number without quotes, such as 5: got string",
+		"list: {files: 1}\n":                              "f:1: list: must be a list: got object",
 	} {
 		var to struct {
 			List []element `json:"list"`
@@ -206,7 +265,7 @@ func TestListOfSections(t *testing.T) {
 		} else {
 			got = src.at("list[1].size")
 		}
-		if got != want {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%q:\ngot  %s\nwant %s", data, got, want)
 		}
 	}
@@ -224,7 +283,8 @@ func TestJSONRoundTrip(t *testing.T) {
 	if err := json.Unmarshal(data, &got); err != nil {
 		t.Fatal(err)
 	}
-	if got != Default() {
+	got.applyProfile()
+	if !reflect.DeepEqual(got, Default()) {
 		t.Errorf("got  %+v\nwant %+v", got, Default())
 	}
 }
@@ -327,7 +387,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v of\n%s", err, out)
 		}
-		if again != c {
+		if !reflect.DeepEqual(again, c) {
 			t.Errorf("got  %+v\nwant %+v\nfrom\n%s", again, c, out)
 		}
 	})

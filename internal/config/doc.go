@@ -12,9 +12,23 @@
 //   - A file must be valid by itself. A flag replaces a good value of the file, it
 //     does not repair a bad one.
 //   - Each key of the file is a flag of the same name in kebab case, nested keys
-//     joined by a dash (compression.codec: --compression-codec).
+//     joined by a dash (compression.codec: --compression-codec). Lists have none.
 //   - Parse of what Marshal wrote gives the same Config.
-//   - Config is a plain value: it can be copied and compared with ==.
+//   - Config is a plain value: it can be copied, and compared with
+//     reflect.DeepEqual. Copies share the overrides, which nobody changes.
+//   - What an override makes of the rest is held against the same rules as the
+//     rest, so that With gives a Config that is valid.
+//
+// # What depends on other keys
+//
+// minRotationInterval and rotatedLogGracePeriod are unset until somebody writes
+// them. Unset they hold what the collectorProfile needs, or the default without
+// one; Marshal writes them as "". So the profile can be in the file and a value
+// in a flag or the other way round: what was written wins, whoever wrote it.
+//
+// An override's maxSize without a maxTotalSize makes the total its maxSize ×
+// maxFiles, even if containerLogMaxTotalSize is set, which was meant for another
+// size.
 //
 // # How a file is read
 //
@@ -26,7 +40,9 @@
 //
 // Keys that kubelet has too bear kubelet's names and formats. What this package
 // is stricter about than kubelet: a size must be a whole number of bytes, so that
-// 10m (a thousandth) is an error and not a limit of one byte.
+// 10m (a thousandth) is an error and not a limit of one byte. Durations may be
+// whole days too: 14d is 336h. In a list, a text that YAML takes for something
+// else must be in quotes.
 //
 // # Blocking and shutdown
 //

@@ -10,7 +10,7 @@ import (
 // Flags are the command line's part of the configuration.
 type Flags struct{ fs *pflag.FlagSet }
 
-// NewFlags adds a flag for every key to fs. Parsing fs reports text that cannot
+// NewFlags adds a flag for every key but lists to fs. Parsing fs reports text that cannot
 // be read; Apply reports values that cannot be.
 func NewFlags(fs *pflag.FlagSet) *Flags {
 	c := Default()
@@ -30,6 +30,7 @@ func (f *Flags) Apply(c Config) (Config, error) {
 			err = over.Set(flag.Name, flag.Value.String())
 		}
 	})
+	c.applyProfile()
 	if err == nil {
 		err = c.validate(func(key string) string {
 			if name := flagName(key); over.Changed(name) {
@@ -52,16 +53,31 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.TextVar(&c.ContainerLogMaxSize, "container-log-max-size", c.ContainerLogMaxSize, "rotate a live log at this `size`; negative: no rotation")
 	fs.IntVar(&c.ContainerLogMaxFiles, "container-log-max-files", c.ContainerLogMaxFiles, "files of a container, the live log counted")
 	fs.TextVar(&c.ContainerLogMaxTotalSize, "container-log-max-total-size", c.ContainerLogMaxTotalSize, "`size` of a container's files together (default: maximum size × maximum files)")
+	fs.TextVar(&c.ContainerLogMaxAge, "container-log-max-age", c.ContainerLogMaxAge, "age (a `duration`, such as 14d) past which no line is kept; 0s: no limit")
 	fs.IntVar(&c.ContainerLogMaxWorkers, "container-log-max-workers", c.ContainerLogMaxWorkers, "rotations at once")
 	fs.TextVar(&c.ContainerLogMonitorInterval, "container-log-monitor-interval", c.ContainerLogMonitorInterval, "time (a `duration`) between two sweeps over all logs")
-	fs.TextVar(&c.MinRotationInterval, "min-rotation-interval", c.MinRotationInterval, "least `duration` between two rotations of a log; 0s: always rotate at the limit")
-	fs.TextVar(&c.RotatedLogGracePeriod, "rotated-log-grace-period", c.RotatedLogGracePeriod, "least age (a `duration`) of a rotated log that is compressed")
+	fs.StringVar(&c.CollectorProfile, "collector-profile", c.CollectorProfile, "log shipper that the next two suit by default: "+strings.Join(profileNames(), ", "))
+	fs.TextVar(&c.MinRotationInterval, "min-rotation-interval", c.MinRotationInterval, "least `duration` between two rotations of a log; 0s: always rotate at the limit (default: the profile's, or 1s)")
+	fs.TextVar(&c.RotatedLogGracePeriod, "rotated-log-grace-period", c.RotatedLogGracePeriod, "least age (a `duration`) of a rotated log that is compressed or removed (default: the profile's, or 0s)")
 	fs.TextVar(&c.RuntimeRequestTimeout, "runtime-request-timeout", c.RuntimeRequestTimeout, "deadline (a `duration`) of a call to the runtime; above 4s a hanging call may outlive the shutdown")
 	fs.StringVar(&c.Compression.Codec, "compression-codec", c.Compression.Codec, "how to compress rotated logs: "+strings.Join(codecs, ", "))
 	fs.IntVar(&c.Compression.Level, "compression-level", c.Compression.Level, "1 (fastest) to 9 (smallest)")
 	fs.IntVar(&c.Compression.Workers, "compression-workers", c.Compression.Workers, "files compressed at once")
 	fs.StringVar(&c.Logging.Level, "logging-level", c.Logging.Level, "least severity that is logged: "+strings.Join(levels, ", "))
 	fs.StringVar(&c.Logging.Format, "logging-format", c.Logging.Format, "json or console (default: console on a terminal, json otherwise)")
+	c.Annotations.bind(fs)
+}
+
+func (a *Annotations) bind(fs *pflag.FlagSet) {
+	fs.BoolVar(&a.Enabled, "annotations-enabled", a.Enabled, "let pods choose limits of their own with annotations")
+	const unset = " (default: what the container has without annotations)"
+	top := &a.Ceilings
+	fs.TextVar(&top.MaxSize, "annotations-ceilings-max-size", top.MaxSize, "the largest `size` of a live log that an annotation gets"+unset)
+	fs.IntVar(&top.MaxFiles, "annotations-ceilings-max-files", top.MaxFiles, "the most files that an annotation gets; 0: what the container has without annotations")
+	fs.TextVar(&top.MaxTotalSize, "annotations-ceilings-max-total-size", top.MaxTotalSize, "the largest total `size` that an annotation gets (default: the product of the two above, if either is set)")
+	fs.TextVar(&top.MaxAge, "annotations-ceilings-max-age", top.MaxAge, "the greatest age (a `duration`) that an annotation gets"+unset)
+	fs.TextVar(&top.MinRotationInterval, "annotations-ceilings-min-rotation-interval", top.MinRotationInterval, "the longest `duration` between rotations that an annotation gets"+unset)
+	fs.TextVar(&top.RotatedLogGracePeriod, "annotations-ceilings-rotated-log-grace-period", top.RotatedLogGracePeriod, "the longest grace period (a `duration`) that an annotation gets"+unset)
 }
 
 var upper = regexp.MustCompile(`[A-Z]`)

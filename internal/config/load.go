@@ -35,6 +35,10 @@ func Parse(name string, data []byte) (Config, error) {
 	if err := src.decode(data, &c); err != nil {
 		return Config{}, err
 	}
+	if c.Overrides == nil { // "overrides:" with nothing behind it
+		c.Overrides = []Override{}
+	}
+	c.applyProfile()
 	if err := c.validate(src.at); err != nil {
 		return Config{}, err
 	}
@@ -112,6 +116,9 @@ func (s source) decode(data []byte, to any) error {
 // pass: a key in another case, a key without a value. Unknown keys are found
 // here too, since UnmarshalStrict does not say where they are.
 func (s source) check(n *nodes.Node, t reflect.Type, path string) error {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
 	names, types := keys(t)
 	switch {
 	case n.Kind == nodes.AliasNode:
@@ -121,6 +128,9 @@ func (s source) check(n *nodes.Node, t reflect.Type, path string) error {
 			at := fmt.Sprintf("%s[%d]", path, i)
 			s.lines[at] = element.Line
 			if err := s.check(element, t.Elem(), at); err != nil {
+				return err
+			}
+			if err := s.checkTypes(element, t.Elem(), at); err != nil {
 				return err
 			}
 		}
@@ -136,10 +146,44 @@ func (s source) check(n *nodes.Node, t reflect.Type, path string) error {
 				return err
 			}
 		}
-	case len(names) == 0 && t.Kind() != reflect.Slice && n.ShortTag() == "!!null":
+	case n.ShortTag() == "!!null" && len(names) == 0 && !sections(t):
 		return fmt.Errorf("%s: there is no value: write one, or remove the key for the default", s.at(path))
 	}
 	return nil
+}
+
+// checkTypes decodes one element of a list by itself, since the decoder's errors
+// do not tell which element of a list is wrong. What fails for another reason,
+// such as an alias of something outside, is left to the decoder of the whole.
+//
+// A text in a list is a name or a pattern, and YAML must not make another of it:
+// 007 would be 7, and no would be false.
+func (s source) checkTypes(n *nodes.Node, t reflect.Type, path string) error {
+	for n.Kind == nodes.AliasNode {
+		n = n.Alias
+	}
+	if t.Kind() == reflect.String && n.Kind == nodes.ScalarNode && n.Style == 0 {
+		var value any
+		if err := yaml.Unmarshal([]byte(n.Value), &value); err == nil && value != n.Value {
+			return fmt.Errorf("%s: %s is no text in YAML: put it in quotes", s.at(path), n.Value)
+		}
+	}
+	data, err := nodes.Marshal(n)
+	if err != nil {
+		return nil
+	}
+	err = yaml.UnmarshalStrict(data, reflect.New(t).Interface())
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		wrong.Field = strings.TrimSuffix(path+"."+wrong.Field, ".")
+		return s.explain(wrong)
+	}
+	return nil
+}
+
+// sections tells a list of sections. Like a section it may have lost all of its
+// content to comments; a list of values that has none was meant to have some.
+func sections(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
 }
 
 // keys are the names and the types of t's fields; none when t is no section.
@@ -158,6 +202,7 @@ func keys(t reflect.Type) (names []string, types []reflect.Type) {
 var (
 	yamlLine = regexp.MustCompile(`line (\d+): (.*)`)
 	wanted   = map[reflect.Kind]string{
+		reflect.Bool:   "true or false",
 		reflect.Int:    "a whole number without quotes, such as 5",
 		reflect.String: "text",
 		reflect.Struct: "keys and values",
