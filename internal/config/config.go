@@ -8,6 +8,7 @@ import (
 // Values of Compression.Codec.
 const (
 	CodecGzip = "gzip"
+	CodecZstd = "zstd"
 	CodecNone = "none"
 )
 
@@ -33,7 +34,8 @@ type Config struct {
 	// ContainerLogMaxTotalSize is the limit of a container's files together;
 	// unset: MaxSize × MaxFiles, see MaxTotalSizeBytes.
 	ContainerLogMaxTotalSize Size `json:"containerLogMaxTotalSize"`
-	// ContainerLogMaxAge is the age past which no line is kept; 0: no limit.
+	// ContainerLogMaxAge is the age of its newest line past which a rotated log is
+	// not kept, and of its oldest past which a live log is rotated; 0: no limit.
 	ContainerLogMaxAge Duration `json:"containerLogMaxAge"`
 	// ContainerLogMaxWorkers is how many rotations may run at once.
 	ContainerLogMaxWorkers int `json:"containerLogMaxWorkers"`
@@ -49,6 +51,13 @@ type Config struct {
 	// RotatedLogGracePeriod is the least age of a rotated log that is compressed
 	// or removed. One that is not set holds its default all the same.
 	RotatedLogGracePeriod Duration `json:"rotatedLogGracePeriod"`
+	// CleanRemovedContainers: remove the logs of containers that are gone from
+	// the runtime, as kubelet does unless its rotation is off.
+	CleanRemovedContainers bool `json:"cleanRemovedContainers"`
+	// NodeLogBudget is the most bytes that all logs together take; unset: no
+	// limit.
+	NodeLogBudget Size         `json:"nodeLogBudget"`
+	DiskPressure  DiskPressure `json:"diskPressure"`
 	// RuntimeRequestTimeout is the deadline of one call to the runtime.
 	RuntimeRequestTimeout Duration `json:"runtimeRequestTimeout"`
 
@@ -61,9 +70,19 @@ type Config struct {
 
 // Compression is how rotated logs are compressed.
 type Compression struct {
-	Codec   string `json:"codec"`   // CodecGzip or CodecNone
+	Codec   string `json:"codec"`   // CodecGzip, CodecZstd or CodecNone
 	Level   int    `json:"level"`   // 1 (fastest) to 9 (smallest)
 	Workers int    `json:"workers"` // files compressed at once
+}
+
+// DiskPressure is about the file system that podLogsDir is on: over a high
+// threshold, logs are removed until it is below the low one. In per cent used; 0:
+// off.
+type DiskPressure struct {
+	HighThresholdPercent       int `json:"highThresholdPercent"`
+	LowThresholdPercent        int `json:"lowThresholdPercent"`
+	InodesHighThresholdPercent int `json:"inodesHighThresholdPercent"`
+	InodesLowThresholdPercent  int `json:"inodesLowThresholdPercent"`
 }
 
 // Logging is about the daemon's own log.

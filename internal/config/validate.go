@@ -10,7 +10,7 @@ import (
 )
 
 var (
-	codecs  = []string{CodecGzip, CodecNone}
+	codecs  = []string{CodecGzip, CodecZstd, CodecNone}
 	levels  = []string{"trace", "debug", "info", "warn", "error"}
 	formats = []string{FormatAuto, FormatConsole, FormatJSON}
 )
@@ -49,6 +49,11 @@ func (c Config) validate(named func(key string) string) error {
 	if _, ok := profiles[c.CollectorProfile]; !ok {
 		p.oneOf("collectorProfile", c.CollectorProfile, profileNames())
 	}
+	if b := c.NodeLogBudget; b.IsSet() && b.Bytes() <= 0 {
+		p.add("nodeLogBudget", "%v is too small: write a size such as 20Gi, or leave the key out for no limit", b)
+	}
+	p.thresholds("diskPressure.highThresholdPercent", c.DiskPressure.HighThresholdPercent, "lowThresholdPercent", c.DiskPressure.LowThresholdPercent)
+	p.thresholds("diskPressure.inodesHighThresholdPercent", c.DiskPressure.InodesHighThresholdPercent, "inodesLowThresholdPercent", c.DiskPressure.InodesLowThresholdPercent)
 	if p.notEmpty("runtimeRequestTimeout", &c.RuntimeRequestTimeout) {
 		p.noShorter("runtimeRequestTimeout", c.RuntimeRequestTimeout, leastRequestTimeout)
 	}
@@ -91,6 +96,17 @@ func (p *problems) validatePolicy(c Config) {
 	p.oneOf("compression.codec", c.Compression.Codec, codecs)
 	if l := c.Compression.Level; l < 1 || l > 9 {
 		p.add("compression.level", "%d is out of range: must be 1 (fastest) to 9 (smallest)", l)
+	}
+}
+
+// thresholds come in pairs: where to begin freeing, and where to stop.
+func (p *problems) thresholds(key string, high int, lowName string, low int) {
+	switch {
+	case high == 0 && low == 0:
+	case high < 1 || high > 99:
+		p.add(key, "%d is out of range: must be 1 to 99, or 0 with %s 0 for off", high, lowName)
+	case low < 1 || low >= high:
+		p.add(key, "%d must be above %s (%d), and that above 0", high, lowName, low)
 	}
 }
 

@@ -30,7 +30,7 @@ type Effective struct {
 	MaxAge       time.Duration // 0: no limit
 	MinInterval  time.Duration
 	Grace        time.Duration
-	Codec        string // config.CodecGzip or config.CodecNone
+	Codec        string // config.CodecGzip, CodecZstd or CodecNone
 	Level        int    // of gzip, 1 to 9
 	Rotate       bool
 	// Sources says where each field comes from, by the names that Fields has:
