@@ -21,6 +21,8 @@ type Policy struct {
 	// Grace is how long a rotated log is neither compressed nor removed, so
 	// that a log shipper can finish it; MaxTotalSize overrides it.
 	Grace time.Duration
+	// MaxAge is how long after its last line a rotated log is kept; 0: no limit.
+	MaxAge time.Duration
 	// Codec is what rotated logs are compressed with.
 	Codec Codec
 	// Level is the codec's, 1 (fastest) to 9 (smallest); 0: its default.
@@ -35,6 +37,9 @@ type File struct {
 	// Changed is the inode's change time: the latest of its last write, its
 	// rename and its last chmod. A rotated log's age counts from here.
 	Changed time.Time
+	// Modified is when its last line was written; a compressed log has its
+	// source's.
+	Modified time.Time
 	// Plain is a regular file with one link. Anything else under a log's name
 	// is not ours: it is never read, and as a link it has nothing to compress.
 	Plain bool
@@ -63,6 +68,8 @@ const (
 	ByFiles Reason = "max-files"
 	// BySize: more bytes than MaxTotalSize.
 	BySize Reason = "max-total-size"
+	// ByAge: older than MaxAge.
+	ByAge Reason = "max-age"
 )
 
 // Step is one thing to do in a container's directory.
@@ -94,6 +101,7 @@ func Plan(files []File, p Policy, now time.Time) (steps []Step, again time.Durat
 	sorted := slices.Clone(files)
 	slices.SortFunc(sorted, func(a, b File) int { return a.compare(b.Name) })
 	kept := pl.settle(sorted)
+	kept = pl.pruneAge(kept)
 	kept = pl.pruneFiles(kept)
 	kept = pl.pruneSize(kept)
 	kept = pl.pruneFiles(kept) // the size may have taken what the grace period held
@@ -126,6 +134,26 @@ func (pl *planner) settle(sorted []File) (kept []File) {
 		default:
 			kept = append(kept, f)
 		}
+	}
+	return kept
+}
+
+// pruneAge removes what is older than MaxAge, and notes when the next one will
+// be. A time ahead of now is of a clock that was wrong: it tells no age.
+func (pl *planner) pruneAge(files []File) (kept []File) {
+	if pl.policy.MaxAge <= 0 {
+		return files
+	}
+	for _, f := range files {
+		left := max(pl.policy.MaxAge-pl.now.Sub(f.Modified), pl.remainingGrace(f))
+		if f.Kind != Live && left <= 0 {
+			pl.prune(f, ByAge)
+			continue
+		}
+		if f.Kind != Live {
+			pl.notBefore(left)
+		}
+		kept = append(kept, f)
 	}
 	return kept
 }
@@ -241,10 +269,17 @@ const logsShrink = 4
 // any more.
 func (pl *planner) inGrace(f File) bool {
 	left := pl.remainingGrace(f)
-	if left > 0 && (pl.again == 0 || left < pl.again) {
-		pl.again = left
+	if left > 0 {
+		pl.notBefore(left)
 	}
 	return left > 0
+}
+
+// notBefore notes that there will be something to do after a time.
+func (pl *planner) notBefore(left time.Duration) {
+	if pl.again == 0 || left < pl.again {
+		pl.again = left
+	}
 }
 
 // remainingGrace is 0 for a compressed log, which had its grace before it was made, and

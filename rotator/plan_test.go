@@ -80,6 +80,8 @@ func parsePolicy(t *testing.T, text []byte) (p Policy) {
 			p.MaxTotalSize, err = strconv.ParseInt(value, 10, 64)
 		case "limit":
 			p.Limit, err = strconv.ParseInt(value, 10, 64)
+		case "max-age":
+			p.MaxAge, err = time.ParseDuration(value)
 		case "grace":
 			p.Grace, err = time.ParseDuration(value)
 		case "compress":
@@ -107,7 +109,7 @@ func parseListing(t *testing.T, text []byte) (files []File) {
 			t.Fatal(err)
 		}
 		files = append(files, File{
-			Name: parse(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Plain: !strings.HasSuffix(line, " not-plain\n"),
+			Name: parse(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Modified: planNow.Add(-age), Plain: !strings.HasSuffix(line, " not-plain\n"),
 		})
 	}
 	return files

@@ -116,7 +116,7 @@ func list(d dir, atMost int) ([]File, error) {
 		} else {
 			n.Base = strings.Clone(n.Base)
 		}
-		files = append(files, File{Name: n, Size: st.Size, Changed: st.Changed, Plain: st.Regular && st.Links == 1})
+		files = append(files, File{Name: n, Size: st.Size, Changed: st.Changed, Modified: st.Modified, Plain: st.Regular && st.Links == 1})
 		if len(files) == atMost {
 			break
 		}
