@@ -53,6 +53,7 @@ type Inventory struct {
 	mu     sync.Mutex
 	byID   map[string]*Container
 	byPath map[string]*Container // a running container before one that is not
+	byDir  map[string]*Container // the same by its log's directory
 	// readPods: sandboxes are asked for their labels and annotations.
 	readPods bool
 	pods     map[string]*runtime.PodSandboxStatus // by sandbox ID
@@ -119,16 +120,22 @@ func (v *Inventory) refresh(ctx context.Context) error {
 			byID[c.ID] = c
 		}
 	}
-	byPath := make(map[string]*Container, len(byID))
+	byPath, byDir := make(map[string]*Container, len(byID)), make(map[string]*Container, len(byID))
 	sandboxes := make(map[string]bool, len(byID))
 	for _, c := range byID {
 		sandboxes[c.sandbox] = true
-		if other := byPath[c.LogPath]; c.LogPath != "" && (other == nil || c.Running) {
+		if c.LogPath == "" {
+			continue
+		}
+		if byPath[c.LogPath] == nil || c.Running {
 			byPath[c.LogPath] = c
+		}
+		if dir := path.Dir(c.LogPath); byDir[dir] == nil || c.Running {
+			byDir[dir] = c
 		}
 	}
 	v.mu.Lock()
-	v.byID, v.byPath = byID, byPath
+	v.byID, v.byPath, v.byDir = byID, byPath, byDir
 	maps.DeleteFunc(v.pods, func(id string, _ *runtime.PodSandboxStatus) bool { return !sandboxes[id] })
 	v.mu.Unlock()
 	return errors.Join(errs...)
@@ -188,6 +195,17 @@ func (v *Inventory) ByLogPath(p string) (Container, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if c := v.byPath[p]; c != nil {
+		return *c, true
+	}
+	return Container{}, false
+}
+
+// ByDir returns the container that logs into this directory, the running one if
+// there are several.
+func (v *Inventory) ByDir(dir string) (Container, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c := v.byDir[dir]; c != nil {
 		return *c, true
 	}
 	return Container{}, false

@@ -124,11 +124,11 @@ func (l *loop) update(d *logDir, list listing) (other bool) {
 
 // swept looks at a directory for the sweep.
 func (l *loop) swept(d *logDir, c Cause) {
+	d.limits = l.cfg.Limits(d.rel)
 	if d.pending {
 		return
 	}
-	d.limits = l.cfg.Limits(d.rel)
-	if d.unswept || l.dirChanged(d) {
+	if d.unswept || c == CauseReload || l.dirChanged(d) {
 		l.list(d, c)
 	}
 	if d.isHot() {

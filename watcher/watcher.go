@@ -20,6 +20,9 @@ const (
 	CauseOverflow Cause = "overflow" // the sweep after lost events
 	CauseMissing  Cause = "missing"  // the live log is not there
 	CauseRetry    Cause = "retry"    // the last try failed
+	CauseReload   Cause = "reload"   // the sweep after a change of limits
+	CauseAge      Cause = "age"      // its oldest line is too old
+	CausePressure Cause = "pressure" // the node's logs, or the disk, take too much
 )
 
 // Due is a live log whose rotation is due.

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"github.com/logwatch/logwatch/cri"
@@ -31,7 +33,7 @@ func newCommand() *cobra.Command {
 		Version:       versionText(),
 	}
 	root.SetOut(os.Stdout)
-	root.AddCommand(runCommand(), checkConfigCommand(), cleanCommand(), demoCommand(), versionCommand())
+	root.AddCommand(runCommand(), reloadCommand(), checkConfigCommand(), cleanCommand(), demoCommand(), versionCommand())
 	return root
 }
 
@@ -57,19 +59,28 @@ func versionCommand() *cobra.Command {
 
 // configured adds --config and every config key as a flag, and returns what
 // reads them.
-func configured(cmd *cobra.Command) func() (config.Config, error) {
-	file := cmd.Flags().String("config", "", "config `FILE` (YAML); without it, the defaults")
-	flags := config.NewFlags(cmd.Flags())
-	return func() (config.Config, error) {
-		c := config.Default()
-		if *file != "" {
-			var err error
-			if c, err = config.Load(*file); err != nil {
-				return c, err
-			}
+func configured(cmd *cobra.Command) *source {
+	s := &source{}
+	cmd.Flags().StringVar(&s.file, "config", "", "config `FILE` (YAML); without it, the defaults")
+	s.flags = config.NewFlags(cmd.Flags())
+	return s
+}
+
+// source is where a command's configuration comes from.
+type source struct {
+	file  string
+	flags *config.Flags
+}
+
+func (s *source) load() (config.Config, error) {
+	c := config.Default()
+	if s.file != "" {
+		var err error
+		if c, err = config.Load(s.file); err != nil {
+			return c, err
 		}
-		return flags.Apply(c)
 	}
+	return s.flags.Apply(c)
 }
 
 func runCommand() *cobra.Command {
@@ -78,18 +89,50 @@ func runCommand() *cobra.Command {
 		Short: "Run the daemon, in the foreground",
 		Long: `Run watches every container's log below podLogsDir and rotates it when it is due,
 until SIGTERM or SIGINT. It then finishes the rotations under way and exits within
-5 seconds; a second signal ends it at once.`,
+5 seconds; a second signal ends it at once. SIGHUP, and a change of the config
+file, reload the configuration.`,
 		Args: cobra.NoArgs,
 	}
-	load := configured(cmd)
+	conf := configured(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := load()
+		c, err := conf.load()
 		if err != nil {
 			return err
 		}
+		hup := make(chan os.Signal, 1)
+		signal.Notify(hup, unix.SIGHUP)
+		defer signal.Stop(hup)
 		return logwatch.Run(cmd.Context(), logwatch.Options{
 			Config: c, Log: logger(c.Logging), Notify: notify,
+			Reload: logwatch.Reload{File: conf.file, Load: conf.load, Ask: hup},
 		})
+	}
+	return cmd
+}
+
+func reloadCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "reload",
+		Short: "Have the running daemon reload its configuration",
+		Long: `Reload checks the configuration and then sends SIGHUP to the daemon that works on
+its podLogsDir. A bad configuration is refused here, and changes nothing.`,
+		Args: cobra.NoArgs,
+	}
+	conf := configured(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		c, err := conf.load()
+		if err != nil {
+			return err
+		}
+		pid, err := logwatch.Find(c.PodLogsDir)
+		if err != nil {
+			return err
+		}
+		if err := unix.Kill(pid, unix.SIGHUP); err != nil {
+			return fmt.Errorf("reload: signal process %d: %w", pid, err)
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "asked process %d to reload\n", pid)
+		return err
 	}
 	return cmd
 }
@@ -120,9 +163,9 @@ func cleanCommand() *cobra.Command {
 		Short: "Remove all logs of a container that does not run any more",
 		Args:  cobra.ExactArgs(1),
 	}
-	load := configured(cmd)
+	conf := configured(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := load()
+		c, err := conf.load()
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/budget"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
@@ -34,6 +36,10 @@ type Options struct {
 	Notify func(state string)
 	// Rotated, if set, is called after each rotation, from its worker.
 	Rotated func(Rotated)
+	Reload  Reload
+	// Budget, if on, is held in place of the configuration's.
+	Budget budget.Limits
+	statfs func(path string) (budget.Disk, error) // tests' own; nil: the real one
 }
 
 // Rotated is a rotation that was done.
@@ -57,8 +63,13 @@ type Daemon struct {
 	rotator      *rotator.Rotator
 	rotations    *workerpool.Pool
 	housekeeping *workerpool.Pool
+	pressure     *pressure
 	told         told
-	counts       counts
+	rules        atomic.Pointer[rules] // in force; the rest of cfg is of the start
+	// configChanged and newcomers have room for one.
+	configChanged chan struct{}
+	newcomers     chan string
+	counts        counts
 
 	// reachable is set once the runtime has answered: until then nothing is
 	// touched.
@@ -70,8 +81,10 @@ type Daemon struct {
 	// asked is when the inventory was refreshed for the sake of a log that it did
 	// not know, by path.
 	asked map[string]time.Time
-	// missing are the live logs that the last sweep did not find.
+	// What follows is the sweep's: the live logs that the last one did not find,
+	// and when the oldest line of others was written, by container ID.
 	missing map[string]bool
+	oldest  map[string]time.Time
 }
 
 // Run is the daemon: it runs until ctx ends, which is no error.
@@ -100,10 +113,14 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer client.Close() //nolint:errcheck // nothing is lost
 	o.Log.Info().Str("runtime", endpoint).Str("podLogsDir", o.Config.PodLogsDir).Msg("watching")
-	return newDaemon(o, client).run(ctx)
+	r, err := newRules(o.Config)
+	if err != nil {
+		return err
+	}
+	return newDaemon(o, client, r).run(ctx, o.Reload)
 }
 
-func newDaemon(o Options, client *cri.Client) *Daemon {
+func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 	d := &Daemon{
 		cfg: o.Config, log: o.Log, notify: o.Notify, onRotated: o.Rotated,
 		client: client, inventory: cri.NewInventory(client),
@@ -113,25 +130,44 @@ func newDaemon(o Options, client *cri.Client) *Daemon {
 		later:        map[string]*time.Timer{},
 		asked:        map[string]time.Time{},
 		missing:      map[string]bool{},
+		oldest:       map[string]time.Time{},
+
+		configChanged: make(chan struct{}, 1),
+		newcomers:     make(chan string, 1),
+	}
+	d.rules.Store(r)
+	if r.readsPods() {
+		d.inventory.ReadPods()
 	}
 	d.rotator = rotator.New(rotator.Options{
 		PodLogsDir: o.Config.PodLogsDir, Runtime: reopener{client},
 		ReopenTimeout: o.Config.RuntimeRequestTimeout.Duration,
 	})
+	d.pressure = newPressure(d, o)
 	d.watcher = watcher.New(watcher.Config{
 		PodLogsDir: o.Config.PodLogsDir,
 		Limits:     d.limits,
 		Due:        d.due,
 		Changed:    d.tidy,
-		Swept:      func(c watcher.Cause) { d.log.Debug().Str("cause", string(c)).Msg("sweep ended") },
-		Log:        o.Log,
+		Beside:     o.Reload.dir(),
+		BesideChanged: func() {
+			select {
+			case d.configChanged <- struct{}{}:
+			default:
+			}
+		},
+		Swept: func(c watcher.Cause) { d.log.Debug().Str("cause", string(c)).Msg("sweep ended") },
+		Log:   o.Log,
 	})
 	return d
 }
 
-func (d *Daemon) run(ctx context.Context) error {
+func (d *Daemon) run(ctx context.Context, reload Reload) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.watcher.Run(gctx) })
+	g.Go(func() error { return d.pressure.run(gctx) })
+	g.Go(func() error { return d.reloads(gctx, reload) })
+	g.Go(func() error { return d.meetNewcomers(gctx) })
 	g.Go(func() error {
 		cause := watcher.CauseStartup
 		wait.UntilWithContext(gctx, func(ctx context.Context) {
@@ -175,30 +211,9 @@ type counts struct {
 	rotations atomic.Uint64
 	failures  atomic.Uint64 // rotations that are to be tried again
 	refused   atomic.Uint64 // containers whose logs are not ours to rotate
-}
+	rejects   atomic.Uint64 // annotations that do not hold as they are
 
-// limits are a container's, for the watcher.
-func (d *Daemon) limits(string) watcher.Limits {
-	return watcher.Limits{
-		MaxSize:      d.cfg.MaxSizeBytes(),
-		MaxTotalSize: max(0, d.cfg.MaxTotalSizeBytes()),
-		MinInterval:  d.cfg.MinRotationInterval.Duration,
-	}
-}
-
-// codecs are the config's, as the rotator has them.
-var codecs = map[string]rotator.Codec{config.CodecNone: rotator.NoCodec, config.CodecGzip: rotator.Gzip}
-
-// policy is a container's, for housekeeping.
-func (d *Daemon) policy(string) rotator.Policy {
-	return rotator.Policy{
-		MaxFiles:     d.cfg.ContainerLogMaxFiles,
-		MaxTotalSize: max(0, d.cfg.MaxTotalSizeBytes()),
-		Limit:        max(0, d.cfg.MaxSizeBytes()),
-		Grace:        d.cfg.RotatedLogGracePeriod.Duration,
-		Codec:        codecs[d.cfg.Compression.Codec],
-		Level:        d.cfg.Compression.Level,
-	}
+	reloadFailed atomic.Bool // the last reload
 }
 
 // sweep asks the runtime for its containers and has everything looked at.
@@ -218,6 +233,7 @@ func (d *Daemon) sweep(ctx context.Context, cause watcher.Cause) {
 		d.reachable.Store(true)
 	}
 	d.watcher.Sweep(cause)
+	d.pressure.swept()
 	if err == nil {
 		d.sweepRunning(cause)
 	}
@@ -227,27 +243,27 @@ func (d *Daemon) sweep(ctx context.Context, cause watcher.Cause) {
 // the watcher knows: without one, the runtime writes into a file that it cannot
 // rotate.
 func (d *Daemon) sweepRunning(cause watcher.Cause) {
-	if d.cfg.MaxSizeBytes() < 0 {
-		return
-	}
-	missing := map[string]bool{}
+	missing, running := map[string]bool{}, map[string]bool{}
 	for _, c := range d.inventory.Running() {
+		running[c.ID] = true
 		dir, log, err := splitLogPath(d.cfg.PodLogsDir, c.LogPath)
 		if err != nil {
 			d.refuse(c, err)
 			continue
 		}
-		if exists(c.LogPath) {
+		if size, ok := sizeOf(c.LogPath); ok {
+			d.sweepAge(c, dir, log, size)
 			continue
 		}
 		missing[c.ID] = true
 		// Another rotator may be between its rename and its reopen: what was
 		// there at the last sweep gets until the next one.
 		if cause == watcher.CauseStartup || d.missing[c.ID] {
-			d.due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseMissing, Limit: d.cfg.MaxSizeBytes()})
+			d.due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseMissing, Limit: d.limits(dir).MaxSize})
 		}
 	}
 	d.missing = missing
+	maps.DeleteFunc(d.oldest, func(id string, _ time.Time) bool { return !running[id] })
 }
 
 // splitLogPath takes a log path apart into the container's directory, relative to

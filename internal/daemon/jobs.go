@@ -61,6 +61,7 @@ func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 	done, err := d.rotator.Rotate(ctx, rotator.Request{Dir: due.Dir, Log: due.Log, ContainerID: c.ID, MinSize: minSize})
 	if done.To != "" {
 		d.tidy(due.Dir)
+		d.pressure.rotated(due, done.Size)
 	}
 	if err != nil {
 		return d.failed(c, due, err)
@@ -170,7 +171,7 @@ func (d *Daemon) refreshFor(ctx context.Context, path string) error {
 
 // tidy has a container's rotated logs brought within the policy.
 func (d *Daemon) tidy(dir string) {
-	d.housekeeping.Submit(dir, func(ctx context.Context) { d.housekeep(ctx, dir) })
+	d.housekeeping.Submit(dir, func(ctx context.Context) { d.pressure.job(ctx, dir, d.housekeep) })
 }
 
 // housekeep is the housekeeping job. It runs once at a time for a directory.
@@ -228,7 +229,12 @@ func named(ev *zerolog.Event, c cri.Container) *zerolog.Event {
 	return ev.Str("namespace", c.Namespace).Str("pod", c.Pod).Str("container", c.Name)
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return !errors.Is(err, fs.ErrNotExist)
+// sizeOf is a file's size in bytes; 0 if nobody can tell, and false only if it is
+// not there.
+func sizeOf(path string) (int64, bool) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		return 0, !errors.Is(err, fs.ErrNotExist)
+	}
+	return st.Size(), true
 }

@@ -23,6 +23,7 @@ type node struct {
 	rotated chan Rotated
 	stop    func()
 	log     *logs
+	reload  Reload
 }
 
 // logs keeps what the daemon logs.
@@ -81,7 +82,7 @@ func (n *node) start() {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Run(ctx, Options{
-			Config: n.cfg, Log: zerolog.New(n.log),
+			Config: n.cfg, Log: zerolog.New(n.log), Reload: n.reload,
 			Rotated: func(r Rotated) { n.rotated <- r },
 		})
 	}()

@@ -1,0 +1,39 @@
+package daemon
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Find returns the process ID of the daemon that works on a podLogsDir: the one
+// that holds its lock, as /proc/locks has it (see proc_locks(5)).
+func Find(podLogsDir string) (pid int, err error) {
+	var st unix.Stat_t
+	if err := unix.Stat(podLogsDir, &st); err != nil {
+		return 0, fmt.Errorf("find the daemon: podLogsDir %s: %w", podLogsDir, err)
+	}
+	f, err := os.Open("/proc/locks")
+	if err != nil {
+		return 0, fmt.Errorf("find the daemon: %w", err)
+	}
+	defer f.Close()       //nolint:errcheck // opened for reading
+	dev := uint64(st.Dev) //nolint:unconvert // its type differs between architectures
+	want := fmt.Sprintf("%02x:%02x:%d", unix.Major(dev), unix.Minor(dev), st.Ino)
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		// 1: FLOCK  ADVISORY  WRITE 708 08:01:131 0 EOF
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != want {
+			continue
+		}
+		if pid, err := strconv.Atoi(fields[4]); err == nil && pid > 0 {
+			return pid, nil
+		}
+	}
+	return 0, errors.New("no logwatch works on " + podLogsDir + ": start it, or name its configuration with --config")
+}

@@ -1,0 +1,167 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/config"
+)
+
+// withFile has the node's configuration in a file, as a ConfigMap's volume has
+// it: behind two links. write swaps it.
+func (n *node) withFile(yaml string) (ask chan os.Signal, write func(yaml string)) {
+	n.t.Helper()
+	dir := n.t.TempDir()
+	version := 0
+	write = func(yaml string) {
+		n.t.Helper()
+		version++
+		data := filepath.Join(dir, fmt.Sprintf("..v%d", version))
+		must(n.t, os.Mkdir(data, 0o755))
+		must(n.t, os.WriteFile(filepath.Join(data, "logwatch.yaml"), []byte(yaml), 0o600))
+		must(n.t, os.Symlink(data, filepath.Join(dir, "..data_tmp")))
+		must(n.t, os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")))
+	}
+	write(yaml)
+	file := filepath.Join(dir, "logwatch.yaml")
+	must(n.t, os.Symlink("..data/logwatch.yaml", file))
+	ask = make(chan os.Signal, 1)
+	n.reload = Reload{File: file, Ask: ask, Load: func() (config.Config, error) {
+		c, err := config.Load(file)
+		c.ContainerRuntimeEndpoint, c.PodLogsDir = n.runtime.Endpoint(), n.runtime.PodLogsDir()
+		return c, err
+	}}
+	return ask, write
+}
+
+// TestReload: new limits hold at once, without a restart; a bad file changes
+// nothing; no line is lost meanwhile.
+func TestReload(t *testing.T) {
+	n := newNode(t, embedded.Options{}, strings.Replace(small, "64Ki", "1Gi", 1))
+	ask, write := n.withFile(strings.Replace(small, "64Ki", "1Gi", 1))
+	n.start()
+	c := n.run(embedded.ContainerSpec{Writer: &embedded.Pattern{BytesPerSecond: 1e6}})
+	eventually(t, "a log over what is to be its limit", func() bool { return c.BytesWritten() > 200<<10 })
+	if len(n.rotated) > 0 {
+		t.Fatal("rotated at 1Gi")
+	}
+	write(small) // the change of the file is reason enough
+	n.waitRotations(3)
+	if got := n.log.count("the configuration was reloaded"); got != 1 {
+		t.Errorf("reloaded %d times for one change", got)
+	}
+	write("containerLogMaxSize: none\n")
+	eventually(t, "the error", func() bool { return n.log.count("the configuration was not reloaded") == 1 })
+	n.waitRotations(3) // the old one holds
+	ask <- unix.SIGHUP
+	eventually(t, "the error again, for who asks", func() bool { return n.log.count("the configuration was not reloaded") == 2 })
+	write(strings.Replace(small, "64Ki", "-1", 1))
+	eventually(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 2 })
+	for len(n.rotated) > 0 {
+		<-n.rotated
+	}
+	size := c.BytesWritten()
+	eventually(t, "more lines", func() bool { return c.BytesWritten() > size+300<<10 })
+	if len(n.rotated) > 1 { // one may have been under way
+		t.Error("rotated, though rotation is off")
+	}
+	write(small + "podLogsDir: /elsewhere\ncontainerLogMaxWorkers: 9\n")
+	eventually(t, "the warning", func() bool { return n.log.count("take effect at the next start") == 1 })
+	c.Exit()
+	n.stop()
+	n.check(c)
+}
+
+// TestOverridesAndAnnotations: each container gets its own limit; a ceiling
+// holds; a bad annotation is ignored, and told of once.
+func TestOverridesAndAnnotations(t *testing.T) {
+	n := newNode(t, embedded.Options{}, `
+containerLogMaxSize: 4Mi
+containerLogMaxFiles: 1000
+containerLogMonitorInterval: 1s
+minRotationInterval: 0s
+annotations: {enabled: true, ceilings: {maxSize: 4Mi}}
+overrides:
+- match: {labels: tier=small}
+  maxSize: 300Ki
+- match: {namespaces: ["by-*"], containers: [named]}
+  maxSize: 600Ki
+`)
+	n.start()
+	// An image is pulled meanwhile: the directory is there before the container.
+	write := &embedded.Pattern{BytesPerSecond: 2e6}
+	want := map[*embedded.Container]int64{
+		n.run(embedded.ContainerSpec{Pod: "labelled", Labels: map[string]string{"tier": "small"}, Writer: write}):                       300 << 10,
+		n.run(embedded.ContainerSpec{Namespace: "by-name", Pod: "p", Name: "named", Writer: write}):                                     600 << 10,
+		n.run(embedded.ContainerSpec{Pod: "asks", Annotations: map[string]string{"logwatch/max-size": "1Mi"}, Writer: write}):           1 << 20,
+		n.run(embedded.ContainerSpec{Pod: "asks-much", Annotations: map[string]string{"logwatch/max-size": "1Gi"}, Writer: write}):      4 << 20,
+		n.run(embedded.ContainerSpec{Pod: "asks-nonsense", Annotations: map[string]string{"logwatch/max-size": "10mb"}, Writer: write}): 4 << 20,
+	}
+	limits := map[string]int64{}
+	for len(limits) < len(want) {
+		r := n.waitRotations(1)[0]
+		if _, again := limits[r.Due.Dir]; !again && r.Overshoot < 200<<10 {
+			limits[r.Due.Dir] = r.Due.Limit
+		}
+	}
+	for c, limit := range want {
+		dir, err := filepath.Rel(n.runtime.PodLogsDir(), c.Dir())
+		must(t, err)
+		if limits[dir] != limit {
+			t.Errorf("%s was rotated at %d, want %d", dir, limits[dir], limit)
+		}
+		c.Exit()
+	}
+	n.stop()
+	for c := range want {
+		n.check(c)
+	}
+	if got := n.log.count("a pod's annotation does not hold as it is"); got != 2 {
+		t.Errorf("told %d times of two annotations that do not hold", got)
+	}
+}
+
+// TestMaxAge: a quiet container's old lines go, live log and all.
+func TestMaxAge(t *testing.T) {
+	n := newNode(t, embedded.Options{}, small+"containerLogMaxAge: 1m\n")
+	c := n.run(embedded.ContainerSpec{})
+	old := time.Now().Add(-time.Hour)
+	line := old.UTC().Format(time.RFC3339Nano) + " stdout F an old line\n"
+	must(t, os.WriteFile(c.LogPath(), []byte(line), 0o600))
+	must(t, os.Chtimes(c.LogPath(), old, old))
+	rotated := c.LogPath() + ".20200101-000000"
+	must(t, os.WriteFile(rotated, []byte(line), 0o600))
+	must(t, os.Chtimes(rotated, old, old))
+	young := n.run(embedded.ContainerSpec{Pod: "young"})
+	must(t, young.WriteNumbered("stdout", 3, 100))
+	n.start()
+	eventually(t, "the old lines to go", func() bool {
+		st, err := os.Stat(c.LogPath())
+		return err == nil && st.Size() == 0 && list(t, c.Dir()) == "0.log"
+	})
+	if got := n.log.count(`"cause":"age"`); got != 1 {
+		t.Errorf("%d rotations for an age", got)
+	}
+	young.Exit()
+	n.stop()
+	n.check(young)
+}
+
+func TestFind(t *testing.T) {
+	n := newNode(t, embedded.Options{}, small)
+	if _, err := Find(n.runtime.PodLogsDir()); err == nil || !strings.Contains(err.Error(), "no logwatch works on") {
+		t.Errorf("without a daemon: %v", err)
+	}
+	n.start()
+	eventually(t, "the start", func() bool { return n.log.count(`"message":"watching"`) == 1 })
+	if pid, err := Find(n.runtime.PodLogsDir()); err != nil || pid != os.Getpid() {
+		t.Errorf("found %d, %v; this is %d", pid, err, os.Getpid())
+	}
+}
