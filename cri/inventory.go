@@ -51,6 +51,7 @@ type Inventory struct {
 	flight singleflight.Group
 
 	mu     sync.Mutex
+	ids    map[string]bool // all that the runtime listed
 	byID   map[string]*Container
 	byPath map[string]*Container // a running container before one that is not
 	byDir  map[string]*Container // the same by its log's directory
@@ -88,11 +89,12 @@ func (v *Inventory) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	byID := make(map[string]*Container, len(list))
+	byID, ids := make(map[string]*Container, len(list)), make(map[string]bool, len(list))
 	var unknown []*Container
 	v.mu.Lock()
 	for _, c := range list {
 		now := describe(c)
+		ids[c.Id] = true
 		old := v.byID[c.Id]
 		if old != nil {
 			now.LogPath, now.PodLabels, now.PodAnnotations = old.LogPath, old.PodLabels, old.PodAnnotations
@@ -135,7 +137,7 @@ func (v *Inventory) refresh(ctx context.Context) error {
 		}
 	}
 	v.mu.Lock()
-	v.byID, v.byPath, v.byDir = byID, byPath, byDir
+	v.ids, v.byID, v.byPath, v.byDir = ids, byID, byPath, byDir
 	maps.DeleteFunc(v.pods, func(id string, _ *runtime.PodSandboxStatus) bool { return !sandboxes[id] })
 	v.mu.Unlock()
 	return errors.Join(errs...)
@@ -209,6 +211,22 @@ func (v *Inventory) ByDir(dir string) (Container, bool) {
 		return *c, true
 	}
 	return Container{}, false
+}
+
+// Has reports whether the last Refresh found a container, running or not.
+func (v *Inventory) Has(id string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.ids[id]
+}
+
+// HasPod asks the runtime whether it has a container's pod.
+func (v *Inventory) HasPod(ctx context.Context, c Container) (bool, error) {
+	_, err := v.client.sandbox(ctx, c.sandbox)
+	if errors.Is(err, ErrNotRunning) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // Running returns the running containers, in no order.

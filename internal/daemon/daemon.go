@@ -78,6 +78,8 @@ type Daemon struct {
 	mu sync.Mutex
 	// later are the timers of housekeeping that is to run again, by directory.
 	later map[string]*time.Timer
+	// cleans are the live logs of removed containers, by directory.
+	cleans map[string][]string
 	// asked is when the inventory was refreshed for the sake of a log that it did
 	// not know, by path.
 	asked map[string]time.Time
@@ -85,6 +87,7 @@ type Daemon struct {
 	// and when the oldest line of others was written, by container ID.
 	missing map[string]bool
 	oldest  map[string]time.Time
+	seen    map[string]removal // containers that ran, by ID
 }
 
 // Run is the daemon: it runs until ctx ends, which is no error.
@@ -131,6 +134,8 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 		asked:        map[string]time.Time{},
 		missing:      map[string]bool{},
 		oldest:       map[string]time.Time{},
+		seen:         map[string]removal{},
+		cleans:       map[string][]string{},
 
 		configChanged: make(chan struct{}, 1),
 		newcomers:     make(chan string, 1),
@@ -236,6 +241,7 @@ func (d *Daemon) sweep(ctx context.Context, cause watcher.Cause) {
 	d.pressure.swept()
 	if err == nil {
 		d.sweepRunning(cause)
+		d.sweepRemoved(ctx)
 	}
 }
 

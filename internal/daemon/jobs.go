@@ -180,6 +180,7 @@ func (d *Daemon) housekeep(ctx context.Context, dir string) {
 		d.tidyLater(dir, d.cfg.ContainerLogMonitorInterval.Duration)
 		return
 	}
+	d.cleanRemoved(ctx, dir)
 	rep, err := d.rotator.Housekeep(ctx, dir, d.policy(dir))
 	for _, s := range rep.Done {
 		ev := d.log.Debug()
