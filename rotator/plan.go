@@ -11,9 +11,10 @@ type Policy struct {
 	// kubelet counts containerLogMaxFiles.
 	MaxFiles int
 	// MaxTotalSize is the most bytes that the container's directory may hold,
-	// over all restarts, live logs counted; 0: no limit. The newest rotated log
-	// stays even if it does not fit: log shippers may not have seen it yet, and
-	// it goes when there is a newer one.
+	// over all restarts, live logs counted; 0: no limit. The live logs of earlier
+	// restarts may go for it, oldest first. The newest rotated log stays even if
+	// it does not fit: log shippers may not have seen it yet, and it goes when
+	// there is a newer one.
 	MaxTotalSize int64
 	// Limit is the size in bytes to which the live log is going to grow: room
 	// for most of it is kept within MaxTotalSize. 0: none.
@@ -100,6 +101,9 @@ func Plan(files []File, p Policy, now time.Time) (steps []Step, again time.Durat
 	pl := planner{policy: p, now: now}
 	sorted := slices.Clone(files)
 	slices.SortFunc(sorted, func(a, b File) int { return a.compare(b.Name) })
+	if len(sorted) > 0 {
+		pl.base = sorted[len(sorted)-1].Base
+	}
 	kept := pl.settle(sorted)
 	kept = pl.pruneAge(kept)
 	kept = pl.pruneFiles(kept)
@@ -112,6 +116,7 @@ func Plan(files []File, p Policy, now time.Time) (steps []Step, again time.Durat
 type planner struct {
 	policy Policy
 	now    time.Time
+	base   string // the latest restart's; its live log is never removed
 	steps  []Step
 	again  time.Duration
 }
@@ -146,11 +151,12 @@ func (pl *planner) pruneAge(files []File) (kept []File) {
 	}
 	for _, f := range files {
 		left := max(pl.policy.MaxAge-pl.now.Sub(f.Modified), pl.remainingGrace(f))
-		if f.Kind != Live && left <= 0 {
+		switch {
+		case pl.isLive(f):
+		case left <= 0:
 			pl.prune(f, ByAge)
 			continue
-		}
-		if f.Kind != Live {
+		default:
 			pl.notBefore(left)
 		}
 		kept = append(kept, f)
@@ -192,20 +198,19 @@ func (pl *planner) pruneSize(files []File) (kept []File) {
 	// it MaxFiles logs of a little more than the limit would never fit.
 	room := pl.policy.Limit - pl.policy.Limit/4
 	left := pl.policy.MaxTotalSize
-	live := int64(0)
 	for _, f := range files {
-		if f.Kind == Live {
+		if pl.isLive(f) {
 			// Below 0 and no further: sparse files' sizes could overflow it.
 			left = max(-1, left-f.Size)
-			live = f.Size // in the end, of the latest restart
+			room -= min(room, f.Size)
 		}
 	}
-	left -= max(0, room-live)
+	left -= room
 	newest := newestRotated(files)
 	// From the newest to the oldest, as far as it goes.
 	first := len(files)
 	for ; first > 0; first-- {
-		if f := files[first-1]; f.Kind != Live {
+		if f := files[first-1]; !pl.isLive(f) {
 			left = max(-1, left-f.Size)
 		}
 		if left < 0 {
@@ -213,7 +218,7 @@ func (pl *planner) pruneSize(files []File) (kept []File) {
 		}
 	}
 	for i, f := range files {
-		if f.Kind != Live && i < first && i != newest {
+		if !pl.isLive(f) && i < first && i != newest {
 			pl.prune(f, BySize)
 			continue
 		}
@@ -221,6 +226,10 @@ func (pl *planner) pruneSize(files []File) (kept []File) {
 	}
 	return kept
 }
+
+// isLive reports whether f is the log that a runtime writes, or is going to. The
+// live logs of earlier restarts are not: their containers have ended.
+func (pl *planner) isLive(f File) bool { return f.Kind == Live && f.Base == pl.base }
 
 // newestRotated is the index of the newest rotated log in sorted files; -1 if
 // there is none.

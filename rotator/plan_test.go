@@ -152,7 +152,7 @@ func listing(data []byte) ([]File, Policy) {
 		if binary.Read(b, binary.BigEndian, &e) != nil {
 			return slices.Collect(maps.Values(files)), p
 		}
-		n := Name{Kind: Live + Kind(e.Kind%4), Restart: uint64(e.Restart % 3)}
+		n := Name{Kind: Live + Kind(e.Kind%5), Restart: uint64(e.Restart % 3)}
 		n.Base = fmt.Sprintf("%d.log", n.Restart)
 		if n.Kind != Live {
 			n.Stamp = planNow.Add(time.Duration(e.Stamp%64) * time.Second)
@@ -179,7 +179,7 @@ func apply(t *testing.T, files []File, steps []Step) []File {
 		switch {
 		case !ok || f.Size != s.Size:
 			t.Fatalf("%s %s, %d bytes: the listing has no such file", s.Action, s.Name, s.Size)
-		case s.Name.Kind == Live:
+		case s.Name.Kind == Live && s.Name.Base == latest(files):
 			t.Fatalf("%s the live log %s", s.Action, s.Name)
 		case seen[s.Name]:
 			t.Fatalf("%s twice", s.Name)
@@ -194,6 +194,11 @@ func apply(t *testing.T, files []File, steps []Step) []File {
 		}
 	}
 	return slices.Collect(maps.Values(there))
+}
+
+// latest is the live log's name of the latest restart.
+func latest(files []File) string {
+	return slices.MaxFunc(files, func(a, b File) int { return a.compare(b.Name) }).Base
 }
 
 // within checks that files keep the policy, as far as live logs and grace
@@ -266,12 +271,18 @@ func FuzzPlan(f *testing.F) {
 }
 
 // olderFirst: no file is kept while a newer one of its live log is pruned for
-// their number, or a newer one of all for their size.
+// their number, or a newer one of all for their size; but for the newest rotated
+// one, which stays.
 func olderFirst(t *testing.T, files []File, steps []Step) {
 	t.Helper()
 	gone := map[Name]bool{}
 	for _, s := range steps {
 		gone[s.Name] = s.Action != Compress
+	}
+	kept := slices.DeleteFunc(slices.Clone(files), func(f File) bool { return gone[f.Name] })
+	slices.SortFunc(kept, func(a, b File) int { return a.compare(b.Name) })
+	if i := newestRotated(kept); i >= 0 {
+		gone[kept[i].Name] = true // it may stay, whatever goes
 	}
 	for _, s := range steps {
 		for _, f := range files {

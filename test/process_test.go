@@ -69,6 +69,9 @@ func (p *process) start() {
 	go func() { exited <- cmd.Wait() }()
 }
 
+// command is another of the binary's commands.
+func (p *process) command(args ...string) *exec.Cmd { return exec.Command(p.binary, args...) }
+
 // sweep starts logwatch and waits until it has gone through everything once.
 func (p *process) sweep() {
 	p.t.Helper()

@@ -90,7 +90,8 @@ func (l *loop) listed(d *logDir, res result) {
 	default:
 		l.solved(d.rel)
 		other = l.update(d, res.list)
-		d.unswept = res.cause == CauseWrite
+		// A restart adds to the directory's total, and is told of at once.
+		d.unswept = res.cause == CauseWrite && !other
 		if !d.unswept {
 			l.cfg.Changed(d.rel)
 		}

@@ -64,7 +64,8 @@ type Config struct {
 	// Done was called. Must not block.
 	Due func(Due)
 	// Changed is called when a sweep finds a container's directory new, or changed
-	// since the last one: there may be housekeeping to do. Must not block.
+	// since the last one, and when another live log is found in it: there may be
+	// housekeeping to do. Must not block.
 	Changed func(dir string)
 	// Beside is a directory outside PodLogsDir that is watched too, with the same
 	// inotify instance; BesideChanged is called for events in it, at most

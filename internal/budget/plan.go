@@ -231,7 +231,7 @@ func kept(h *holder) *[]generation { return &h.kept }
 type generation struct {
 	name         rotator.Name
 	bytes, files int64
-	changed      time.Time // the latest of them
+	modified     time.Time // the latest of them
 	reason       Reason
 }
 
@@ -256,8 +256,8 @@ func newHolder(c Container, now time.Time) *holder {
 		}
 		g := &all[len(all)-1]
 		g.bytes, g.files = sum(g.bytes, f.Size), g.files+1
-		if f.Changed.After(g.changed) {
-			g.changed = f.Changed
+		if f.Modified.After(g.modified) {
+			g.modified = f.Modified
 		}
 	}
 	if c.Stuck {
@@ -287,7 +287,7 @@ func judge(all []generation, c Container, now time.Time) {
 		count[base]++
 		// What is older than one past its age is so too, whatever its change
 		// time says: it may have been compressed since.
-		expired[base] = expired[base] || (c.MaxAge > 0 && now.Sub(g.changed) > c.MaxAge)
+		expired[base] = expired[base] || (c.MaxAge > 0 && now.Sub(g.modified) > c.MaxAge)
 		switch {
 		case c.MaxFiles > 0 && count[base] > c.MaxFiles-1: // the live log is counted
 			g.reason = ByFiles

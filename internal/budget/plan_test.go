@@ -19,12 +19,12 @@ func pod(t *testing.T, dir, live string, files ...string) Container {
 	for _, text := range files {
 		fields := strings.Fields(text)
 		n, ok := rotator.ParseName(fields[0])
-		f := rotator.File{Name: n, Plain: true, Changed: now.Add(-time.Hour)}
+		f := rotator.File{Name: n, Plain: true, Changed: now.Add(-time.Hour), Modified: now.Add(-time.Hour)}
 		_, err := fmt.Sscan(fields[1], &f.Size)
 		if len(fields) > 2 && err == nil {
 			var age time.Duration
 			age, err = time.ParseDuration(fields[2])
-			f.Changed = now.Add(-age)
+			f.Changed, f.Modified = now.Add(-age), now.Add(-age)
 		}
 		if !ok || err != nil {
 			t.Fatalf("%q: %v", text, err)
@@ -137,6 +137,10 @@ prune loud/0.log.20260101-000001 share 1048576 1
 prune loud/0.log.20260101-000002 share 1048576 1
 prune loud/0.log.20260101-000003 share 1048576 1
 short 0 1`},
+		{"a live log of who is over his share before a larger one", Need{Bytes: 90 << 10}, []Container{
+			pod(t, "restarted", "1.log", size("0.log", 10), size("1.log", 1)), pod(t, "small", "0.log", size("0.log", 2)),
+		}, `
+rotate restarted/1.log 104857`},
 		{"a live log that makes no difference stays", Need{Bytes: 1 << 40}, []Container{pod(t, "small", "0.log", size("0.log", 100))}, `
 short 1099511627776 0`},
 	} {

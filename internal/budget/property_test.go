@@ -63,7 +63,7 @@ func randomFile(r *rand.Rand, name string, scale int64) rotator.File {
 	n, _ := rotator.ParseName(name)
 	return rotator.File{
 		Name: n, Size: r.Int64N(scale), Plain: r.IntN(20) > 0,
-		Changed: now.Add(-time.Duration(r.Int64N(int64(72 * time.Hour)))),
+		Modified: now.Add(-time.Duration(r.Int64N(int64(72 * time.Hour)))),
 	}
 }
 

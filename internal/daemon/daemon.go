@@ -37,9 +37,7 @@ type Options struct {
 	// Rotated, if set, is called after each rotation, from its worker.
 	Rotated func(Rotated)
 	Reload  Reload
-	// Budget, if on, is held in place of the configuration's.
-	Budget budget.Limits
-	statfs func(path string) (budget.Disk, error) // tests' own; nil: the real one
+	statfs  func(path string) (budget.Disk, error) // tests' own; nil: the real one
 }
 
 // Rotated is a rotation that was done.

@@ -107,6 +107,7 @@ func (d *Daemon) apply(cfg config.Config) error {
 	d.rules.Store(r)
 	limits := budgetOf(fixed)
 	d.pressure.limits.Store(&limits)
+	d.pressure.swept()
 	d.watcher.Sweep(watcher.CauseReload)
 	return nil
 }

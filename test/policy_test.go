@@ -1,0 +1,139 @@
+package test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/test/containerd"
+)
+
+// TestPolicies: on a real containerd, each pod gets its own limit, by label and
+// by annotation, and a ceiling holds.
+func TestPolicies(t *testing.T) {
+	needRoot(t)
+	n := newReal(t, "")
+	l := start(t, n, `
+containerLogMaxSize: 2Mi
+containerLogMaxFiles: 1000
+minRotationInterval: 0s
+annotations: {enabled: true, ceilings: {maxSize: 3Mi}}
+overrides:
+- match: {labels: tier=small}
+  maxSize: 300Ki
+`)
+	want := map[string]int64{}
+	var pods []*containerd.Pod
+	for name, c := range map[string]struct {
+		labels, annotations map[string]string
+		limit               int64
+	}{
+		"plain":    {nil, nil, 2 << 20},
+		"labelled": {map[string]string{"tier": "small"}, nil, 300 << 10},
+		"asks":     {nil, map[string]string{"logwatch/max-size": "600Ki"}, 600 << 10},
+		"for-one":  {nil, map[string]string{"logwatch/max-size": "600Ki", "logwatch/max-size.app": "700Ki"}, 700 << 10},
+		"too-much": {nil, map[string]string{"logwatch/max-size": "1Gi"}, 3 << 20},
+	} {
+		pod, err := n.RunPod(t.Context(), containerd.PodSpec{
+			Name: name, Labels: c.labels, Annotations: c.annotations,
+			Containers: []containerd.ContainerSpec{{Name: "app", Args: []string{"-rate=1500000"}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pods = append(pods, pod)
+		want[relative(n, pod.Containers()[0].Dir)] = c.limit
+	}
+	// The third rotation of each: the first may come before its pod was read.
+	count, limits := map[string]int{}, map[string]int64{}
+	eventually(t, "rotations of each", func() bool {
+		clear(count)
+		for _, r := range l.rotations() {
+			if count[r.Due.Dir]++; count[r.Due.Dir] == 3 {
+				limits[r.Due.Dir] = r.Due.Limit
+			}
+		}
+		return len(limits) == len(want)
+	})
+	l.stop()
+	for dir, limit := range want {
+		if limits[dir] != limit {
+			t.Errorf("%s was rotated at %d, want %d", dir, limits[dir], limit)
+		}
+	}
+	for _, pod := range pods {
+		if err := pod.Remove(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestCrashLoop: a container that is started again and again keeps to its
+// directory's total, over all its restarts.
+func TestCrashLoop(t *testing.T) {
+	const restarts, total = 100, 2 << 20
+	n := newEmbedded(t, 0)
+	l := start(t, n, fmt.Sprintf(`
+containerLogMaxSize: 512Ki
+containerLogMaxFiles: 3
+containerLogMaxTotalSize: %d
+containerLogMonitorInterval: 1s
+minRotationInterval: 0s
+`, total))
+	w := workload{name: "looping", lines: 800, rate: 2e6}
+	c := n.run(t, w)
+	dir := filepath.Join(n.PodLogsDir(), c.dir())
+	top := int64(0)
+	for range restarts - 1 {
+		c = c.restart(t)
+		_, all := sizes(dir)
+		top = max(top, all)
+	}
+	c.wait(t)
+	eventually(t, "the total", func() bool { _, all := sizes(dir); return all <= total })
+	l.stop()
+	t.Logf("%d restarts: at most %d bytes together, %d at the end, of %d", restarts, top, func() int64 { _, all := sizes(dir); return all }(), total)
+	// The reaction: what a container or two write until housekeeping has run.
+	if top > 2*total {
+		t.Errorf("the directory took %d bytes, want at most %d and the reaction", top, total)
+	}
+}
+
+// TestReloadUnderLoad: SIGHUP to the process, on a real containerd.
+func TestReloadUnderLoad(t *testing.T) {
+	needRoot(t)
+	n := newReal(t, "")
+	p := newProcess(t, n, everything)
+	p.sweep()
+	w := workload{name: "reloaded", lines: 60_000, rate: 2e6}
+	c := n.run(t, w)
+	rotated := func() int { return len(names(t, n, c.dir())) }
+	eventually(t, "rotations", func() bool { return rotated() > 3 })
+	file := p.args[len(p.args)-1]
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), "512Ki", "128Ki", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := p.command("reload", "--config", file).CombinedOutput(); err != nil {
+		t.Fatalf("logwatch reload: %v\n%s", err, out)
+	}
+	eventually(t, "the new limit", func() bool {
+		return strings.Contains(p.text(), "the configuration was reloaded") && strings.Count(p.text(), `"size":13`) > 3
+	})
+	c.wait(t)
+	p.settled(n, []container{c})
+	p.stop()
+	res, err := verify.Container(n.PodLogsDir(), c.dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := res.OK(w.written()); err != nil || res.Pruned() > 0 {
+		t.Errorf("%v, %d missing at the front", err, res.Pruned())
+	}
+}
