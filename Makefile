@@ -4,7 +4,7 @@ LINT_VERSION := v2.15.0
 DURATION ?= 1m
 FUZZTIME ?= 10s
 
-.PHONY: build test test-unit lint demo fuzz torture measure clean
+.PHONY: build test test-unit lint demo fuzz torture torture-peer measure clean
 
 build: ## bin/logwatch, static
 	CGO_ENABLED=0 go build -trimpath -o bin/logwatch ./cmd/logwatch
@@ -30,6 +30,10 @@ fuzz: ## each fuzz target for FUZZTIME
 
 torture: ## kill, stop and starve logwatch for DURATION a mode, on a real containerd (as root)
 	go test -count=1 -timeout 24h -v -run TestTorture ./test/ -torture=$(DURATION)
+
+torture-peer: ## the same for kubelet's own log manager, to compare (as root)
+	cd bench && go build -o ../bin/kubelet-rotator ./kubelet-rotator
+	go test -count=1 -timeout 24h -v -run 'TestTorturePeer|TestTortureKill' ./test/ -torture=$(DURATION) -peer=$(CURDIR)/bin/kubelet-rotator
 
 measure: ## overshoot on a real containerd (as root), for 60 s a row
 	go test -count=1 -timeout 20m -v -run TestOvershoot ./test/ -measure=60s

@@ -124,6 +124,52 @@ func settle(t *testing.T, n node, p *process, cs []container) {
 	p.stop()
 }
 
+// peer is another rotator to torture in logwatch's place.
+var peer = flag.String("peer", "", "path of bench/kubelet-rotator, for TestTorturePeer")
+
+// TestTorturePeer does to kubelet's own log manager what TestTortureKill does to
+// logwatch, and prints what that cost. Its least interval is 3 s: it is killed
+// during the second after that, when it rotates.
+func TestTorturePeer(t *testing.T) {
+	needRoot(t)
+	if *peer == "" {
+		t.Skip("this is a comparison, not a test of logwatch: make torture-peer")
+	}
+	n := newReal(t, "")
+	p := &process{t: t, binary: *peer, args: []string{
+		"-endpoint", n.Endpoint(), "-max-size", "512Ki", "-max-files", "100000", "-workers", "10", "-interval", "3s",
+	}}
+	var err error
+	if p.log, err = os.Create(filepath.Join(t.TempDir(), "log")); err != nil {
+		t.Fatal(err)
+	}
+	cs, loads := tortured(t, n, torture.Seconds())
+	kills := 0
+	for running(cs) {
+		p.start()
+		time.Sleep(3*time.Second + time.Duration(rand.IntN(1000))*time.Millisecond)
+		p.kill()
+		kills++
+	}
+	p.start()
+	time.Sleep(8 * time.Second) // two more of its rounds, to repair what it repairs
+	p.kill()
+	lost, doubled, lines := uint64(0), uint64(0), uint64(0)
+	for i, c := range cs {
+		res, err := verify.Container(n.PodLogsDir(), c.dir())
+		if err != nil {
+			t.Logf("%s cannot be read to its end: %v", c.dir(), err)
+		}
+		for stream, written := range loads[i].written() {
+			r := res.Streams[stream]
+			lines += written
+			lost += written - (r.Lines - r.Doubled)
+			doubled += r.Doubled
+		}
+	}
+	t.Logf("kubelet's manager: %d kills: %d of %d lines lost, %d doubled", kills, lost, lines, doubled)
+}
+
 // TestTorturePolicy: the same with pruning: what is left is the end of what was
 // written, whole, and within the policy.
 func TestTorturePolicy(t *testing.T) {
