@@ -52,7 +52,9 @@ func (l *loop) check(d *logDir, c Cause) (grown bool) {
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		st.Size = 0 // no runtime writes it, and nobody may rotate it
 	}
+	seen := st.Ino == d.inode && now.Sub(d.checked) <= maxCheck
 	grown, rate := d.update(&st, now)
+	d.growing = grown && seen
 	l.judge(d, now, c, grown, rate)
 	return grown
 }
@@ -158,7 +160,7 @@ func (l *loop) due(d *logDir, now time.Time, c Cause) {
 	if d.failures > 0 {
 		c = CauseRetry
 	}
-	l.cfg.Due(Due{Dir: d.rel, Log: d.live, Cause: c, Size: d.size, Limit: d.limits.MaxSize})
+	l.cfg.Due(Due{Dir: d.rel, Log: d.live, Cause: c, Size: d.size, Limit: d.limits.MaxSize, Growing: d.growing})
 }
 
 // absent is called when the live log is not there.
@@ -174,7 +176,7 @@ func (l *loop) absent(d *logDir, now time.Time, c Cause) {
 	case now.Before(reportAt) && d.failures == 0:
 		l.heatAt(d, reportAt)
 	default: // a try that failed may have left it so
-		d.size, d.inode = 0, 0
+		d.size, d.inode, d.growing = 0, 0, false
 		l.due(d, now, CauseMissing)
 	}
 }

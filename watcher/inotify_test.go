@@ -171,7 +171,7 @@ func TestEndToEnd(t *testing.T) {
 	}
 	n.write("new/c/0.log", limit-1)
 	n.write("new/c/0.log", 1)
-	if got, want := receive(n, n.dues), (Due{Dir: "new/c", Log: "0.log", Cause: CauseWrite, Size: limit, Limit: limit}); got != want {
+	if got, want := receive(n, n.dues), (Due{Dir: "new/c", Log: "0.log", Cause: CauseWrite, Size: limit, Limit: limit, Growing: true}); got != want {
 		t.Errorf("reported %+v, want %+v", got, want)
 	}
 	n.check(os.Rename(n.path("new/c/0.log"), n.path("new/c/0.log.20260101-000000")))

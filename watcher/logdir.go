@@ -24,12 +24,12 @@ type logDir struct {
 	quiet   int       // checks in a row without growth, while hot
 
 	// What its last listing said.
-	asked    bool      // the next one is under way
-	again    bool      // and may have begun before what it is to show
-	unswept  bool      // it was for an event: the sweep has not told of it
-	recount  bool      // a check waits for the next one's rest
-	modified time.Time // of the directory; see listing
-	live     string    // the live log's name; "" if none is known
+	asked    bool   // the next one is under way
+	again    bool   // and may have begun before what it is to show
+	unswept  bool   // it was for an event: the sweep has not told of it
+	recount  bool   // a check waits for the next one's rest
+	stamp    stamp  // of the directory; see listing
+	live     string // the live log's name; "" if none is known
 	livePath statPath
 	rest     int64     // bytes in the other logs
 	restAt   time.Time // when rest was counted
@@ -39,6 +39,7 @@ type logDir struct {
 	size    int64
 	inode   uint64 // 0: not seen yet
 	checked time.Time
+	growing bool      // it had grown since the one before, a moment ago
 	missing time.Time // since when it is absent
 
 	// What became of its rotations.
@@ -111,7 +112,7 @@ func (l *loop) listed(d *logDir, res result) {
 // update takes in a listing and reports whether another log is the live one.
 func (l *loop) update(d *logDir, list listing) (other bool) {
 	d.limits = l.cfg.Limits(d.rel)
-	d.modified, d.rest = list.modified, list.rest
+	d.stamp, d.rest = list.stamp, list.rest
 	if list.live == "" || list.live == d.live {
 		return false
 	}
@@ -129,15 +130,18 @@ func (l *loop) swept(d *logDir, c Cause) {
 	if d.pending {
 		return
 	}
-	if d.unswept || c == CauseReload || l.dirChanged(d) {
+	changed := l.dirChanged(d)
+	if d.unswept || changed || c == CauseReload {
 		l.list(d, c)
 	}
 	if d.isHot() {
 		return
 	}
-	// Whatever the last state of the watch: what bears the name now may be
-	// another directory, and the event that said so may be lost.
-	d.watched = l.watch(d.rel)
+	// What bears the name now may be another directory, and the event that said
+	// so may be lost.
+	if changed || !d.watched || c == CauseOverflow {
+		d.watched = l.watch(d.rel)
+	}
 	if grown := l.check(d, c); grown && !d.watched && d.isCold() {
 		l.heatAt(d, time.Now()) // while it grows, the timer stands in
 	}
@@ -149,5 +153,5 @@ func (l *loop) dirChanged(d *logDir) bool {
 	if d.statPath.lstat(&st) != nil {
 		return true
 	}
-	return d.modified.IsZero() || !time.Unix(st.Mtim.Unix()).Equal(d.modified)
+	return d.stamp != stamp{st.Mtim.Nano(), st.Ino}
 }

@@ -21,6 +21,16 @@ import (
 type request struct {
 	rel   string
 	cause Cause
+	// same: a pod's directory is as it was when it was last listed. It is not
+	// listed again, but takes its turn.
+	same bool
+}
+
+// stamp tells whether names in a directory came or went. The zero one differs
+// from every other.
+type stamp struct {
+	modified int64 // ns since 1970
+	inode    uint64
 }
 
 type result struct {
@@ -29,6 +39,9 @@ type result struct {
 	// dirs are the directories in podLogsDir or in a pod's directory, each as a
 	// rel.
 	dirs []string
+	// stamp is the directory's before it was listed; zero when that is too recent
+	// to tell later whether anything has changed since.
+	stamp stamp
 	// list is what was found in a container's directory.
 	list listing
 }
@@ -41,9 +54,8 @@ type listing struct {
 	live string
 	// rest is the size in bytes of all logs but that.
 	rest int64
-	// modified is the directory's modification time before it was listed; zero
-	// when that is too recent to tell later whether it has changed since.
-	modified time.Time
+	// stamp is the directory's, as in result.
+	stamp stamp
 }
 
 const (
@@ -79,12 +91,33 @@ func (s *scanner) run(ctx context.Context) error {
 
 func (s *scanner) serve(req request) result {
 	res := result{request: req}
-	if depth(req.rel) == 2 {
+	switch {
+	case req.same:
+	case depth(req.rel) == 2:
 		res.list, res.err = s.logs(req.rel)
-	} else {
+	default:
+		res.stamp = s.stamp(req.rel)
 		res.dirs, res.err = s.subdirs(req.rel)
 	}
 	return res
+}
+
+// stamp is a directory's; zero if it is not there.
+func (s *scanner) stamp(rel string) stamp {
+	var st unix.Stat_t
+	if unix.Lstat(s.path(rel), &st) != nil {
+		return stamp{}
+	}
+	return lasting(&st)
+}
+
+// lasting is the stamp in st; zero if it is so recent that another change might
+// not show.
+func lasting(st *unix.Stat_t) stamp {
+	if m := st.Mtim.Nano(); time.Now().UnixNano()-m > int64(clockTick) {
+		return stamp{m, st.Ino}
+	}
+	return stamp{}
 }
 
 func (s *scanner) path(rel string) string {
@@ -138,9 +171,7 @@ func (s *scanner) logs(rel string) (l listing, err error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return l, err
 	}
-	if m := time.Unix(st.Mtim.Unix()); time.Since(m) > clockTick {
-		l.modified = m
-	}
+	l.stamp = lasting(&st)
 	var highest uint64
 	var liveSize int64
 	for {

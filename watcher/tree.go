@@ -19,6 +19,7 @@ const (
 type podDir struct {
 	watched bool
 	seen    uint64 // the sweep that saw it last
+	stamp   stamp  // when it was last listed
 	burst   burst
 	// dirs are the containers' directories in it, by rel.
 	dirs map[string]*logDir
@@ -76,8 +77,11 @@ func (l *loop) scanned(res result) {
 func (l *loop) tree(p *podDir, res result) {
 	dirs := res.dirs
 	switch {
+	case res.same:
+		dirs = l.known(res.rel)
 	case res.err == nil:
 		l.solved(res.rel)
+		p.stamp = res.stamp
 	case errors.Is(res.err, errTooMany):
 		l.tooMany()
 	case res.rel == "" && isGone(res.err):
@@ -126,8 +130,14 @@ func (l *loop) foundPod(rel string, c Cause) {
 		l.pods[rel] = p
 	}
 	p.seen = l.sweep.number
-	p.watched = l.watch(rel)
-	l.ask(request{rel: rel, cause: c})
+	// It may be another directory by now, and the event that said so lost: one that
+	// is as it was is the same.
+	now := l.scanner.stamp(rel)
+	same := p.watched && now == p.stamp && now != stamp{} && c != CauseOverflow
+	if !same {
+		p.watched, p.stamp = l.watch(rel), stamp{}
+	}
+	l.ask(request{rel: rel, cause: c, same: same})
 }
 
 func (l *loop) foundDir(p *podDir, rel string, c Cause) {
@@ -137,6 +147,7 @@ func (l *loop) foundDir(p *podDir, rel string, c Cause) {
 		l.swept(d, c)
 	case len(l.dirs) >= maxDirs:
 		l.tooMany()
+		p.stamp = stamp{} // there may be room later
 		return
 	default:
 		d = newLogDir(rel, l.scanner.path(rel))

@@ -36,6 +36,9 @@ type Due struct {
 	Size int64
 	// Limit is Limits.MaxSize, in bytes.
 	Limit int64
+	// Growing: the log has grown since it was last looked at, a moment ago. So
+	// somebody writes it now.
+	Growing bool
 }
 
 // Outcome is what became of a Due. The zero value says: nothing was rotated,

@@ -13,7 +13,8 @@
 //   - Housekeeping runs in a pool of its own: no compression or pruning, however
 //     slow, holds a rotation back.
 //   - Nothing is renamed unless the runtime has just said that the container
-//     runs, and nothing is removed before the runtime has answered once.
+//     runs, or its log proves it by growing; and nothing is removed before the
+//     runtime has answered once.
 //   - One logwatch a podLogsDir: a second one is refused.
 //
 // # Blocking and shutdown

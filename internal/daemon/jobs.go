@@ -41,7 +41,7 @@ func (d *Daemon) due(due watcher.Due) {
 
 // rotate is the rotation job. It runs once at a time for a directory.
 func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
-	c, err := d.container(ctx, d.cfg.PodLogsDir+"/"+due.Dir+"/"+due.Log)
+	c, err := d.container(ctx, d.cfg.PodLogsDir+"/"+due.Dir+"/"+due.Log, due.Growing)
 	switch {
 	case ctx.Err() != nil: // stopping
 		return watcher.Outcome{}
@@ -117,8 +117,10 @@ func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Out
 }
 
 // container returns the running container that writes the log at path, as the
-// runtime says now. ErrNotRunning: there is none.
-func (d *Daemon) container(ctx context.Context, path string) (cri.Container, error) {
+// runtime says now. ErrNotRunning: there is none. A log that is growing proves
+// itself that its container runs; the runtime, which may be busy, is not asked
+// then about one that it is known to have.
+func (d *Daemon) container(ctx context.Context, path string, growing bool) (cri.Container, error) {
 	c, ok := d.inventory.ByLogPath(path)
 	if !ok {
 		if err := d.refreshFor(ctx, path); err != nil {
@@ -130,6 +132,9 @@ func (d *Daemon) container(ctx context.Context, path string) (cri.Container, err
 	}
 	if !c.Running {
 		return c, cri.ErrNotRunning
+	}
+	if growing {
+		return c, nil
 	}
 	// The inventory is up to a sweep old. An exited container's log is not
 	// renamed: kubectl logs --previous reads it.
