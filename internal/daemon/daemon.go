@@ -64,9 +64,9 @@ type Daemon struct {
 	pressure     *pressure
 	told         told
 	rules        atomic.Pointer[rules] // in force; the rest of cfg is of the start
-	// configChanged and newcomers have room for one.
+	newcomers    newcomers
+	// configChanged has room for one.
 	configChanged chan struct{}
-	newcomers     chan string
 	counts        counts
 
 	// reachable is set once the runtime has answered: until then nothing is
@@ -136,7 +136,7 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 		cleans:       map[string][]string{},
 
 		configChanged: make(chan struct{}, 1),
-		newcomers:     make(chan string, 1),
+		newcomers:     newcomers{wake: make(chan struct{}, 1), seen: map[string]bool{}},
 	}
 	d.rules.Store(r)
 	if r.readsPods() {

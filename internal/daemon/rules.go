@@ -57,7 +57,7 @@ func (d *Daemon) effective(dir string) policy.Effective {
 	r := d.rules.Load()
 	c, ok := d.inventory.ByDir(d.cfg.PodLogsDir + "/" + dir)
 	if !ok {
-		d.unknown(dir, r)
+		d.newcomers.add(dir)
 		return r.resolver.For(subjectOf(dir))
 	}
 	r.mu.Lock()
