@@ -4,7 +4,7 @@ LINT_VERSION := v2.15.0
 DURATION ?= 1m
 FUZZTIME ?= 10s
 
-.PHONY: build test test-unit lint demo fuzz torture torture-peer measure clean
+.PHONY: build test test-unit lint demo fuzz torture torture-peer bench bench-compare measure clean
 
 build: ## bin/logwatch, static
 	CGO_ENABLED=0 go build -trimpath -o bin/logwatch ./cmd/logwatch
@@ -34,6 +34,13 @@ torture: ## kill, stop and starve logwatch for DURATION a mode, on a real contai
 torture-peer: ## the same for kubelet's own log manager, to compare (as root)
 	cd bench && go build -o ../bin/kubelet-rotator ./kubelet-rotator
 	go test -count=1 -timeout 24h -v -run 'TestTorturePeer|TestTortureKill' ./test/ -torture=$(DURATION) -peer=$(CURDIR)/bin/kubelet-rotator
+
+bench: ## every measure beside its peers, into bench/results (as root, about 40 minutes; BENCHFLAGS=-short: 8)
+	command -v logrotate >/dev/null || [ -x /usr/sbin/logrotate ] || apt-get install -y --no-install-recommends logrotate || true
+	cd bench && go run -mod=mod ./cmd/bench $(BENCHFLAGS)
+
+bench-compare: ## micro-benchmarks of two revisions, in turn: BASE=<rev>
+	BASE=$(BASE) bench/compare
 
 measure: ## overshoot on a real containerd (as root), for 60 s a row
 	go test -count=1 -timeout 20m -v -run TestOvershoot ./test/ -measure=60s
