@@ -80,7 +80,8 @@ func (e *Env) isolated(ctx context.Context, m *report.Measure, name string, huge
 	var window spell
 	s := scenario{
 		subject: name, loads: loads, aside: 0, hurry: true,
-		policy: subject.Policy{MaxSize: isolationLimit, MaxFiles: 5, TotalSize: 64 << 30},
+		// Files enough that the huge log, which is the oldest, is not pruned.
+		policy: subject.Policy{MaxSize: isolationLimit, MaxFiles: 100, TotalSize: 64 << 30},
 	}
 	title := name + ", without"
 	if huge {
