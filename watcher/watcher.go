@@ -23,6 +23,7 @@ const (
 	CauseReload   Cause = "reload"   // the sweep after a change of limits
 	CauseAge      Cause = "age"      // its oldest line is too old
 	CausePressure Cause = "pressure" // the node's logs, or the disk, take too much
+	CauseOperator Cause = "operator" // somebody asked for it
 )
 
 // Due is a live log whose rotation is due.

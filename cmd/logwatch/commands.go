@@ -33,7 +33,7 @@ func newCommand() *cobra.Command {
 		Version:       versionText(),
 	}
 	root.SetOut(os.Stdout)
-	root.AddCommand(runCommand(), reloadCommand(), checkConfigCommand(), cleanCommand(), demoCommand(), versionCommand())
+	root.AddCommand(runCommand(), reloadCommand(), checkConfigCommand(), cleanCommand(), demoCommand(), statusCommand(), rotateCommand(), versionCommand())
 	return root
 }
 
@@ -105,6 +105,7 @@ file, reload the configuration.`,
 		return logwatch.Run(cmd.Context(), logwatch.Options{
 			Config: c, Log: logger(c.Logging), Notify: notify,
 			Reload: logwatch.Reload{File: conf.file, Load: conf.load, Ask: hup},
+			Listen: true, Version: versionText(),
 		})
 	}
 	return cmd

@@ -63,6 +63,11 @@ type Config struct {
 
 	Compression Compression `json:"compression"`
 	Logging     Logging     `json:"logging"`
+	Metrics     Metrics     `json:"metrics"`
+	// ControlSocket is the absolute path of the socket that commands ask the
+	// daemon through; "": none.
+	ControlSocket string `json:"controlSocket"`
+
 	Annotations Annotations `json:"annotations"`
 	// Overrides are for some containers; the first that matches one holds.
 	Overrides []Override `json:"overrides"`
@@ -91,6 +96,15 @@ type Logging struct {
 	Format string `json:"format"` // FormatAuto, FormatConsole or FormatJSON
 }
 
+// Metrics is about the HTTP server with the daemon's metrics and health.
+type Metrics struct {
+	ListenAddress string `json:"listenAddress"` // host:port; "": no server
+	// WebConfigFile is a Prometheus exporter's web configuration, for TLS and
+	// basic authentication; "": neither.
+	WebConfigFile string `json:"webConfigFile"`
+	PerContainer  bool   `json:"perContainer"` // series for each container too
+}
+
 // Default returns the configuration of an empty file.
 func Default() Config {
 	return Config{
@@ -111,6 +125,9 @@ func Default() Config {
 			Workers: 1, // leaves the other cores to the workload
 		},
 		Logging: Logging{Level: "info", Format: FormatAuto},
+		// Not for other hosts: who opens it to them should look at webConfigFile.
+		Metrics:       Metrics{ListenAddress: "127.0.0.1:9790"},
+		ControlSocket: "/run/logwatch/logwatch.sock", // in systemd's RuntimeDirectory
 		Annotations: Annotations{
 			Enabled: false, // who may write a pod's annotations is not who runs the node
 			// No ceiling: a pod may ask for less than it has, not for more.

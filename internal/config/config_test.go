@@ -24,6 +24,7 @@ var goodFiles = map[string]func(*Config){
 	"size-off":              func(c *Config) { c.ContainerLogMaxSize = mustSize("-1") },
 	"size-off-number":       func(c *Config) { c.ContainerLogMaxSize = mustSize("-1") },
 	"slow-timeout":          func(c *Config) { c.RuntimeRequestTimeout = duration(2 * time.Minute) },
+	"servers-off":           func(c *Config) { c.Metrics.ListenAddress, c.ControlSocket = "", "" },
 	"json": func(c *Config) {
 		c.ContainerLogMaxSize = mustSize("5M")
 		c.Compression.Level = 1
@@ -78,6 +79,8 @@ var goodFiles = map[string]func(*Config){
 			RuntimeRequestTimeout:       duration(100 * time.Millisecond),
 			Compression:                 Compression{Codec: CodecNone, Level: 9, Workers: 2},
 			Logging:                     Logging{Level: "debug", Format: FormatJSON},
+			Metrics:                     Metrics{ListenAddress: "[::1]:9999", WebConfigFile: "/etc/logwatch/web.yaml", PerContainer: true},
+			ControlSocket:               "/srv/logwatch.sock",
 			Annotations: Annotations{Enabled: true, Ceilings: Ceilings{
 				MaxSize:               mustSize("200Mi"),
 				MaxFiles:              4,

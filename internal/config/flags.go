@@ -72,7 +72,15 @@ func (c *Config) bind(fs *pflag.FlagSet) {
 	fs.IntVar(&c.Compression.Workers, "compression-workers", c.Compression.Workers, "files compressed at once")
 	fs.StringVar(&c.Logging.Level, "logging-level", c.Logging.Level, "least severity that is logged: "+strings.Join(levels, ", "))
 	fs.StringVar(&c.Logging.Format, "logging-format", c.Logging.Format, "json or console (default: console on a terminal, json otherwise)")
+	c.Metrics.bind(fs)
+	fs.StringVar(&c.ControlSocket, "control-socket", c.ControlSocket, "path of the socket for status and rotate; empty: none")
 	c.Annotations.bind(fs)
+}
+
+func (m *Metrics) bind(fs *pflag.FlagSet) {
+	fs.StringVar(&m.ListenAddress, "metrics-listen-address", m.ListenAddress, "`host:port` to serve metrics and health on; empty: nowhere")
+	fs.StringVar(&m.WebConfigFile, "metrics-web-config-file", m.WebConfigFile, "Prometheus exporter's web configuration `file`, for TLS and basic authentication")
+	fs.BoolVar(&m.PerContainer, "metrics-per-container", m.PerContainer, "serve metrics of each container too")
 }
 
 func (a *Annotations) bind(fs *pflag.FlagSet) {

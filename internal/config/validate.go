@@ -3,8 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -60,11 +62,29 @@ func (c Config) validate(named func(key string) string) error {
 	p.atLeast("compression.workers", c.Compression.Workers, 1, "to compress nothing set codec to none")
 	p.oneOf("logging.level", c.Logging.Level, levels)
 	p.oneOf("logging.format", c.Logging.Format, formats)
+	p.validateServers(c)
 	p.validateCeilings(c)
 	for i, o := range c.Overrides {
 		p.validateOverride(c, o, fmt.Sprintf("overrides[%d]", i))
 	}
 	return errors.Join(p.errs...)
+}
+
+// validateServers looks at where the daemon listens.
+func (p *problems) validateServers(c Config) {
+	if address := c.Metrics.ListenAddress; address != "" {
+		_, port, err := net.SplitHostPort(address)
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
+			p.add("metrics.listenAddress", "%q is no address: write host:port, such as 127.0.0.1:9790 or [::]:9790, or leave it empty for none", address)
+		}
+	}
+	switch path := c.ControlSocket; {
+	case path == "":
+	case !filepath.IsAbs(path):
+		p.add("controlSocket", "%q is not an absolute path: write one that begins with /, or leave it empty for none", path)
+	case len(path) > maxSocketPath:
+		p.add("controlSocket", "%q is %d bytes long: the kernel takes at most %d", path, len(path), maxSocketPath)
+	}
 }
 
 // validatePolicy looks at the keys that an override may have for its own.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -37,7 +38,13 @@ type Options struct {
 	// Rotated, if set, is called after each rotation, from its worker.
 	Rotated func(Rotated)
 	Reload  Reload
-	statfs  func(path string) (budget.Disk, error) // tests' own; nil: the real one
+	// Listen: serve metrics, health and the control socket, where Config says.
+	Listen bool
+	// Version is what they say that this is.
+	Version   string
+	listening func(net.Addr)                         // tests' own; see metrics.Server
+	stats     *stats                                 // Run's own
+	statfs    func(path string) (budget.Disk, error) // tests' own; nil: the real one
 }
 
 // Rotated is a rotation that was done.
@@ -55,6 +62,7 @@ type Daemon struct {
 	log          zerolog.Logger
 	notify       func(string)
 	onRotated    func(Rotated)
+	endpoint     string // the runtime's
 	client       *cri.Client
 	inventory    *cri.Inventory
 	watcher      *watcher.Watcher
@@ -63,6 +71,8 @@ type Daemon struct {
 	housekeeping *workerpool.Pool
 	pressure     *pressure
 	told         told
+	stats        *stats
+	asks         asks
 	rules        atomic.Pointer[rules] // in force; the rest of cfg is of the start
 	newcomers    newcomers
 	// configChanged has room for one.
@@ -104,6 +114,8 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer lock.Close() //nolint:errcheck // a directory, opened to be locked
+	o.stats = newStats(o)
+	defer serve(ctx, o, o.stats)()
 	endpoint, err := findRuntime(ctx, o)
 	if err != nil || ctx.Err() != nil {
 		return err
@@ -118,7 +130,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	return newDaemon(o, client, r).run(ctx, o.Reload)
+	d := newDaemon(o, client, r)
+	d.endpoint = endpoint
+	d.stats.d.Store(d)
+	return d.run(ctx, o.Reload)
 }
 
 func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
@@ -137,6 +152,9 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 
 		configChanged: make(chan struct{}, 1),
 		newcomers:     newcomers{wake: make(chan struct{}, 1), seen: map[string]bool{}},
+	}
+	if d.stats = o.stats; d.stats == nil {
+		d.stats = newStats(o)
 	}
 	d.rules.Store(r)
 	if r.readsPods() {
@@ -159,8 +177,11 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 			default:
 			}
 		},
-		Swept: func(c watcher.Cause) { d.log.Debug().Str("cause", string(c)).Msg("sweep ended") },
-		Log:   o.Log,
+		Swept: func(c watcher.Cause) {
+			d.stats.sweepEnds(c)
+			d.log.Debug().Str("cause", string(c)).Msg("sweep ended")
+		},
+		Log: o.Log,
 	})
 	return d
 }
@@ -221,7 +242,9 @@ type counts struct {
 
 // sweep asks the runtime for its containers and has everything looked at.
 func (d *Daemon) sweep(ctx context.Context, cause watcher.Cause) {
+	d.stats.sweepBegins()
 	err := d.inventory.Refresh(ctx)
+	d.stats.listed(err)
 	switch {
 	case ctx.Err() != nil:
 		return
@@ -241,6 +264,7 @@ func (d *Daemon) sweep(ctx context.Context, cause watcher.Cause) {
 		d.sweepRunning(cause)
 		d.sweepRemoved(ctx)
 	}
+	d.stats.forget()
 }
 
 // sweepRunning makes sure that each running container has a live log, whatever
@@ -256,6 +280,7 @@ func (d *Daemon) sweepRunning(cause watcher.Cause) {
 			continue
 		}
 		if size, ok := sizeOf(c.LogPath); ok {
+			d.stats.saw(c.ID, dir, size)
 			d.sweepAge(c, dir, log, size)
 			continue
 		}

@@ -16,6 +16,9 @@
 //     runs, or its log proves it by growing; and nothing is removed before the
 //     runtime has answered once.
 //   - One logwatch a podLogsDir: a second one is refused.
+//   - Whoever asks it (metrics, health, the control socket) holds up neither the
+//     rotations nor the watcher; a port or a socket that is not to be had stops
+//     nothing.
 //
 // # Blocking and shutdown
 //

@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/metrics"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -34,14 +35,14 @@ const (
 
 // due is the one entrance: whatever the cause, a rotation starts here.
 func (d *Daemon) due(due watcher.Due) {
-	d.rotations.Submit(due.Dir, func(ctx context.Context) {
-		d.watcher.Done(ctx, due.Dir, d.rotate(ctx, due))
-	})
+	d.stats.found(due)
+	d.rotations.Submit(due.Dir, d.stats.Timed(metrics.PoolRotations, func(ctx context.Context) { d.attempt(ctx, due) }))
 }
 
 // rotate is the rotation job. It runs once at a time for a directory.
 func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 	c, err := d.container(ctx, d.cfg.PodLogsDir+"/"+due.Dir+"/"+due.Log, due.Growing)
+	d.stats.lookup(ctx, due, err)
 	switch {
 	case ctx.Err() != nil: // stopping
 		return watcher.Outcome{}
@@ -73,6 +74,7 @@ func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 
 // report logs a rotation that was done.
 func (d *Daemon) report(c cri.Container, due watcher.Due, done rotator.Rotation) {
+	d.stats.rotated(c, due, done, d.limits(due.Dir).MinInterval)
 	ev := named(d.log.Info(), c).Str("cause", string(due.Cause)).Dur("duration_ms", done.Took)
 	if done.To == "" {
 		ev.Msg("reopened a live log that was missing")
@@ -87,6 +89,7 @@ func (d *Daemon) report(c cri.Container, due watcher.Due, done rotator.Rotation)
 // failed says what follows from a rotation's error. The same container's
 // lasting error is logged once.
 func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Outcome {
+	d.stats.failed(due, err)
 	tell := func(msg string) {
 		d.counts.failures.Add(1)
 		d.told.once("rotate "+c.ID, func() {
@@ -176,7 +179,7 @@ func (d *Daemon) refreshFor(ctx context.Context, path string) error {
 
 // tidy has a container's rotated logs brought within the policy.
 func (d *Daemon) tidy(dir string) {
-	d.housekeeping.Submit(dir, func(ctx context.Context) { d.pressure.job(ctx, dir, d.housekeep) })
+	d.housekeeping.Submit(dir, d.stats.Timed(metrics.PoolHousekeeping, func(ctx context.Context) { d.pressure.job(ctx, dir, d.housekeep) }))
 }
 
 // housekeep is the housekeeping job. It runs once at a time for a directory.
@@ -187,6 +190,7 @@ func (d *Daemon) housekeep(ctx context.Context, dir string) {
 	}
 	d.cleanRemoved(ctx, dir)
 	rep, err := d.rotator.Housekeep(ctx, dir, d.policy(dir))
+	d.stats.housekept(d, dir, rep, err)
 	for _, s := range rep.Done {
 		ev := d.log.Debug()
 		if s.Forced {

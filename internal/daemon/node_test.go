@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,6 +25,8 @@ type node struct {
 	stop    func()
 	log     *logs
 	reload  Reload
+	// listening, if set, has the daemon listen.
+	listening func(net.Addr)
 }
 
 // logs keeps what the daemon logs.
@@ -84,6 +87,7 @@ func (n *node) start() {
 		ended <- Run(ctx, Options{
 			Config: n.cfg, Log: zerolog.New(n.log), Reload: n.reload,
 			Rotated: func(r Rotated) { n.rotated <- r },
+			Listen:  n.listening != nil, listening: n.listening,
 		})
 	}()
 	stopped := false

@@ -234,6 +234,7 @@ func (p *pressure) count(ctx context.Context) (containers []budget.Container) {
 		p.usage += c.Usage()
 		containers = append(containers, c)
 	}
+	p.d.stats.counted(p.usage, p.grownThen)
 	p.nextCount = time.Now().Add(max(countPause, countShare*time.Since(begin)))
 	return containers
 }
@@ -351,6 +352,7 @@ func (p *pressure) job(ctx context.Context, dir string, housekeep func(ctx conte
 	switch {
 	case names != nil:
 		rep, err := p.d.rotator.Prune(ctx, dir, names)
+		p.d.stats.pruned(rep)
 		p.pruned(dir, rep, err)
 		p.d.tidyLater(dir, yieldPause)
 	case waiting:

@@ -80,6 +80,7 @@ func (d *Daemon) reload(r Reload) {
 	if err == nil {
 		err = d.apply(cfg)
 	}
+	d.stats.reloads(err)
 	if err != nil {
 		d.counts.reloadFailed.Store(true)
 		d.log.Error().Err(err).Msg("the configuration was not reloaded; the old one stays in force")
@@ -95,7 +96,7 @@ func (d *Daemon) apply(cfg config.Config) error {
 	keepFixed(&fixed, old)
 	if !reflect.DeepEqual(fixed, cfg) {
 		d.log.Warn().Msg("podLogsDir, containerRuntimeEndpoint, containerLogMaxWorkers, containerLogMonitorInterval, " +
-			"runtimeRequestTimeout, compression.workers and logging take effect at the next start; the rest does now")
+			"runtimeRequestTimeout, compression.workers, logging, metrics and controlSocket take effect at the next start; the rest does now")
 	}
 	r, err := newRules(fixed)
 	if err != nil {
@@ -121,4 +122,5 @@ func keepFixed(cfg *config.Config, old config.Config) {
 	cfg.RuntimeRequestTimeout = old.RuntimeRequestTimeout
 	cfg.Compression.Workers = old.Compression.Workers
 	cfg.Logging = old.Logging
+	cfg.Metrics, cfg.ControlSocket = old.Metrics, old.ControlSocket
 }

@@ -71,6 +71,7 @@ func (d *Daemon) cleanRemoved(ctx context.Context, dir string) {
 	d.mu.Unlock()
 	for _, log := range logs {
 		removed, err := d.rotator.Clean(ctx, dir, log)
+		d.stats.CleanedFiles.Add(float64(len(removed)))
 		d.log.Info().Err(err).Str("dir", dir).Strs("files", removed).Msg("removed the logs of a container that was removed")
 	}
 }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+// answers is a daemon that has an answer.
+type answers struct{ results []control.Result }
+
+func (answers) Status(_ context.Context, which control.Names, _ bool) control.Status {
+	s := control.Status{Node: control.Node{Version: "v9"}, Containers: []control.Container{}}
+	if c := (control.Container{Names: control.Names{Namespace: "shop", Pod: "web\x1b[2J", Container: "app"}}); which.Fits(c.Names) {
+		s.Containers = append(s.Containers, c)
+	}
+	return s
+}
+
+func (a answers) Rotate(_ context.Context, which control.Names) (<-chan control.Result, int, error) {
+	out := make(chan control.Result, len(a.results))
+	for _, r := range a.results {
+		if which.Fits(r.Names) {
+			out <- r
+		}
+	}
+	return out, len(out), nil
+}
+
+func TestAskTheDaemon(t *testing.T) {
+	dir, err := os.MkdirTemp("", "logwatch") // short enough for a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary directory
+	socket, file, off := filepath.Join(dir, "s.sock"), filepath.Join(dir, "a.yaml"), filepath.Join(dir, "off.yaml")
+	for name, text := range map[string]string{file: "controlSocket: " + socket, off: `controlSocket: ""`} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	web := control.Names{Namespace: "shop", Pod: "web", Container: "a\nb"}
+	ctx, cancel := context.WithCancel(t.Context())
+	var g sync.WaitGroup
+	g.Go(func() {
+		s := control.Server{Path: socket, Log: zerolog.Nop(), Daemon: answers{[]control.Result{
+			{Names: web, Outcome: control.Rotated, To: "0.log.20260102-030405", Size: 10 << 20, Seconds: 0.0021},
+			{Names: control.Names{Namespace: "shop", Pod: "db", Container: "c"}, Outcome: control.Empty},
+			{Names: control.Names{Namespace: "shop", Pod: "bad", Container: "c"}, Outcome: control.Failed, Error: "no\x1b"},
+		}}}
+		s.Run(ctx)
+	})
+	defer g.Wait()
+	defer cancel()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := control.NewClient(socket).Status(t.Context(), control.Names{}, false); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+	none := filepath.Join(dir, "none.sock")
+	for _, tt := range []struct{ args, out, err string }{
+		{"status", `web\x1b[2J`, ""},
+		{"status shop", `web\x1b[2J`, ""},
+		{"status shop/none", "No containers run.", "no container of shop/none runs on this node: `logwatch status` lists those that do"},
+		{"status -o json", `"pod": "web\u001b[2J"`, ""},
+		{"status -o yaml", "version: v9\n", ""},
+		{"status -o xml", "", `-o "xml": write one of table, wide, json, yaml`},
+		{"status a/b/c/d", "", `"a/b/c/d": write NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`},
+		{"status /b", "", `"/b": write NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`},
+		{"status --config " + file, "web", ""},
+		{"status --config " + off, "", off + ` has controlSocket: "": give it a path, such as /run/logwatch/logwatch.sock, and restart the daemon`},
+		{"status --control-socket " + none, "", "no daemon answers at " + none + ": is it running? systemctl status logwatch; if it has another controlSocket, name its file with --config"},
+		{"rotate shop/web", `shop/web/a\nb: rotated 10Mi to 0.log.20260102-030405 in 2.1 ms` + "\n", ""},
+		{"rotate shop/db", "shop/db/c: empty, left as it is\n", ""},
+		{"rotate --all", "shop/bad/c: NOT ROTATED: no\\x1b\n1 of 3 rotated\n", "1 of 3 logs were not rotated: see above, and `logwatch status`"},
+		{"rotate shop/none", "", "no container of shop/none runs on this node: `logwatch status` lists those that do"},
+		{"rotate shop", "", `"shop" is a namespace: name a pod in it, as shop/POD`},
+		{"rotate", "", "name a pod, as NAMESPACE/POD, or a container, as NAMESPACE/POD/CONTAINER; or write --all"},
+		{"rotate --all shop/web", "", "name a pod, as NAMESPACE/POD, or a container, as NAMESPACE/POD/CONTAINER; or write --all"},
+	} {
+		t.Run(strings.ReplaceAll(tt.args, "/", "_"), func(t *testing.T) {
+			args := strings.Fields(tt.args)
+			if !strings.Contains(tt.args, "--con") {
+				args = append(args, "--control-socket", socket)
+			}
+			var out bytes.Buffer
+			cmd := newCommand()
+			cmd.SetOut(&out)
+			cmd.SetArgs(args)
+			message := ""
+			if err := cmd.ExecuteContext(t.Context()); err != nil {
+				message = fmt.Sprint(err)
+			}
+			if message != tt.err || !strings.Contains(out.String(), tt.out) {
+				t.Errorf("error %q, want %q; output\n%s\nwant\n%s", message, tt.err, out.String(), tt.out)
+			}
+		})
+	}
+}

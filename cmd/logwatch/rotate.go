@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/status"
+)
+
+func rotateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rotate NAMESPACE/POD[/CONTAINER] | --all",
+		Short: "Have the running daemon rotate logs now, whatever their sizes",
+		Long: `Rotate has the running daemon rotate the logs of a pod, of one of its containers, or
+of all, as if they were at their limits. It waits, and prints what was done with each.
+An empty log is left as it is. It exits with 1 if one could not be rotated.`,
+		Example: `  logwatch rotate shop/web-7d9f
+  logwatch rotate shop/web-7d9f/app
+  logwatch rotate --all`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	all := cmd.Flags().Bool("all", false, "the logs of all running containers")
+	daemon := asking(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		which, label := control.Selector{All: *all}, "any pod"
+		switch {
+		case *all == (len(args) == 1):
+			return errors.New("name a pod, as NAMESPACE/POD, or a container, as NAMESPACE/POD/CONTAINER; or write --all")
+		case !*all:
+			label = args[0]
+			var err error
+			if which.Names, err = names(args[0]); err != nil {
+				return err
+			}
+			if which.Pod == "" {
+				return fmt.Errorf("%q is a namespace: name a pod in it, as %s/POD", args[0], args[0])
+			}
+		}
+		client, err := daemon()
+		if err != nil {
+			return err
+		}
+		var sum tally
+		err = client.Rotate(cmd.Context(), which, func(r control.Result) { sum.add(cmd.OutOrStdout(), r) })
+		switch {
+		case errors.Is(err, control.ErrNone):
+			return noneRuns(label)
+		case err != nil:
+			return err
+		}
+		return sum.end(cmd.OutOrStdout())
+	}
+	return cmd
+}
+
+// tally counts what became of logs.
+type tally struct{ rotated, failed, all int }
+
+func (t *tally) add(w io.Writer, r control.Result) {
+	t.all++
+	what := ""
+	switch r.Outcome {
+	case control.Rotated:
+		t.rotated++
+		what = fmt.Sprintf("rotated %s to %s in %.1f ms", status.Size(r.Size), r.To, 1000*r.Seconds)
+	case control.Reopened:
+		what = "was missing; the runtime reopened it"
+	case control.Empty:
+		what = "empty, left as it is"
+	case control.Changed:
+		what = "was rotated by somebody else a moment before"
+	case control.Gone:
+		what = "does not run any more"
+	default:
+		t.failed++
+		what = "NOT ROTATED: " + r.Error
+	}
+	// An output that is gone does not undo the rotations.
+	_, _ = fmt.Fprintf(w, "%s: %s\n", status.Escape(r.Namespace+"/"+r.Pod+"/"+r.Container), status.Escape(what))
+}
+
+func (t *tally) end(w io.Writer) error {
+	if t.all > 1 {
+		if _, err := fmt.Fprintf(w, "%d of %d rotated\n", t.rotated, t.all); err != nil {
+			return err
+		}
+	}
+	if t.failed > 0 {
+		return fmt.Errorf("%d of %d logs were not rotated: see above, and `logwatch status`", t.failed, t.all)
+	}
+	return nil
+}

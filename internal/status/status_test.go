@@ -1,0 +1,211 @@
+package status
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+const hostile = "<b>\x1b[2J\u009b\u202e\x7f\n\U000e0041é日"
+
+func sample() control.Status {
+	return control.Status{
+		Node: control.Node{
+			Version: "v1.2.3", PID: 12, Started: now.Add(-3 * time.Hour), Rotations: 7, Failures: 1,
+			Runtime:   control.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
+			LastSweep: now.Add(-4 * time.Second), SweepSeconds: 0.0123, Hot: 1, Cold: 2,
+			Config: control.Config{File: "/etc/logwatch.yaml", Loaded: now.Add(-time.Hour), Error: "f:1: no\nf:2: no", Failed: now.Add(-time.Minute)},
+			Budget: &control.Budget{Limit: 20 << 30, Usage: 5 << 30}, Refused: 1,
+		},
+		Containers: []control.Container{
+			{
+				Names: control.Names{Namespace: "shop", Pod: "web-1", Container: "app"}, Dir: "shop_web-1_x/app", Log: "0.log",
+				Size: 5 << 20, Limit: 10 << 20, Total: 31 << 20, MaxTotal: 50 << 20, Files: 4, Rate: 2048, Rotations: 3,
+				LastRotation: &control.Rotation{Time: now.Add(-65 * time.Second), Cause: "write", To: "0.log.20260102-030300", Size: 10486000, Overshoot: 1234},
+				Policy:       []control.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}, {Name: "maxFiles", Value: "3", Source: "override 2"}},
+				Rejects:      []control.Reject{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
+			},
+			{Names: control.Names{Namespace: "shop", Pod: hostile, Container: "b"}, Refused: "its log path is outside"},
+			{Names: control.Names{Namespace: "shop", Pod: "web-2", Container: "c"}, LastError: &control.Problem{Time: now.Add(-time.Second), Text: "a\tb"}},
+		},
+	}
+}
+
+func TestTable(t *testing.T) {
+	var out bytes.Buffer
+	if err := Write(&out, sample(), "table", now); err != nil {
+		t.Fatal(err)
+	}
+	want := `daemon      v1.2.3, process 12, started 3h ago: 7 rotations, 1 failed
+runtime     answers (unix:///run/containerd/containerd.sock)
+last sweep  4s ago, took 12ms; 3 logs, 1 of them hot
+config      loaded 60m ago from /etc/logwatch.yaml
+-           RELOAD FAILED 60s ago, the one before is in force: f:1: no\nf:2: no
+budget      5Gi of 20Gi (25 %)
+refused     1 logs, 0 annotations
+
+NAMESPACE  POD                                                  CONTAINER  SIZE  LIMIT  FILES  TOTAL  RATE   ROTATIONS  LAST  OVERSHOOT  ERROR
+shop       web-1                                                app        5Mi   10Mi   4      31Mi   2Ki/s  3          65s   1.2Ki      -
+shop       <b>\x1b[2J\u009b\u202e\x7f\n\U000e0041é日  b          0     off    0      0      0/s    0          -     -          not rotated: its log path is outside
+shop       web-2                                                c          0     off    0      0      0/s    0          -     -          1s ago: a\tb
+
+NAMESPACE  POD    CONTAINER  ANNOTATION         VALUE  OUTCOME
+shop       web-1  app        logwatch/max-size  "1Gi"  cut
+`
+	if squeeze(out.String()) != squeeze(want) {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for _, l := range lines[9:12] { // aligned
+		if at := strings.Index(lines[8], "CONTAINER"); []rune(l)[at-1] != ' ' || []rune(l)[at] == ' ' {
+			t.Errorf("not aligned: %s", l)
+		}
+	}
+}
+
+// squeeze makes runs of spaces one.
+func squeeze(s string) string {
+	for strings.Contains(s, "  ") {
+		s = strings.ReplaceAll(s, "  ", " ")
+	}
+	return s
+}
+
+func TestWide(t *testing.T) {
+	s := sample()
+	s.Containers = s.Containers[:1]
+	s.Containers[0].Rejects = nil
+	var out bytes.Buffer
+	if err := Write(&out, s, "wide", now); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"maxFiles=3 (override 2)", "FIELD     VALUE  FROM\nmaxSize   10Mi   default\nmaxFiles  3      override 2\n", "shop_web-1_x/app", "write"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestTroubled(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*control.Status)
+		want   string
+	}{
+		"waiting":     {func(s *control.Status) { s.Node.Waiting = "for a runtime" }, "started 3h ago: for a runtime\n"},
+		"no runtime":  {func(s *control.Status) { s.Node.Runtime = control.Runtime{Error: "gone"} }, "DOES NOT ANSWER (): nothing is rotated until it does. gone"},
+		"nobody":      {func(s *control.Status) { s.Containers = nil }, "No containers run.\n"},
+		"no sweep":    {func(s *control.Status) { s.Node.LastSweep = time.Time{} }, "none yet"},
+		"stuck":       {func(s *control.Status) { s.Node.Unhealthy = "no sweep" }, "NOT WELL: no sweep"},
+		"backlog":     {func(s *control.Status) { s.Node.Backlog = control.Backlog{Files: 2, Bytes: 3 << 20} }, "2 files, 3Mi"},
+		"clock moved": {func(s *control.Status) { s.Node.Started = now.Add(time.Hour) }, "started 0s ago"},
+	} {
+		s := sample()
+		tt.change(&s)
+		var out bytes.Buffer
+		if err := Write(&out, s, "table", now); err != nil || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("%s: %v\n%s", name, err, out.String())
+		}
+	}
+}
+
+// TestNothingUnprintable: hostile names in every format; programs get them back.
+func TestNothingUnprintable(t *testing.T) {
+	s := sample()
+	s.Node.Config.File, s.Node.Runtime.Error = hostile, hostile
+	s.Node.Runtime.Reachable = false
+	c := &s.Containers[0]
+	c.Namespace, c.Names.Container, c.Dir, c.LastRotation.Cause = hostile, hostile, hostile, hostile
+	c.Policy[1].Value, c.Rejects[0].Annotation = hostile, hostile
+	for _, format := range Formats {
+		var out bytes.Buffer
+		if err := Write(&out, s, format, now); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range out.String() {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Errorf("%s: %U in\n%s", format, r, out.String())
+				break
+			}
+		}
+		if format == "json" {
+			var again control.Status
+			if err := json.Unmarshal(out.Bytes(), &again); err != nil || again.Containers[1].Pod != hostile {
+				t.Errorf("%v, %q", err, again.Containers[1].Pod)
+			}
+		}
+		if format == "yaml" {
+			var again control.Status
+			if err := yaml.Unmarshal(out.Bytes(), &again); err != nil || again.Containers[1].Pod != Escape(hostile) || again.Node.PID != 12 {
+				t.Errorf("%v, %q", err, again.Containers[1].Pod)
+			}
+		}
+	}
+}
+
+func FuzzEscape(f *testing.F) {
+	for _, s := range []string{"", hostile, "\xff\xfe", `a\b`, "\u2028"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := Escape(s)
+		if strings.ContainsFunc(got, func(r rune) bool { return !unicode.IsPrint(r) }) || Escape(got) != got {
+			t.Errorf("%q gives %q", s, got)
+		}
+		doc, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want, again string
+		if err := json.Unmarshal(doc, &want); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(escapeJSON(doc), &again); err != nil || again != want {
+			t.Errorf("%q comes back as %q, %v", want, again, err)
+		}
+	})
+}
+
+func TestUnits(t *testing.T) {
+	for bytes, want := range map[int64]string{0: "0", 999: "999", 1000: "1Ki", 1024: "1Ki", 1536: "1.5Ki", 10 << 20: "10Mi", 104 << 20: "104Mi", 1023 << 20: "1Gi", 1 << 62: "4Ei"} {
+		if got := Size(bytes); got != want {
+			t.Errorf("Size(%d) = %s, want %s", bytes, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{-1: "0s", 119 * time.Second: "119s", 2 * time.Minute: "2m", 3 * time.Hour: "3h", 14 * 24 * time.Hour: "14d"} {
+		if got := Age(d); got != want {
+			t.Errorf("Age(%v) = %s, want %s", d, got, want)
+		}
+	}
+}
+
+// TestMany: 5000 containers are no matter.
+func TestMany(t *testing.T) {
+	s := sample()
+	for i := range 5000 {
+		c := sample().Containers[0]
+		c.Pod = fmt.Sprint("web-", i)
+		s.Containers = append(s.Containers, c)
+	}
+	for _, format := range Formats {
+		begin := time.Now()
+		var out bytes.Buffer
+		if err := Write(&out, s, format, now); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("%s: %v for %d bytes", format, took, out.Len())
+		} else {
+			t.Logf("%s: %v for %d bytes", format, took, out.Len())
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+// none stands where there is nothing, so that columns can be cut by programs.
+const none = "-"
+
+// table writes lines of cells. A tabwriter keeps the first error for Flush.
+type table struct{ *tabwriter.Writer }
+
+func newTable(w io.Writer) table {
+	return table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+}
+
+func (t table) line(cells ...string) {
+	for i, c := range cells {
+		cells[i] = Escape(c)
+		if c == "" {
+			cells[i] = none
+		}
+	}
+	_, _ = fmt.Fprintln(t, strings.Join(cells, "\t"))
+}
+
+func writeTable(w io.Writer, s control.Status, wide bool, now time.Time) error {
+	t := newTable(w)
+	nodeLines(t, s.Node, now)
+	if err := t.Flush(); err != nil || s.Node.Waiting != "" {
+		return err
+	}
+	_, _ = fmt.Fprintln(w) // Flush below tells of an error
+	if len(s.Containers) == 0 {
+		_, err := fmt.Fprintln(w, "No containers run.")
+		return err
+	}
+	t = newTable(w)
+	head := []string{"NAMESPACE", "POD", "CONTAINER", "SIZE", "LIMIT", "FILES", "TOTAL", "RATE", "ROTATIONS", "LAST", "OVERSHOOT"}
+	if wide {
+		head = append(head, "CAUSE", "MAX-TOTAL", "DIR", "POLICY")
+	}
+	t.line(append(head, "ERROR")...)
+	for _, c := range s.Containers {
+		t.line(row(c, wide, now)...)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	if err := rejects(w, s.Containers); err != nil || !wide || len(s.Containers) != 1 {
+		return err
+	}
+	return policy(w, s.Containers[0])
+}
+
+// nodeLines are what there is to say of the node.
+func nodeLines(t table, n control.Node, now time.Time) {
+	if n.Waiting != "" {
+		t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %s", n.Version, n.PID, Age(now.Sub(n.Started)), n.Waiting))
+		return
+	}
+	t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %d rotations, %d failed", n.Version, n.PID, Age(now.Sub(n.Started)), n.Rotations, n.Failures))
+	reachable := "answers (" + n.Runtime.Endpoint + ")"
+	if !n.Runtime.Reachable {
+		reachable = "DOES NOT ANSWER (" + n.Runtime.Endpoint + "): nothing is rotated until it does. " + n.Runtime.Error
+	}
+	t.line("runtime", reachable)
+	sweep := "none yet"
+	if !n.LastSweep.IsZero() {
+		sweep = fmt.Sprintf("%s ago, took %s; %d logs, %d of them hot", Age(now.Sub(n.LastSweep)), seconds(n.SweepSeconds), n.Hot+n.Cold, n.Hot)
+	}
+	t.line("last sweep", sweep)
+	if n.Unhealthy != "" {
+		t.line("health", "NOT WELL: "+n.Unhealthy)
+	}
+	conf := "loaded " + Age(now.Sub(n.Config.Loaded)) + " ago"
+	if n.Config.File != "" {
+		conf += " from " + n.Config.File
+	}
+	t.line("config", conf)
+	if n.Config.Error != "" {
+		t.line("", fmt.Sprintf("RELOAD FAILED %s ago, the one before is in force: %s", Age(now.Sub(n.Config.Failed)), n.Config.Error))
+	}
+	if b := n.Budget; b != nil {
+		t.line("budget", fmt.Sprintf("%s of %s (%.0f %%)", Size(b.Usage), Size(b.Limit), 100*float64(b.Usage)/float64(max(1, b.Limit))))
+	}
+	if n.Backlog.Files > 0 {
+		t.line("backlog", fmt.Sprintf("%d files, %s: to be compressed or removed, and still written, or failed", n.Backlog.Files, Size(n.Backlog.Bytes)))
+	}
+	if n.Refused > 0 || n.Rejects > 0 {
+		t.line("refused", fmt.Sprintf("%d logs, %d annotations", n.Refused, n.Rejects))
+	}
+}
+
+func row(c control.Container, wide bool, now time.Time) []string {
+	limit := "off"
+	if c.Limit > 0 {
+		limit = Size(c.Limit)
+	}
+	cells := []string{c.Namespace, c.Pod, c.Names.Container, Size(c.Size), limit, strconv.Itoa(c.Files), Size(c.Total), Size(int64(c.Rate)) + "/s", strconv.FormatUint(c.Rotations, 10)}
+	last, overshoot, cause := "", "", ""
+	if r := c.LastRotation; r != nil {
+		last, overshoot, cause = Age(now.Sub(r.Time)), Size(r.Overshoot), r.Cause
+	}
+	cells = append(cells, last, overshoot)
+	if wide {
+		total := "no limit"
+		if c.MaxTotal > 0 {
+			total = Size(c.MaxTotal)
+		}
+		cells = append(cells, cause, total, c.Dir, changed(c.Policy))
+	}
+	problem := ""
+	switch {
+	case c.Refused != "":
+		problem = "not rotated: " + c.Refused
+	case c.LastError != nil:
+		problem = Age(now.Sub(c.LastError.Time)) + " ago: " + c.LastError.Text
+	}
+	return append(cells, problem)
+}
+
+// changed are the fields of a policy that are not the defaults.
+func changed(fields []control.Field) string {
+	var parts []string
+	for _, f := range fields {
+		if f.Source != "default" && f.Source != "maxSize × maxFiles" {
+			parts = append(parts, f.Name+"="+f.Value+" ("+f.Source+")")
+		}
+	}
+	if len(parts) == 0 && len(fields) > 0 {
+		return "defaults"
+	}
+	return strings.Join(parts, ", ")
+}
+
+// rejects are the annotations that do not hold.
+func rejects(w io.Writer, all []control.Container) error {
+	t, any := newTable(w), false
+	for _, c := range all {
+		for _, r := range c.Rejects {
+			if !any {
+				any = true
+				_, _ = fmt.Fprintln(t) // see table
+				t.line("NAMESPACE", "POD", "CONTAINER", "ANNOTATION", "VALUE", "OUTCOME")
+			}
+			t.line(c.Namespace, c.Pod, c.Names.Container, r.Annotation, r.Value, r.Reason)
+		}
+	}
+	return t.Flush()
+}
+
+// policy is what holds for one container, and where it comes from.
+func policy(w io.Writer, c control.Container) error {
+	t := newTable(w)
+	_, _ = fmt.Fprintln(t) // see table
+	t.line("FIELD", "VALUE", "FROM")
+	for _, f := range c.Policy {
+		t.line(f.Name, f.Value, f.Source)
+	}
+	return t.Flush()
+}
+
+var units = []string{"Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
+
+// Size is a number of bytes in few characters: 512, 9.8Mi, 104Mi.
+func Size(bytes int64) string {
+	if bytes < 1000 {
+		return strconv.FormatInt(bytes, 10)
+	}
+	v, unit := float64(bytes), -1
+	for v >= 1000 && unit < len(units)-1 {
+		v /= 1024
+		unit++
+	}
+	if v < 9.95 {
+		return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0") + units[unit]
+	}
+	return strconv.FormatFloat(v, 'f', 0, 64) + units[unit]
+}
+
+// Age is a time in few characters: 3s, 5m, 2h, 14d.
+func Age(d time.Duration) string {
+	switch d = max(0, d); {
+	case d < 2*time.Minute:
+		return strconv.Itoa(int(d.Seconds())) + "s"
+	case d < 2*time.Hour:
+		return strconv.Itoa(int(d.Minutes())) + "m"
+	case d < 48*time.Hour:
+		return strconv.Itoa(int(d.Hours())) + "h"
+	}
+	return strconv.Itoa(int(d.Hours()/24)) + "d"
+}
+
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond).String()
+}
