@@ -26,6 +26,8 @@ containerLogMaxSize: 512Ki
 containerLogMaxFiles: 100000
 minRotationInterval: 0s
 logging: {format: json, level: debug}
+metrics: {listenAddress: ""}
+controlSocket: ""
 `
 
 // tortured are the containers that write meanwhile.

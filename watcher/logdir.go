@@ -139,7 +139,7 @@ func (l *loop) swept(d *logDir, c Cause) {
 	}
 	// What bears the name now may be another directory, and the event that said
 	// so may be lost.
-	if changed || !d.watched || c == CauseOverflow {
+	if changed || !d.watched || c.doubtsWatches() {
 		d.watched = l.watch(d.rel)
 	}
 	if grown := l.check(d, c); grown && !d.watched && d.isCold() {

@@ -37,6 +37,11 @@ type sweepState struct {
 	watchError bool
 }
 
+// doubtsWatches reports whether a watch that seems to be on may be another's: an
+// event told of the name, or events were lost. A directory that was moved keeps
+// its watch under its old name, until the event of that takes it off.
+func (c Cause) doubtsWatches() bool { return c == CauseWrite || c == CauseOverflow }
+
 func (l *loop) startSweep(c Cause) {
 	if c == CauseWrite { // which would not be counted
 		c = CauseSweep
@@ -133,7 +138,7 @@ func (l *loop) foundPod(rel string, c Cause) {
 	// It may be another directory by now, and the event that said so lost: one that
 	// is as it was is the same.
 	now := l.scanner.stamp(rel)
-	same := p.watched && now == p.stamp && now != stamp{} && c != CauseOverflow
+	same := p.watched && now == p.stamp && now != stamp{} && !c.doubtsWatches()
 	if !same {
 		p.watched, p.stamp = l.watch(rel), stamp{}
 	}
