@@ -77,7 +77,7 @@ func TestTortureKill(t *testing.T) {
 		if rand.IntN(10) == 0 {
 			pauses++
 			p.signal(unix.SIGSTOP)
-			time.Sleep(time.Duration(rand.IntN(1500)) * time.Millisecond)
+			time.Sleep(time.Duration(rand.IntN(3000)) * time.Millisecond)
 			p.signal(unix.SIGCONT)
 		}
 		kills++
