@@ -165,3 +165,33 @@ func TestFind(t *testing.T) {
 		t.Errorf("found %d, %v; this is %d", pid, err, os.Getpid())
 	}
 }
+
+// TestLeavesExitedLogs: an exited container's live log keeps its name, which
+// kubectl logs --previous reads: also when the inventory, up to a sweep old, has
+// it running still.
+func TestLeavesExitedLogs(t *testing.T) {
+	large := strings.NewReplacer("64Ki", "1Gi", "MonitorInterval: 1s", "MonitorInterval: 1h").Replace(small)
+	n := newNode(t, embedded.Options{}, large)
+	_, write := n.withFile(large)
+	long := n.run(embedded.ContainerSpec{Pod: "long-gone"})
+	must(t, long.WriteNumbered("stdout", 1000, 200))
+	long.Exit()
+	just := n.run(embedded.ContainerSpec{Pod: "just-gone"})
+	must(t, just.WriteNumbered("stdout", 1000, 200))
+	n.start()
+	n.sweeps(1)
+	just.Exit()
+	write(strings.Replace(large, "1Gi", "64Ki", 1))
+	eventually(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 1 })
+	lookups := n.runtime.Calls("ContainerStatus")
+	eventually(t, "the question whether it runs", func() bool { return n.runtime.Calls("ContainerStatus") > lookups || lookups > 1 })
+	n.stop()
+	for _, c := range []*embedded.Container{long, just} {
+		if got := list(t, c.Dir()); got != "0.log" {
+			t.Errorf("%s holds %s", c.Dir(), got)
+		}
+	}
+	if got := n.runtime.Calls("ReopenContainerLog"); got != 0 {
+		t.Errorf("%d reopens", got)
+	}
+}
