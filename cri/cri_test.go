@@ -215,3 +215,43 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// TestRefreshGivesUpOnHangs: a runtime that lists its containers and hangs when it
+// is asked about each holds a Refresh up for a deadline or two, not for one a
+// container; and those that hang do not keep the others unknown.
+func TestRefreshGivesUpOnHangs(t *testing.T) {
+	const containers, hanging = 60, 20
+	timeout := 50 * time.Millisecond
+	rt, client := dial(t, embedded.Options{}, timeout)
+	for i := range containers {
+		c, err := rt.RunContainer(embedded.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
+		must(t, err)
+		if i < hanging {
+			c.Fail(embedded.Failure{Method: "ContainerStatus", Mode: embedded.Hang})
+		}
+	}
+	inv := cri.NewInventory(client)
+	if !inv.Progress().IsZero() {
+		t.Error("progress before the first call")
+	}
+	for n := 0; len(inv.Running()) < containers-hanging; n++ {
+		before, calls := time.Now(), rt.Calls("ContainerStatus")
+		if err := inv.Refresh(t.Context()); err == nil {
+			t.Fatal("no error")
+		}
+		if inv.Progress().Before(before) {
+			t.Error("a Refresh without progress")
+		}
+		// All that hang are asked at most when none of the others is left.
+		if asked := rt.Calls("ContainerStatus") - calls; asked == containers && n > 0 || n > 100 {
+			t.Fatalf("%d calls in Refresh %d, %d known", asked, n, len(inv.Running()))
+		}
+	}
+	calls := rt.Calls("ContainerStatus")
+	if err := inv.Refresh(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	if asked := rt.Calls("ContainerStatus") - calls; asked < 8 || asked >= hanging {
+		t.Errorf("%d calls to %d that hang", asked, hanging)
+	}
+}

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"path"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -30,6 +35,7 @@ type Container struct {
 	PodLabels, PodAnnotations map[string]string
 
 	sandbox string // its ID
+	located bool   // locate was done
 }
 
 // Labels that kubelet puts on every container.
@@ -44,11 +50,16 @@ const (
 // starts with thousands of containers should not flood its runtime.
 const statusesAtOnce = 8
 
+// hangsAtMost is how many calls of one Refresh may end at their deadline.
+const hangsAtMost = statusesAtOnce
+
 // Inventory knows a runtime's containers by their log paths. Its methods may be
 // called from any goroutine.
 type Inventory struct {
 	client *Client
 	flight singleflight.Group
+	// progress is when a call of a Refresh or HasPod last ended, in Unix ns.
+	progress atomic.Int64
 
 	mu     sync.Mutex
 	ids    map[string]bool // all that the runtime listed
@@ -86,6 +97,7 @@ func (v *Inventory) Refresh(ctx context.Context) error {
 
 func (v *Inventory) refresh(ctx context.Context) error {
 	list, err := v.client.list(ctx)
+	v.progressed()
 	if err != nil {
 		return err
 	}
@@ -107,18 +119,9 @@ func (v *Inventory) refresh(ctx context.Context) error {
 	}
 	v.mu.Unlock()
 
-	errs := make([]error, len(unknown))
-	var g errgroup.Group
-	g.SetLimit(statusesAtOnce)
-	for i, c := range unknown {
-		g.Go(func() error {
-			errs[i] = v.locate(ctx, c)
-			return nil
-		})
-	}
-	_ = g.Wait() // each error stands in errs
-	for i, c := range unknown {
-		if errs[i] == nil {
+	err = v.locateAll(ctx, unknown)
+	for _, c := range unknown {
+		if c.located {
 			byID[c.ID] = c
 		}
 	}
@@ -140,8 +143,48 @@ func (v *Inventory) refresh(ctx context.Context) error {
 	v.ids, v.byID, v.byPath, v.byDir = ids, byID, byPath, byDir
 	maps.DeleteFunc(v.pods, func(id string, _ *runtime.PodSandboxStatus) bool { return !sandboxes[id] })
 	v.mu.Unlock()
+	return err
+}
+
+// locateAll asks for each container's log path, and for its pod. A runtime that
+// lists and then hangs would hold it up for a timeout a container: after
+// hangsAtMost of them the rest is left to the next Refresh. Their order is random,
+// so that the same few that hang do not always come first.
+func (v *Inventory) locateAll(ctx context.Context, unknown []*Container) error {
+	rand.Shuffle(len(unknown), func(i, j int) { unknown[i], unknown[j] = unknown[j], unknown[i] })
+	errs := make([]error, len(unknown))
+	var hangs atomic.Int64
+	var g errgroup.Group
+	g.SetLimit(statusesAtOnce)
+	for i, c := range unknown {
+		g.Go(func() error {
+			if hangs.Load() >= hangsAtMost {
+				return nil
+			}
+			errs[i] = v.locate(ctx, c)
+			v.progressed()
+			c.located = errs[i] == nil
+			if status.Code(errs[i]) == codes.DeadlineExceeded {
+				hangs.Add(1)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // each error stands in errs
 	return errors.Join(errs...)
 }
+
+// Progress is when a call of a Refresh or HasPod last ended, whatever it ended
+// with; zero: none has. While a Refresh is under way that is never long ago: each
+// call has a deadline.
+func (v *Inventory) Progress() time.Time {
+	if ns := v.progress.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Time{}
+}
+
+func (v *Inventory) progressed() { v.progress.Store(time.Now().UnixNano()) }
 
 // locate asks for a container's log path, and for its pod.
 func (v *Inventory) locate(ctx context.Context, c *Container) error {
@@ -223,6 +266,7 @@ func (v *Inventory) Has(id string) bool {
 // HasPod asks the runtime whether it has a container's pod.
 func (v *Inventory) HasPod(ctx context.Context, c Container) (bool, error) {
 	_, err := v.client.sandbox(ctx, c.sandbox)
+	v.progressed()
 	if errors.Is(err, ErrNotRunning) {
 		return false, nil
 	}

@@ -198,6 +198,8 @@ func (b *bubble) wait() {
 			b.Errorf("%s is watched, and hot %t, pending %t", rel, d.isHot(), d.pending)
 		case !on && d.isCold() && !b.l.sweep.watchError:
 			b.Errorf("%s is neither watched nor hot nor pending", rel)
+		case b.w.IsHot(rel) != d.isHot():
+			b.Errorf("%s: IsHot says %t", rel, !d.isHot())
 		case d.isHot() && d.pending:
 			b.Errorf("%s is both hot and pending", rel)
 		}

@@ -28,7 +28,7 @@ func (l *loop) heatAt(d *logDir, at time.Time) {
 	l.unwatchDir(d)
 	d.quiet = 0
 	heap.Push(&l.hot, d)
-	l.stats.hot.Store(int64(len(l.hot)))
+	l.stats.heats(d.rel, len(l.hot))
 }
 
 // offTimer takes a log out of the heap. What it is from then on is the caller's
@@ -36,7 +36,7 @@ func (l *loop) heatAt(d *logDir, at time.Time) {
 func (l *loop) offTimer(d *logDir) {
 	if d.isHot() {
 		heap.Remove(&l.hot, d.index)
-		l.stats.hot.Store(int64(len(l.hot)))
+		l.stats.cools(d.rel, len(l.hot))
 	}
 }
 

@@ -441,3 +441,22 @@ func TestDoneDoesNotOutliveItsContext(t *testing.T) {
 	cancel()
 	newNode(t).w.Done(ctx, "pod/c", Outcome{}) // with no loop to take it
 }
+
+// TestPing: it tells a loop that turns from one that does not.
+func TestPing(t *testing.T) {
+	n := newNode(t)
+	ping := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		return n.w.Ping(ctx)
+	}
+	if err := ping(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("before Run: %v", err)
+	}
+	n.start(asIs)
+	n.until("a ping", func() bool { return ping() == nil })
+	n.stop()
+	if err := ping(); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("after Run: %v", err)
+	}
+}

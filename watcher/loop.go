@@ -76,6 +76,7 @@ func (l *loop) run(ctx context.Context) error {
 			l.startSweep(cause)
 		case d := <-l.done:
 			l.finished(d)
+		case <-l.pings:
 		}
 		l.setTimer()
 	}

@@ -1,6 +1,9 @@
 package watcher
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Stats are a watcher's counters since it was made, and its state now.
 type Stats struct {
@@ -16,6 +19,25 @@ type Stats struct {
 type counters struct {
 	events, checks, overflows, watchErrors, sweeps atomic.Uint64
 	tracked, hot                                   atomic.Int64
+	hotDirs                                        sync.Map // by rel; for IsHot
+}
+
+// heats and cools note what has become of a log, and how many are hot now.
+func (c *counters) heats(rel string, hot int) {
+	c.hotDirs.Store(rel, nil)
+	c.hot.Store(int64(hot))
+}
+
+func (c *counters) cools(rel string, hot int) {
+	c.hotDirs.Delete(rel)
+	c.hot.Store(int64(hot))
+}
+
+// IsHot reports whether the live log of a container's directory, relative to
+// PodLogsDir, is hot. It may be called from any goroutine.
+func (w *Watcher) IsHot(dir string) bool {
+	_, hot := w.stats.hotDirs.Load(dir)
+	return hot
 }
 
 // Stats may be called from any goroutine.

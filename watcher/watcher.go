@@ -87,6 +87,7 @@ type Watcher struct {
 	cfg    Config
 	sweeps chan Cause
 	done   chan done
+	pings  chan struct{}
 	stats  counters
 	// open makes the inotify instance; tests put another in its place.
 	open func() (notifier, error)
@@ -103,6 +104,7 @@ func New(cfg Config) *Watcher {
 		cfg:    cfg,
 		sweeps: make(chan Cause, 1),
 		done:   make(chan done),
+		pings:  make(chan struct{}),
 		open:   openInotify,
 	}
 }
@@ -123,6 +125,17 @@ func (w *Watcher) Done(ctx context.Context, dir string, o Outcome) {
 	select {
 	case w.done <- done{dir, o}:
 	case <-ctx.Done():
+	}
+}
+
+// Ping returns once Run's loop has turned, or ctx is done, with its error then:
+// the loop is stuck, or does not run.
+func (w *Watcher) Ping(ctx context.Context) error {
+	select {
+	case w.pings <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
