@@ -33,7 +33,16 @@ func newCommand() *cobra.Command {
 		Version:       versionText(),
 	}
 	root.SetOut(os.Stdout)
-	root.AddCommand(runCommand(), reloadCommand(), checkConfigCommand(), cleanCommand(), demoCommand(), statusCommand(), rotateCommand(), versionCommand())
+	root.AddCommand(
+		runCommand(),
+		reloadCommand(),
+		checkConfigCommand(),
+		statusCommand(),
+		rotateCommand(),
+		cleanCommand(),
+		demoCommand(),
+		versionCommand(),
+	)
 	return root
 }
 
@@ -102,8 +111,12 @@ file, reload the configuration.`,
 		hup := make(chan os.Signal, 1)
 		signal.Notify(hup, unix.SIGHUP)
 		defer signal.Stop(hup)
+		watchdog, err := daemon.SdWatchdogEnabled(false)
+		if err != nil {
+			return fmt.Errorf("the service manager's watchdog (WATCHDOG_USEC): %w", err)
+		}
 		return logwatch.Run(cmd.Context(), logwatch.Options{
-			Config: c, Log: logger(c.Logging), Notify: notify,
+			Config: c, Log: logger(c.Logging), Notify: notify, Watchdog: watchdog,
 			Reload: logwatch.Reload{File: conf.file, Load: conf.load, Ask: hup},
 			Listen: true, Version: versionText(),
 		})

@@ -97,6 +97,7 @@ type Container struct {
 	MaxTotal int64 `json:"maxTotalBytes"` // 0: no limit
 	Files    int   `json:"files"`         // the live log included
 	MaxFiles int   `json:"maxFiles"`
+	Hot      bool  `json:"hot"` // looked at on a timer; else its directory is watched
 	// Written are bytes since the daemon first saw it; Rate is of the time between
 	// the last two sweeps, in bytes a second.
 	Written int64   `json:"writtenBytes"`

@@ -170,7 +170,7 @@ func TestHealthWithoutRuntime(t *testing.T) {
 // TestAskedWhileStarting: it answers while it waits for a runtime's socket.
 func TestAskedWhileStarting(t *testing.T) {
 	s := newStats(Options{Config: config.Default(), Version: "v1"})
-	if err := s.healthy(); err != nil {
+	if err := s.healthy(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if err := s.ready(); err == nil {
@@ -184,34 +184,6 @@ func TestAskedWhileStarting(t *testing.T) {
 	}
 	if _, err := s.registry.Gather(); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestHealthOfStuckLoops(t *testing.T) {
-	cfg := config.Default()
-	r, err := newRules(cfg)
-	must(t, err)
-	d := newDaemon(Options{Config: cfg, Log: zerolog.Nop()}, nil, r)
-	d.stats.d.Store(d)
-	long := time.Now().Add(-3*cfg.ContainerLogMonitorInterval.Duration - cfg.RuntimeRequestTimeout.Duration - time.Second)
-	for name, tt := range map[string]struct {
-		ticked, swept time.Time
-		want          string
-	}{
-		"well":            {time.Now(), time.Now(), ""},
-		"no clock":        {long, time.Now(), "no sweep has begun for 34s, which should be at most 33s"},
-		"no watcher":      {time.Now(), long, "no sweep has ended for 34s, which should be at most 33s"},
-		"just started":    {time.Time{}, time.Time{}, ""},
-		"one of them yet": {time.Now(), time.Time{}, ""},
-	} {
-		d.stats.ticked, d.stats.swept = tt.ticked, tt.swept
-		got := ""
-		if err := d.stats.healthy(); err != nil {
-			got = err.Error()
-		}
-		if got != tt.want {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
-		}
 	}
 }
 

@@ -35,6 +35,9 @@ type Options struct {
 	// Notify tells the service manager about a change of state, in sd_notify's
 	// words; nil: nobody is told.
 	Notify func(state string)
+	// Watchdog is how long the service manager waits for a sign of life before it
+	// restarts the daemon; 0: it has no watchdog.
+	Watchdog time.Duration
 	// Rotated, if set, is called after each rotation, from its worker.
 	Rotated func(Rotated)
 	Reload  Reload
@@ -109,12 +112,17 @@ func Run(ctx context.Context, o Options) error {
 	// Whatever the way out: a stop may come while the start still waits. To say
 	// it twice does no harm.
 	defer o.Notify("STOPPING=1")
+	o.stats = newStats(o)
+	var g sync.WaitGroup
+	defer g.Wait()
+	wctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	g.Go(func() { o.stats.watchdog(wctx, o) })
 	lock, err := claim(ctx, o)
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
 	defer lock.Close() //nolint:errcheck // a directory, opened to be locked
-	o.stats = newStats(o)
 	defer serve(ctx, o, o.stats)()
 	endpoint, err := findRuntime(ctx, o)
 	if err != nil || ctx.Err() != nil {
@@ -250,14 +258,17 @@ func (d *Daemon) sweep(ctx context.Context, cause watcher.Cause) {
 		return
 	case err != nil:
 		d.told.once("runtime", func() {
+			d.notify("STATUS=the runtime does not answer, so nothing is rotated: " + oneLine(err))
 			d.log.Warn().Err(err).Msg("the runtime does not answer; nothing is rotated until it does (see containerRuntimeEndpoint)")
 		})
 	default:
 		if d.told.solved("runtime") {
+			d.notify("STATUS=watching " + d.cfg.PodLogsDir)
 			d.log.Info().Msg("the runtime answers again")
 		}
 		d.reachable.Store(true)
 	}
+	d.stats.sweepHanded()
 	d.watcher.Sweep(cause)
 	d.pressure.swept()
 	if err == nil {

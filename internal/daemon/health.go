@@ -1,9 +1,13 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/metrics"
@@ -12,28 +16,65 @@ import (
 // sweepsMissed is how many sweeps may be missing before a loop counts as stuck.
 const sweepsMissed = 3
 
+const (
+	// pingTimeout is long for a loop that never blocks, on a machine that is out of
+	// breath.
+	pingTimeout = 5 * time.Second
+	// watchdogShare of the time that it may take: systemd advises half, and a ping
+	// that takes its time has to fit in too.
+	watchdogShare = 3
+)
+
 var errStarting = errors.New("it waits for a container runtime (see containerRuntimeEndpoint)")
 
-// healthy reports which loop is stuck; nil: none. The clock's loop begins the
-// sweeps and asks the runtime; the watcher's ends them. A runtime that is away is
-// no reason: a restart would not bring it back.
-func (s *stats) healthy() error {
+// healthy reports which loop is stuck; nil: none. The watcher's loop must turn,
+// the clock's begin sweeps, and each that it hands to the watcher must end. A
+// runtime that is away, or hangs, is no reason: a restart would not mend it.
+func (s *stats) healthy(ctx context.Context) error {
 	d := s.d.Load()
 	if d == nil {
 		return nil // Run waits, as it should
 	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if d.watcher.Ping(ctx) != nil {
+		return fmt.Errorf("the watcher's loop has not turned for %v", pingTimeout)
+	}
 	patience := sweepsMissed*d.cfg.ContainerLogMonitorInterval.Duration + d.cfg.RuntimeRequestTimeout.Duration
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for what, at := range map[string]time.Time{"begun": s.ticked, "ended": s.swept} {
-		if at.IsZero() {
-			at = s.started
-		}
-		if ago := time.Since(at); ago > patience {
-			return fmt.Errorf("no sweep has %s for %v, which should be at most %v", what, ago.Round(time.Second), patience)
-		}
+	// While it asks the runtime, each call that ends shows that it goes on.
+	if ago := time.Since(latest(s.started, s.ticked, d.inventory.Progress())); ago > patience {
+		return fmt.Errorf("no sweep has begun for %v, which should be at most %v", ago.Round(time.Second), patience)
+	}
+	if ago := time.Since(s.handed); !s.handed.IsZero() && ago > patience {
+		return fmt.Errorf("a sweep has not ended for %v, which should be at most %v: is the disk of podLogsDir slow, or away?", ago.Round(time.Second), patience)
 	}
 	return nil
+}
+
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
+
+// watchdog tells the service manager that all is well, as often as it wants to
+// hear it, until ctx ends. It says nothing while a loop is stuck, and is restarted
+// for that.
+func (s *stats) watchdog(ctx context.Context, o Options) {
+	if o.Watchdog <= 0 {
+		return
+	}
+	stuck := false
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		err := s.healthy(ctx)
+		switch {
+		case ctx.Err() != nil: // the loops end
+		case err == nil:
+			stuck = false
+			o.Notify("WATCHDOG=1")
+		case !stuck:
+			stuck = true
+			o.Log.Error().Err(err).Msg("stuck: the service manager will restart logwatch")
+		}
+	}, o.Watchdog/watchdogShare)
 }
 
 // ready reports what is missing for logs to be rotated; nil: nothing.

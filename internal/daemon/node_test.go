@@ -25,6 +25,7 @@ type node struct {
 	stop    func()
 	log     *logs
 	reload  Reload
+	notify  func(string)
 	// listening, if set, has the daemon listen.
 	listening func(net.Addr)
 }
@@ -85,7 +86,7 @@ func (n *node) start() {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Run(ctx, Options{
-			Config: n.cfg, Log: zerolog.New(n.log), Reload: n.reload,
+			Config: n.cfg, Log: zerolog.New(n.log), Reload: n.reload, Notify: n.notify,
 			Rotated: func(r Rotated) { n.rotated <- r },
 			Listen:  n.listening != nil, listening: n.listening,
 		})

@@ -6,7 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/watcher"
@@ -76,18 +79,29 @@ func (d *Daemon) fileNow(r Reload) []byte {
 
 // reload puts a new configuration in force; a bad one leaves the old as it is.
 func (d *Daemon) reload(r Reload) {
+	d.notify("RELOADING=1\nMONOTONIC_USEC=" + monotonic())
 	cfg, err := r.Load()
 	if err == nil {
 		err = d.apply(cfg)
 	}
 	d.stats.reloads(err)
 	if err != nil {
+		d.notify("READY=1\nSTATUS=not reloaded, the old configuration stays in force: " + oneLine(err))
 		d.counts.reloadFailed.Store(true)
 		d.log.Error().Err(err).Msg("the configuration was not reloaded; the old one stays in force")
 		return
 	}
+	d.notify("READY=1\nSTATUS=watching " + d.cfg.PodLogsDir)
 	d.counts.reloadFailed.Store(false)
 	d.log.Info().Msg("the configuration was reloaded")
+}
+
+// monotonic is the clock that the service manager tells one reload from another
+// by, in microseconds.
+func monotonic() string {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it has this clock
+	return strconv.FormatInt(ts.Nano()/1000, 10)
 }
 
 func (d *Daemon) apply(cfg config.Config) error {

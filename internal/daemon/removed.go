@@ -32,13 +32,13 @@ func (d *Daemon) sweepRemoved(ctx context.Context) {
 	for _, c := range d.inventory.Running() {
 		d.seen[c.ID] = removal{Container: c}
 	}
-	for id, r := range d.seen {
+	for id, r := range d.seen { // in no order: none that hangs is always first
 		if d.inventory.Has(id) {
 			r.gone = 0
 		} else if r.gone++; r.gone >= goneSweeps {
 			there, err := d.inventory.HasPod(ctx, r.Container)
 			if err != nil {
-				continue // nobody knows: ask again with the next sweep
+				return // nobody knows: the next sweep asks again, of a runtime that hangs not for each
 			}
 			delete(d.seen, id)
 			if there {

@@ -18,7 +18,7 @@ func serve(ctx context.Context, o Options, s *stats) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var g sync.WaitGroup
 	if c := o.Config.Metrics; c.ListenAddress != "" {
-		mux, err := metrics.NewMux(s.registry, s.version, s.healthy, s.ready, o.Log)
+		mux, err := metrics.NewMux(s.registry, s.version, func() error { return s.healthy(ctx) }, s.ready, o.Log)
 		if err != nil { // its template is fixed
 			o.Log.Error().Err(err).Msg("metrics and health are not served")
 		} else {

@@ -24,7 +24,7 @@ func (s *stats) Status(ctx context.Context, which control.Names, detail bool) co
 			Containers: []control.Container{},
 		}
 	}
-	out := control.Status{Node: s.node(d), Containers: []control.Container{}}
+	out := control.Status{Node: s.node(ctx, d), Containers: []control.Container{}}
 	for _, c := range d.running(which) {
 		if ctx.Err() != nil {
 			break // whoever asked has gone
@@ -47,7 +47,7 @@ func namesOf(c cri.Container) control.Names {
 	return control.Names{Namespace: c.Namespace, Pod: c.Pod, Container: c.Name}
 }
 
-func (s *stats) node(d *Daemon) control.Node {
+func (s *stats) node(ctx context.Context, d *Daemon) control.Node {
 	st := s.state()
 	n := control.Node{
 		Version: s.version, PID: os.Getpid(), Started: s.started, PodLogsDir: d.cfg.PodLogsDir,
@@ -62,7 +62,7 @@ func (s *stats) node(d *Daemon) control.Node {
 	for _, p := range st.Pools {
 		n.Pools = append(n.Pools, control.Pool{Name: p.Name, Queued: p.Queued, Running: p.Running, Workers: p.Limit})
 	}
-	if err := s.healthy(); err != nil {
+	if err := s.healthy(ctx); err != nil {
 		n.Unhealthy = err.Error()
 	}
 	s.mu.Lock()
@@ -96,6 +96,7 @@ func (s *stats) container(d *Daemon, c cri.Container, detail bool) control.Conta
 	for _, r := range p.Rejects {
 		out.Rejects = append(out.Rejects, control.Reject{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
 	}
+	out.Hot = d.watcher.IsHot(dir)
 	files, _ := d.rotator.Files(dir) // what cannot be listed is in LastError
 	out.Size, out.Total, out.Files = sizes(files, log)
 	s.mu.Lock()

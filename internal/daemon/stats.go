@@ -45,6 +45,7 @@ type stats struct {
 	results map[string]control.Result // of rotation jobs under way, by directory
 	ticked  time.Time                 // when a sweep was last begun by the clock
 	begun   time.Time                 // a sweep that is under way; zero: none
+	handed  time.Time                 // when the watcher got it; zero: it ended
 	swept   time.Time                 // when one last ended
 	took    time.Duration             // the last one that the clock began
 	// asked is what the runtime's last list ended with, errNeverAsked before it.
@@ -222,8 +223,10 @@ func (s *stats) ended(due watcher.Due, result string, r control.Result, problem 
 }
 
 func problemOf(err error) *control.Problem {
-	return &control.Problem{Time: time.Now(), Text: strings.ReplaceAll(err.Error(), "\n", "; ")}
+	return &control.Problem{Time: time.Now(), Text: oneLine(err)}
 }
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // result returns what a directory's rotation job ended with, and forgets it.
 func (s *stats) result(dir string) (control.Result, bool) {
@@ -302,6 +305,15 @@ func (s *stats) sweepBegins() {
 	s.begun = s.ticked
 }
 
+// sweepHanded is called when the watcher gets to do its part of one.
+func (s *stats) sweepHanded() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.handed.IsZero() { // else the one before has not ended
+		s.handed = time.Now()
+	}
+}
+
 // listed is called with what asking the runtime for its containers ended with.
 func (s *stats) listed(err error) {
 	s.mu.Lock()
@@ -313,7 +325,7 @@ func (s *stats) listed(err error) {
 func (s *stats) sweepEnds(c watcher.Cause) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.swept = time.Now()
+	s.swept, s.handed = time.Now(), time.Time{}
 	if (c == watcher.CauseSweep || c == watcher.CauseStartup) && !s.begun.IsZero() {
 		s.took = s.swept.Sub(s.begun)
 		s.begun = time.Time{}

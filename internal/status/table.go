@@ -45,7 +45,7 @@ func writeTable(w io.Writer, s control.Status, wide bool, now time.Time) error {
 	t = newTable(w)
 	head := []string{"NAMESPACE", "POD", "CONTAINER", "SIZE", "LIMIT", "FILES", "TOTAL", "RATE", "ROTATIONS", "LAST", "OVERSHOOT"}
 	if wide {
-		head = append(head, "CAUSE", "MAX-TOTAL", "DIR", "POLICY")
+		head = append(head, "CAUSE", "STATE", "MAX-TOTAL", "DIR", "POLICY")
 	}
 	t.line(append(head, "ERROR")...)
 	for _, c := range s.Containers {
@@ -115,7 +115,11 @@ func row(c control.Container, wide bool, now time.Time) []string {
 		if c.MaxTotal > 0 {
 			total = Size(c.MaxTotal)
 		}
-		cells = append(cells, cause, total, c.Dir, changed(c.Policy))
+		state := "cold"
+		if c.Hot {
+			state = "hot"
+		}
+		cells = append(cells, cause, state, total, c.Dir, changed(c.Policy))
 	}
 	problem := ""
 	switch {
