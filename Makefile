@@ -9,7 +9,8 @@ FUZZTIME ?= 10s
 build: ## bin/logwatch, static
 	CGO_ENABLED=0 go build -trimpath -o bin/logwatch ./cmd/logwatch
 
-test: ## everything, real containerd included (as root)
+test: ## everything, with real runtimes, systemd and browser (as root)
+	hack/test-deps
 	go test -race -timeout 20m ./...
 
 test-unit: ## no root, no network

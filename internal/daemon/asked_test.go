@@ -397,3 +397,16 @@ func TestManyContainers(t *testing.T) {
 	}
 	t.Logf("metrics of each: %v", time.Since(begin))
 }
+
+// TestStatusShowsHot: the loud one is looked at on a timer, the quiet one not.
+func TestStatusShowsHot(t *testing.T) {
+	n := newNode(t, embedded.Options{}, strings.Replace(small, "64Ki", "1Gi", 1))
+	_, client := n.listen()
+	n.run(embedded.ContainerSpec{Pod: "loud", Writer: &embedded.Pattern{BytesPerSecond: 1e5}})
+	n.run(embedded.ContainerSpec{Pod: "quiet"})
+	n.start()
+	eventually(t, "the loud one alone to be hot", func() bool {
+		s, err := client.Status(t.Context(), control.Names{}, false)
+		return err == nil && len(s.Containers) == 2 && s.Containers[0].Hot && !s.Containers[1].Hot
+	})
+}

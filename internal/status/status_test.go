@@ -30,7 +30,7 @@ func sample() control.Status {
 		Containers: []control.Container{
 			{
 				Names: control.Names{Namespace: "shop", Pod: "web-1", Container: "app"}, Dir: "shop_web-1_x/app", Log: "0.log",
-				Size: 5 << 20, Limit: 10 << 20, Total: 31 << 20, MaxTotal: 50 << 20, Files: 4, Rate: 2048, Rotations: 3,
+				Size: 5 << 20, Limit: 10 << 20, Total: 31 << 20, MaxTotal: 50 << 20, Files: 4, Rate: 2048, Rotations: 3, Hot: true,
 				LastRotation: &control.Rotation{Time: now.Add(-65 * time.Second), Cause: "write", To: "0.log.20260102-030300", Size: 10486000, Overshoot: 1234},
 				Policy:       []control.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}, {Name: "maxFiles", Value: "3", Source: "override 2"}},
 				Rejects:      []control.Reject{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
@@ -89,7 +89,7 @@ func TestWide(t *testing.T) {
 	if err := Write(&out, s, "wide", now); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"maxFiles=3 (override 2)", "FIELD     VALUE  FROM\nmaxSize   10Mi   default\nmaxFiles  3      override 2\n", "shop_web-1_x/app", "write"} {
+	for _, want := range []string{"maxFiles=3 (override 2)", "FIELD     VALUE  FROM\nmaxSize   10Mi   default\nmaxFiles  3      override 2\n", "shop_web-1_x/app", "write", "hot"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
