@@ -26,8 +26,13 @@ var version = ""
 
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
-		Use:           "logwatch",
-		Short:         "Rotate Kubernetes containers' logs the moment they reach their limit",
+		Use:   "logwatch",
+		Short: "Rotate Kubernetes containers' logs the moment they reach their limit",
+		Long: `Logwatch rotates a Kubernetes container's log the moment it reaches its limit, and
+never loses a line doing it. "logwatch run" is the daemon, one on each node; the
+other commands ask it, through its control socket, or work on their own.
+
+For a start: "logwatch demo" shows it, "logwatch doctor" looks at this node.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       versionText(),
@@ -42,6 +47,7 @@ func newCommand() *cobra.Command {
 		cleanCommand(),
 		demoCommand(),
 		versionCommand(),
+		manCommand(),
 	)
 	return root
 }

@@ -25,6 +25,7 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 	}
 	all := cmd.Flags().Bool("all", false, "the logs of all running containers")
 	daemon := asking(cmd)
+	cmd.ValidArgsFunction = completeContainers(daemon)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		which, label := control.Selector{All: *all}, "any pod"
 		switch {

@@ -29,6 +29,8 @@ not hold. -o wide has the policy in force too, and where it comes from.`,
 	}
 	format := cmd.Flags().StringP("output", "o", "table", "how to write it: "+strings.Join(status.Formats, ", "))
 	daemon := asking(cmd)
+	cmd.ValidArgsFunction = completeContainers(daemon)
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(status.Formats, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(status.Formats, *format) {
 			return fmt.Errorf("-o %q: write one of %s", *format, strings.Join(status.Formats, ", "))

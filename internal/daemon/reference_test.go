@@ -59,11 +59,7 @@ func reference(t *testing.T, comments map[string]string) string {
 			t.Errorf("%s has no comment in configs/logwatch.yaml", key)
 		}
 		line := []string{kind(v)}
-		if text := fmt.Sprint(v.Interface()); text != "" && v.Kind() != reflect.Slice {
-			line = append(line, "default `"+text+"`")
-		} else {
-			line = append(line, "default empty")
-		}
+		line = append(line, "default "+text(v))
 		if name := kebab(key); flags[name] {
 			line = append(line, "`--"+name+"`")
 		}
@@ -95,6 +91,16 @@ func eachKey(v reflect.Value, prefix string, f func(key string, v reflect.Value)
 		}
 		f(prefix+name, field)
 	}
+}
+
+// text is a value as it stands in the file.
+func text(v reflect.Value) string {
+	d, isDuration := reflect.TypeAssert[config.Duration](v)
+	s := fmt.Sprint(v.Interface())
+	if s == "" || v.Kind() == reflect.Slice || isDuration && !d.IsSet() {
+		return "empty"
+	}
+	return "`" + s + "`"
 }
 
 // kind is what a value is to an operator; "": a section.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/status"
+)
+
+// completeTimeout is what somebody at a shell may wait for after the tab key.
+const completeTimeout = time.Second
+
+// completeContainers completes NAMESPACE/POD/CONTAINER from what the running
+// daemon sees, one part at a time. A daemon that does not answer has no names.
+func completeContainers(daemon func() (*control.Client, error)) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		ctx, cancel := context.WithTimeout(cmd.Context(), completeTimeout)
+		defer cancel()
+		client, err := daemon()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		s, err := client.Status(ctx, control.Names{}, false)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return parts(s.Containers, typed), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+}
+
+// parts are the names that begin with what was typed, up to its part: namespaces
+// with a slash behind them, then pods, then containers.
+func parts(containers []control.Container, typed string) (found []string) {
+	depth := strings.Count(typed, "/")
+	for _, c := range containers {
+		names := []string{c.Namespace, c.Pod, c.Container}
+		if depth >= len(names) {
+			return nil
+		}
+		name := strings.Join(names[:depth+1], "/")
+		if depth == 0 {
+			name += "/"
+		}
+		// A shell would take what is not plain for something else.
+		if strings.HasPrefix(name, typed) && name == status.Escape(name) && !strings.ContainsAny(name, " \t'\"\\$`") {
+			found = append(found, name)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
