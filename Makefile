@@ -4,10 +4,13 @@ LINT_VERSION := v2.15.0
 DURATION ?= 1m
 FUZZTIME ?= 10s
 
-.PHONY: build test test-unit lint demo fuzz torture torture-peer bench bench-compare measure clean
+.PHONY: build image test test-unit lint demo fuzz torture torture-peer bench bench-compare measure clean
 
 build: ## bin/logwatch, static
 	CGO_ENABLED=0 go build -trimpath -o bin/logwatch ./cmd/logwatch
+
+image: ## dist/logwatch-image.tar, the container image for amd64 and arm64 (with buildah; IMAGE=its name)
+	./hack/image
 
 test: ## everything, with real runtimes, systemd and browser (as root)
 	hack/test-deps

@@ -79,12 +79,24 @@ const configV2 = `version = 2` + commonConfig + `
   SystemdCgroup = false
 `
 
-// writeConfig writes config.toml into data.Dir in the format that the program
-// at containerd reads.
+// writeConfig writes config.toml into data.Dir.
 func writeConfig(ctx context.Context, containerd string, data configData) (string, error) {
-	major, err := majorVersion(ctx, containerd)
+	text, err := makeConfig(ctx, containerd, data)
 	if err != nil {
 		return "", err
+	}
+	path := filepath.Join(data.Dir, "config.toml")
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		return "", fmt.Errorf("write containerd's configuration: %w", err)
+	}
+	return path, nil
+}
+
+// makeConfig makes config.toml in the format that the program at containerd reads.
+func makeConfig(ctx context.Context, containerd string, data configData) ([]byte, error) {
+	major, err := majorVersion(ctx, containerd)
+	if err != nil {
+		return nil, err
 	}
 	text := configV3
 	if major < 2 {
@@ -92,13 +104,9 @@ func writeConfig(ctx context.Context, containerd string, data configData) (strin
 	}
 	var buf bytes.Buffer
 	if err := template.Must(template.New("config").Parse(text)).Execute(&buf, data); err != nil {
-		return "", fmt.Errorf("make containerd's configuration: %w", err)
+		return nil, fmt.Errorf("make containerd's configuration: %w", err)
 	}
-	path := filepath.Join(data.Dir, "config.toml")
-	if err := os.WriteFile(path, buf.Bytes(), 0o600); err != nil {
-		return "", fmt.Errorf("write containerd's configuration: %w", err)
-	}
-	return path, nil
+	return buf.Bytes(), nil
 }
 
 // majorVersion asks the program: "containerd <package> [v]<version> <revision>".

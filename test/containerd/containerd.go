@@ -54,6 +54,7 @@ type Containerd struct {
 	dir        string // all that is private
 	config     string // path of config.toml
 	podLogsDir string
+	root       string // where an attached one's file system is seen; "": it is ours
 	unlock     func() // gives up the ownership of dir
 	conn       *grpc.ClientConn
 	runtime    runtimeapi.RuntimeServiceClient
@@ -111,7 +112,29 @@ func (c *Containerd) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// A test that has restarted the daemon is not to wait for gRPC's usual backoff.
+	if err := c.dial(); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.startLocked(ctx); err != nil {
+		return err
+	}
+	if err := c.importLocked(ctx, c.tools.Image, Image); err != nil {
+		return err
+	}
+	version, err := c.runtime.Version(ctx, &runtimeapi.VersionRequest{})
+	if err != nil {
+		return fmt.Errorf("ask containerd's version: %w", err)
+	}
+	c.version = version.GetRuntimeVersion()
+	return nil
+}
+
+// dial makes the client; a test that has restarted the daemon is not to wait for
+// gRPC's usual backoff.
+func (c *Containerd) dial() error {
+	var err error
 	c.conn, err = grpc.NewClient(c.Endpoint(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithConnectParams(grpc.ConnectParams{
@@ -123,19 +146,6 @@ func (c *Containerd) start(ctx context.Context) error {
 	}
 	c.runtime = runtimeapi.NewRuntimeServiceClient(c.conn)
 	c.images = runtimeapi.NewImageServiceClient(c.conn)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.startLocked(ctx); err != nil {
-		return err
-	}
-	if err := c.importImage(ctx); err != nil {
-		return err
-	}
-	version, err := c.runtime.Version(ctx, &runtimeapi.VersionRequest{})
-	if err != nil {
-		return fmt.Errorf("ask containerd's version: %w", err)
-	}
-	c.version = version.GetRuntimeVersion()
 	return nil
 }
 
@@ -147,6 +157,10 @@ func (c *Containerd) startLocked(ctx context.Context) error {
 		return err
 	}
 	c.daemon = d
+	return c.readyLocked(ctx)
+}
+
+func (c *Containerd) readyLocked(ctx context.Context) error {
 	return c.waitLocked(ctx, "CRI", func(ctx context.Context) (bool, error) {
 		answer, err := c.runtime.Status(ctx, &runtimeapi.StatusRequest{})
 		for _, condition := range answer.GetStatus().GetConditions() {
@@ -158,15 +172,23 @@ func (c *Containerd) startLocked(ctx context.Context) error {
 	})
 }
 
-// importImage puts the image in. CRI learns of it through an event, a moment later.
-func (c *Containerd) importImage(ctx context.Context) error {
+// Import puts another image in, from an archive as "ctr images import" reads it,
+// and returns once CRI knows it by the name image, which the archive must give it.
+func (c *Containerd) Import(ctx context.Context, archive, image string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.importLocked(ctx, archive, image)
+}
+
+// importLocked puts an image in. CRI learns of it through an event, a moment later.
+func (c *Containerd) importLocked(ctx context.Context, archive, image string) error {
 	cmd := exec.CommandContext(ctx, c.tools.Ctr, "--address", c.socket(), "--namespace", "k8s.io",
-		"images", "import", "--no-unpack", c.tools.Image)
+		"images", "import", "--no-unpack", archive)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("import %s: %w\n%s", c.tools.Image, err, lastLines(out, 10))
+		return fmt.Errorf("import %s: %w\n%s", archive, err, lastLines(out, 10))
 	}
-	return c.waitLocked(ctx, "the image", func(ctx context.Context) (bool, error) {
-		answer, err := c.images.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: Image}})
+	return c.waitLocked(ctx, "the image "+image, func(ctx context.Context) (bool, error) {
+		answer, err := c.images.ImageStatus(ctx, &runtimeapi.ImageStatusRequest{Image: &runtimeapi.ImageSpec{Image: image}})
 		return answer.GetImage() != nil, err
 	})
 }
@@ -177,13 +199,17 @@ func (c *Containerd) waitLocked(ctx context.Context, what string, ready func(con
 	defer cancel()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	var ended chan struct{} // never, if it is not our child
+	if c.daemon != nil {
+		ended = c.daemon.done
+	}
 	for {
 		ok, err := ready(ctx)
 		if ok {
 			return nil
 		}
 		select {
-		case <-c.daemon.done:
+		case <-ended:
 			return fmt.Errorf("wait for %s: containerd has ended: %w", what, c.daemon.err)
 		case <-ctx.Done():
 			return fmt.Errorf("wait for %s at %s: %w, the last answer was: %w", what, c.Endpoint(), ctx.Err(), err)
@@ -229,8 +255,8 @@ func (c *Containerd) Kill() error {
 func (c *Containerd) Restart(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped {
-		return errors.New("restart containerd: it was stopped for good; use Start")
+	if c.stopped || c.root != "" {
+		return errors.New("restart containerd: it was stopped for good, or is somebody else's; use Start")
 	}
 	if c.daemon.alive() {
 		if err := c.terminateLocked(); err != nil {
@@ -251,7 +277,8 @@ func (c *Containerd) terminateLocked() error {
 
 // Stop removes all pods, ends the daemon (one that was killed is started again
 // for that) and removes the private directory. An error means that something
-// had to be removed by force, or could not be. Calling it again is harmless.
+// had to be removed by force, or could not be. Calling it again is harmless. Of an
+// attached one it gives up the client alone.
 func (c *Containerd) Stop() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -259,6 +286,9 @@ func (c *Containerd) Stop() error {
 		return nil
 	}
 	c.stopped = true
+	if c.root != "" {
+		return c.conn.Close()
+	}
 	errs := []error{c.removePodsLocked()}
 	if c.daemon.alive() {
 		errs = append(errs, c.terminateLocked())

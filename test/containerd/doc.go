@@ -32,6 +32,7 @@
 //
 // # Not promised
 //
-// No image but the built-in one (see test/logwriter), no CNI, no seccomp or
-// AppArmor profile, no kubelet: nothing restarts a container that ends.
+// No image but the built-in one (see test/logwriter) and those that Import puts in,
+// no CNI, no AppArmor profile, no seccomp profile with the built runc, no kubelet:
+// nothing restarts a container that ends.
 package containerd

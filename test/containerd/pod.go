@@ -44,6 +44,11 @@ type ContainerSpec struct {
 	Name   string   // empty: c0, c1, … by order
 	Args   []string // of the logwriter; none: it writes as fast as it can
 	Mounts []Mount
+	// Image, if not empty, is another one than the logwriter's, that Import has put
+	// in; Args are then its entrypoint's.
+	Image string
+	// Edit, if not nil, has the last word on what CRI gets.
+	Edit func(*runtimeapi.ContainerConfig)
 }
 
 // Mount puts a file or folder of the host into a container.
@@ -87,7 +92,7 @@ func (c *Containerd) RunPod(ctx context.Context, spec PodSpec) (*Pod, error) {
 		previous: map[string]*Container{},
 	}
 	p.sandbox = p.sandboxConfig()
-	if err := os.MkdirAll(p.LogDir, 0o755); err != nil {
+	if err := os.MkdirAll(c.seen(p.LogDir), 0o755); err != nil {
 		return nil, fmt.Errorf("make the log directory of pod %s: %w", spec.Name, err)
 	}
 	answer, err := c.runtime.RunPodSandbox(ctx, &runtimeapi.RunPodSandboxRequest{Config: p.sandbox})
@@ -245,7 +250,7 @@ func (p *Pod) startAttempt(ctx context.Context, spec ContainerSpec, attempt uint
 		return fmt.Errorf("%s container %s, attempt %d, of pod %s: %w", op, spec.Name, attempt, p.Spec.Name, err)
 	}
 	dir := filepath.Join(p.LogDir, spec.Name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(p.owner.seen(dir), 0o755); err != nil {
 		return nil, fail("make the log directory of", err)
 	}
 	logName := strconv.FormatUint(uint64(attempt), 10) + ".log"
@@ -271,7 +276,7 @@ func (p *Pod) containerConfig(spec ContainerSpec, attempt uint32, logPath string
 	for _, m := range spec.Mounts {
 		mounts = append(mounts, &runtimeapi.Mount{HostPath: m.HostPath, ContainerPath: m.ContainerPath, Readonly: m.ReadOnly})
 	}
-	return &runtimeapi.ContainerConfig{
+	config := &runtimeapi.ContainerConfig{
 		Metadata:    &runtimeapi.ContainerMetadata{Name: spec.Name, Attempt: attempt},
 		Image:       &runtimeapi.ImageSpec{Image: Image},
 		Command:     []string{entrypoint},
@@ -284,6 +289,13 @@ func (p *Pod) containerConfig(spec ContainerSpec, attempt uint32, logPath string
 			SecurityContext: &runtimeapi.LinuxContainerSecurityContext{NamespaceOptions: namespaces()},
 		},
 	}
+	if spec.Image != "" {
+		config.Image.Image, config.Command = spec.Image, nil
+	}
+	if spec.Edit != nil {
+		spec.Edit(config)
+	}
+	return config
 }
 
 func (p *Pod) removeContainer(ctx context.Context, id string) error {

@@ -1,0 +1,81 @@
+package image
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// root is the project's folder.
+const root = "../.."
+
+// imageName is what hack/image calls the image, and the manifests.
+const imageName = "localhost/logwatch:latest"
+
+const waitAtMost = time.Minute
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built.dir != "" {
+			_ = os.RemoveAll(built.dir) // the temporary directory's to clean up
+		}
+		os.Exit(code)
+	}))
+}
+
+// need fails in CI, where nobody reads a skip, and skips elsewhere.
+func need(t *testing.T, ok bool, why string) {
+	t.Helper()
+	switch {
+	case ok:
+	case os.Getenv("CI") == "true":
+		t.Fatal(why)
+	default:
+		t.Skip(why)
+	}
+}
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	need(t, os.Geteuid() == 0, "a real containerd needs root to mount and to make cgroups: sudo env \"PATH=$PATH\" go test ./test/image")
+}
+
+func needBuildah(t *testing.T) {
+	t.Helper()
+	_, err := exec.LookPath("buildah")
+	need(t, err == nil, "buildah is not installed: apt-get install --no-install-recommends buildah")
+}
+
+// notShort skips what needs Go modules that may have to be fetched first.
+func notShort(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("not for -short: programs are built for it")
+	}
+}
+
+// eventually polls until done says yes.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(waitAtMost)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for %s", waitAtMost, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// file is a file of the project.
+func file(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}

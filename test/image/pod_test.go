@@ -1,0 +1,488 @@
+package image
+
+import (
+	"archive/zip"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/test/containerd"
+)
+
+// zone is the node's in the test: no other is near it, and it has no summer time.
+const zone = "Asia/Kathmandu"
+
+// cluster is a node with containerd, on which logwatch runs as the DaemonSet's pod.
+type cluster struct {
+	*containerd.Containerd
+	t       *testing.T
+	spec    corev1.PodSpec
+	host    host
+	config  *configMap
+	data    map[string]string
+	pod     *containerd.Pod
+	started time.Time
+}
+
+// TestDaemonSet: the image, run as the DaemonSet's pod with no more than that is
+// given, rotates its neighbours' logs; it takes a changed ConfigMap, and lives on
+// when the runtime restarts.
+func TestDaemonSet(t *testing.T) {
+	notShort(t)
+	needRoot(t)
+	needBuildah(t)
+	n := newCluster(t)
+	a, b, short := n.neighbour("a"), n.neighbour("b"), n.neighbour("short")
+	n.start()
+	n.wait("rotations", func() bool { return n.rotations(a) > 1 && n.rotations(b) > 1 })
+	n.checkProcess()
+	n.checkZone(a)
+
+	// Its mounts hold copies of the other containers' file systems, which must not
+	// keep them from going.
+	if err := short.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	n.refusesASecond()
+
+	n.configure(`containerLogMaxSize: 256Ki`, `containerLogMaxSize: 96Ki`)
+	n.wait("the ConfigMap's new limit", func() bool { return n.status(a).Limit == 96<<10 })
+	before := n.rotations(a)
+	n.wait("rotations at the new limit", func() bool { return n.rotations(a) > before+1 })
+	if last := n.status(a).LastRotation; last.Size-last.Overshoot != 96<<10 {
+		t.Errorf("rotated at %d bytes, %d over the limit, which is 96 Ki now", last.Size, last.Overshoot)
+	}
+
+	// containerd loses what it has read and not written yet when it ends, whether
+	// somebody rotates or not: those whose lines are counted are stopped before.
+	n.end(a)
+	n.end(b)
+	c := n.neighbour("c")
+	if err := n.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before = n.rotations(c)
+	n.wait("rotations after the runtime's restart", func() bool { return n.rotations(c) > before+1 })
+	n.wait("readiness after it", func() bool { return n.probe(n.spec.Containers[0].ReadinessProbe) == nil })
+
+	n.asked()
+	n.stop()
+	n.lines(a)
+	n.lines(b)
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	m := render(t, base)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	tools, err := containerd.Build(ctx, func(s string) { t.Log(s) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	seccomp := useSeccomp(t, &tools)
+	c, err := containerd.Start(ctx, tools, containerd.Options{Log: func(s string) { t.Log(s) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &cluster{Containerd: c, t: t, spec: m.daemonSet.Spec.Template.Spec, data: m.configMap.Data}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(c.LogTail())
+			if n.pod != nil {
+				log, _ := os.ReadFile(n.pod.Containers()[0].LogPath)
+				t.Logf("logwatch's log:\n%s", log[max(0, len(log)-6000):])
+			}
+		}
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := c.Import(ctx, archive(t), imageName); err != nil {
+		t.Fatal(err)
+	}
+	if !seccomp {
+		n.spec.SecurityContext.SeccompProfile.Type = corev1.SeccompProfileTypeUnconfined
+	}
+	n.settle()
+	return n
+}
+
+// settle adapts the manifests to a node whose podLogsDir and ports are a test's own.
+func (n *cluster) settle() {
+	n.t.Helper()
+	l, err := new(net.ListenConfig).Listen(n.t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_, port, _ := net.SplitHostPort(address)
+	if err := l.Close(); err != nil {
+		n.t.Fatal(err)
+	}
+	for _, probe := range []*corev1.Probe{n.spec.Containers[0].LivenessProbe, n.spec.Containers[0].ReadinessProbe} {
+		probe.HTTPGet.Port = intstr.Parse(port)
+	}
+	n.change("containerLogMaxSize: 10Mi", "containerLogMaxSize: 256Ki")
+	n.change("containerLogMaxFiles: 5", "containerLogMaxFiles: 10000")
+	n.data["logwatch.yaml"] += fmt.Sprintf("\npodLogsDir: %q\nmetrics: {listenAddress: %q}\nminRotationInterval: 0s\ncontainerLogMonitorInterval: 1s\n",
+		n.PodLogsDir(), address)
+	n.config = newConfigMap(n.t, n.data)
+	n.host = host{
+		paths: map[string]string{
+			"/var/log/pods":   n.PodLogsDir(),
+			"/run/containerd": n.Dir(), // with the state of all containers in it, as the real one
+			"/etc/localtime":  localtime(n.t),
+		},
+		configMaps: map[string]string{"logwatch": n.config.dir},
+		scratch:    n.t.TempDir(),
+	}
+}
+
+// change changes a line of the ConfigMap.
+func (n *cluster) change(from, to string) {
+	n.t.Helper()
+	old := n.data["logwatch.yaml"]
+	if strings.Count(old, from) != 1 {
+		n.t.Fatalf("the ConfigMap has not one %q:\n%s", from, old)
+	}
+	n.data["logwatch.yaml"] = strings.Replace(old, from, to, 1)
+}
+
+// configure changes the ConfigMap as kubelet does after `kubectl apply`.
+func (n *cluster) configure(from, to string) {
+	n.t.Helper()
+	n.change(from, to)
+	n.config.write(n.data)
+}
+
+// useSeccomp takes a runc with seccomp: the one that is built here has none.
+func useSeccomp(t *testing.T, tools *containerd.Tools) bool {
+	t.Helper()
+	for _, name := range []string{"runc", "/usr/sbin/runc"} {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			continue
+		}
+		if out, err := exec.Command(path, "--version").Output(); err == nil && strings.Contains(string(out), "libseccomp") {
+			tools.Runc = path
+			return true
+		}
+	}
+	const why = "there is no runc with seccomp: apt-get install --no-install-recommends runc"
+	if os.Getenv("CI") == "true" {
+		t.Fatal(why)
+	}
+	t.Log("without the manifest's seccomp profile, since " + why)
+	return false
+}
+
+// localtime is /etc/localtime as nodes have it, a link, to the test's zone.
+func localtime(t *testing.T) string {
+	t.Helper()
+	zones, err := zip.OpenReader(filepath.Join(goRoot(t), "lib", "time", "zoneinfo.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer zones.Close() //nolint:errcheck // opened for reading
+	f, err := zones.Open(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := io.ReadAll(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "zone"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(dir, "localtime")
+	if err := os.Symlink("zone", link); err != nil {
+		t.Fatal(err)
+	}
+	return link
+}
+
+func goRoot(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// neighbour runs a pod that writes numbered lines until it is stopped.
+func (n *cluster) neighbour(name string) *containerd.Pod {
+	n.t.Helper()
+	pod, err := n.RunPod(n.t.Context(), containerd.PodSpec{Name: name, Containers: []containerd.ContainerSpec{{
+		Name: "app", Args: []string{"-line=150", "-rate=500000"},
+	}}})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return pod
+}
+
+// run runs a pod of the DaemonSet.
+func (n *cluster) run(name string) *containerd.Pod {
+	n.t.Helper()
+	moved := map[string]string{"/var/log/pods": n.PodLogsDir()} // the runtime calls it so
+	pod, err := n.RunPod(n.t.Context(), containerd.PodSpec{
+		Namespace: "logwatch-system", Name: name,
+		Containers: []containerd.ContainerSpec{n.host.container(n.t, n.spec, moved)},
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return pod
+}
+
+// start starts logwatch and waits until its probes say that it is there.
+func (n *cluster) start() {
+	n.t.Helper()
+	n.started = time.Now()
+	n.pod = n.run("logwatch-x7x2p")
+	c := n.spec.Containers[0]
+	n.wait("readiness", func() bool { return n.probe(c.ReadinessProbe) == nil })
+	if err := n.probe(c.LivenessProbe); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// probe asks as kubelet does, for which a pod of the host's network is at the
+// node's address unless the probe names a host.
+func (n *cluster) probe(p *corev1.Probe) error {
+	ctx, cancel := context.WithTimeout(n.t.Context(), time.Duration(p.TimeoutSeconds)*time.Second)
+	defer cancel()
+	url := "http://" + net.JoinHostPort(p.HTTPGet.Host, p.HTTPGet.Port.String()) + p.HTTPGet.Path
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode < 200 || resp.StatusCode >= 400 {
+		err = fmt.Errorf("%s: %s: %s", url, resp.Status, text)
+	}
+	return err
+}
+
+// wait polls, and ends the test at once when logwatch has ended.
+func (n *cluster) wait(what string, done func() bool) {
+	n.t.Helper()
+	id := n.pod.Containers()[0].ID
+	eventually(n.t, what, func() bool {
+		if st, err := n.state(id); err == nil && st.GetState() == runtimeapi.ContainerState_CONTAINER_EXITED {
+			n.t.Fatalf("logwatch has ended with %d", st.GetExitCode())
+		}
+		return done()
+	})
+}
+
+func (n *cluster) state(id string) (*runtimeapi.ContainerStatus, error) {
+	st, err := n.Runtime().ContainerStatus(n.t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: id})
+	return st.GetStatus(), err
+}
+
+// exec is `kubectl exec`: the command is the image's only program.
+func (n *cluster) exec(args ...string) string {
+	n.t.Helper()
+	out, err := n.Runtime().ExecSync(n.t.Context(), &runtimeapi.ExecSyncRequest{
+		ContainerId: n.pod.Containers()[0].ID, Cmd: append([]string{"/logwatch"}, args...), Timeout: 30,
+	})
+	if err != nil || out.GetExitCode() != 0 {
+		n.t.Fatalf("logwatch %v: %v, exit code %d: %s%s", args, err, out.GetExitCode(), out.GetStdout(), out.GetStderr())
+	}
+	return string(out.GetStdout())
+}
+
+// status is what logwatch says of a neighbour.
+func (n *cluster) status(pod *containerd.Pod) control.Container {
+	n.t.Helper()
+	var st control.Status
+	out := n.exec("status", "-o", "json", "default/"+pod.Spec.Name)
+	if err := json.Unmarshal([]byte(out), &st); err != nil || len(st.Containers) != 1 {
+		n.t.Fatalf("status: %v\n%s", err, out)
+	}
+	return st.Containers[0]
+}
+
+func (n *cluster) dir(pod *containerd.Pod) string {
+	return filepath.Join(filepath.Base(pod.LogDir), "app")
+}
+
+// names are a neighbour's rotated logs.
+func (n *cluster) names(pod *containerd.Pod) (names []rotator.Name) {
+	n.t.Helper()
+	entries, err := os.ReadDir(filepath.Join(n.PodLogsDir(), n.dir(pod)))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name, ok := rotator.ParseName(e.Name()); ok && !name.Stamp.IsZero() && name.Kind != rotator.Temp {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (n *cluster) rotations(pod *containerd.Pod) int {
+	n.t.Helper()
+	return len(n.names(pod))
+}
+
+// checkProcess looks at what the kernel says that logwatch may do.
+func (n *cluster) checkProcess() {
+	n.t.Helper()
+	st, err := n.Runtime().ContainerStatus(n.t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: n.pod.Containers()[0].ID, Verbose: true})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	var info struct {
+		Pid int `json:"pid"`
+	}
+	if err := json.Unmarshal([]byte(st.GetInfo()["info"]), &info); err != nil || info.Pid == 0 {
+		n.t.Fatalf("no process ID: %v", err)
+	}
+	proc := filepath.Join("/proc", strconv.Itoa(info.Pid))
+	status := string(readFile(n.t, filepath.Join(proc, "status")))
+	want := []string{`CapEff:\s0+$`, `CapPrm:\s0+$`, `CapBnd:\s0+$`, `CapAmb:\s0+$`, `NoNewPrivs:\s1$`, `Uid:\s0\s`}
+	if n.spec.SecurityContext.SeccompProfile.Type == corev1.SeccompProfileTypeRuntimeDefault {
+		want = append(want, `Seccomp:\s2$`)
+	}
+	for _, line := range want {
+		if !regexp.MustCompile(`(?m)^` + line).MatchString(status) {
+			n.t.Errorf("/proc/self/status has no %s:\n%s", line, status)
+		}
+	}
+	// What is mounted read-write and is a file system's, not the kernel's.
+	var writable []string
+	for line := range strings.Lines(string(readFile(n.t, filepath.Join(proc, "mountinfo")))) {
+		fields := strings.Fields(line)
+		if path := fields[4]; strings.HasPrefix(fields[5], "rw") && !regexp.MustCompile(`^(/proc|/sys|/dev)(/|$)`).MatchString(path) {
+			// Below the runtime's directory are copies of other containers' mounts.
+			if !strings.HasPrefix(path, "/run/containerd/") {
+				writable = append(writable, path)
+			}
+		}
+	}
+	paths := []string{"/run/logwatch", n.PodLogsDir()}
+	slices.Sort(writable)
+	slices.Sort(paths)
+	if !slices.Equal(writable, paths) {
+		n.t.Errorf("writable: %v, want %v", writable, paths)
+	}
+	if peak := regexp.MustCompile(`VmHWM:\s+(\d+ kB)`).FindStringSubmatch(status); peak != nil {
+		n.t.Logf("it took up to %s of memory so far", peak[1])
+	}
+}
+
+// checkZone: rotated logs are named in the node's time, as kubelet names them.
+func (n *cluster) checkZone(pod *containerd.Pod) {
+	n.t.Helper()
+	at, err := time.LoadLocation(zone)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	stamp := n.names(pod)[0].Stamp
+	local := time.Date(stamp.Year(), stamp.Month(), stamp.Day(), stamp.Hour(), stamp.Minute(), stamp.Second(), 0, at)
+	if off := local.Sub(n.started).Abs(); off > 10*time.Minute {
+		n.t.Errorf("stamp %s is %v off %s", stamp.Format(time.DateTime), off, n.started.In(at).Format(time.DateTime))
+	}
+}
+
+// refusesASecond: another one on the same logs ends, and says why.
+func (n *cluster) refusesASecond() {
+	n.t.Helper()
+	pod := n.run("logwatch-second")
+	c := pod.Containers()[0]
+	n.wait("the second logwatch's end", func() bool {
+		st, err := n.state(c.ID)
+		return err == nil && st.GetState() == runtimeapi.ContainerState_CONTAINER_EXITED && st.GetExitCode() == 1
+	})
+	if log := string(readFile(n.t, c.LogPath)); !strings.Contains(log, "another logwatch is at work") {
+		n.t.Errorf("the second logwatch said: %s", log)
+	}
+	if err := pod.Remove(n.t.Context()); err != nil {
+		n.t.Error(err)
+	}
+}
+
+// asked: the commands work in the pod, and its own log is rotated like others.
+func (n *cluster) asked() {
+	n.t.Helper()
+	if out := n.exec("status"); !strings.Contains(out, version) || !strings.Contains(out, "logwatch-x7x2p") {
+		n.t.Errorf("status:\n%s", out)
+	}
+	if out := n.exec("rotate", "logwatch-system/logwatch-x7x2p"); !strings.Contains(out, "0.log.2") {
+		n.t.Errorf("rotate:\n%s", out)
+	}
+	if out := n.exec("reload", "--config", "/etc/logwatch/logwatch.yaml"); !strings.Contains(out, "asked process 1 ") {
+		n.t.Errorf("reload:\n%s", out)
+	}
+	log := n.pod.Containers()[0].LogPath
+	n.wait("the reload, in the rotated log", func() bool {
+		return strings.Contains(string(readFile(n.t, log)), "the configuration was reloaded")
+	})
+}
+
+func (n *cluster) end(neighbour *containerd.Pod) {
+	n.t.Helper()
+	if err := neighbour.StopContainer(n.t.Context(), neighbour.Containers()[0], 10*time.Second); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// stop is kubelet's, with the manifest's patience: logwatch ends before it is killed.
+func (n *cluster) stop() {
+	n.t.Helper()
+	c := n.pod.Containers()[0]
+	grace := time.Duration(*n.spec.TerminationGracePeriodSeconds) * time.Second
+	if err := n.pod.StopContainer(n.t.Context(), c, grace); err != nil {
+		n.t.Fatal(err)
+	}
+	if st, err := n.state(c.ID); err != nil || st.GetExitCode() != 0 || st.GetReason() != "Completed" {
+		n.t.Errorf("after SIGTERM: exit code %d, %s (%v)", st.GetExitCode(), st.GetReason(), err)
+	}
+}
+
+// lines: each that the neighbour wrote is there once, in order. (Of the last ones
+// nobody knows how many there were: they came after the last rotation.)
+func (n *cluster) lines(pod *containerd.Pod) {
+	n.t.Helper()
+	res, err := verify.Container(n.PodLogsDir(), n.dir(pod))
+	if err == nil {
+		err = res.OK(nil)
+	}
+	if err != nil || res.Pruned() > 0 || len(res.Logs) < 5 {
+		n.t.Errorf("%s: %v, %d missing at the front, %d files", pod.Spec.Name, err, res.Pruned(), len(res.Logs))
+	}
+	n.t.Logf("%s: %d lines in %d files", pod.Spec.Name, res.Streams[crilog.Stdout].Lines, len(res.Logs))
+}
