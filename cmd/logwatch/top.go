@@ -1,0 +1,74 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/top"
+)
+
+func topCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "top [NAMESPACE[/POD[/CONTAINER]]]",
+		Short: "Watch the running daemon's containers in the terminal",
+		Long: `Top shows what status does, anew each second: how fast each container logs, its
+log's size and limit, its files, its rotations and errors. The list can be sorted and
+filtered, and Enter shows all about one container; ? lists the keys, q quits.`,
+		Example: `  logwatch top
+  logwatch top kube-system
+  logwatch top --interval 5s`,
+		Args: cobra.MaximumNArgs(1),
+	}
+	interval := cmd.Flags().Duration("interval", time.Second, "time from one question to the daemon to the next")
+	daemon := asking(cmd)
+	cmd.ValidArgsFunction = completeContainers(daemon)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if *interval < top.MinInterval {
+			return fmt.Errorf("--interval %v: write %v or more", *interval, top.MinInterval)
+		}
+		var which control.Names
+		if len(args) > 0 {
+			var err error
+			if which, err = names(args[0]); err != nil {
+				return err
+			}
+		}
+		if err := drawable(cmd.OutOrStdout(), os.Getenv); err != nil {
+			return err
+		}
+		client, err := daemon()
+		if err != nil {
+			return err
+		}
+		// A terminal that is closed, or taken away: it is left as it was.
+		ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGHUP)
+		defer stop()
+		return top.Run(ctx, top.Options{Source: client, Which: which, Interval: *interval, Unicode: styleOf(os.Getenv).Unicode})
+	}
+	return cmd
+}
+
+// drawable says why out cannot be drawn on.
+func drawable(out io.Writer, getenv func(string) string) error {
+	file, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return errors.New("top needs a terminal, and its output is none: `logwatch status` prints the same, once")
+	}
+	switch name := getenv("TERM"); name {
+	case "", "dumb":
+		return fmt.Errorf("top cannot draw on a terminal with TERM=%q: set it to the terminal's name, such as xterm, or use `logwatch status`", name)
+	}
+	if width, height, err := term.GetSize(int(file.Fd())); err != nil || width <= 0 || height <= 0 {
+		return errors.New("the terminal does not say how large it is: run `stty rows 24 cols 80`, with its real size, or use `logwatch status`")
+	}
+	return nil
+}

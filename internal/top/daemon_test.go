@@ -1,0 +1,124 @@
+package top
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+// fake is a daemon whose answers a test makes.
+type fake struct {
+	mu     sync.Mutex
+	answer func() control.Status
+	hold   chan struct{} // answers wait until it is closed; nil: they do not
+	asked  []asked
+}
+
+// asked is a question, and when it came.
+type asked struct {
+	want
+	at time.Time
+}
+
+func (f *fake) Status(ctx context.Context, which control.Names, detail bool) control.Status {
+	f.mu.Lock()
+	f.asked = append(f.asked, asked{want{which, detail}, time.Now()})
+	s, hold := f.answer(), f.hold
+	f.mu.Unlock()
+	if hold != nil {
+		select {
+		case <-hold:
+		case <-ctx.Done():
+		}
+	}
+	fit := []control.Container{}
+	for _, c := range s.Containers {
+		if which.Fits(c.Names) {
+			if detail {
+				c.Policy = policy
+			}
+			fit = append(fit, c)
+		}
+	}
+	s.Containers = fit
+	return s
+}
+
+func (f *fake) Rotate(context.Context, control.Names) (<-chan control.Result, int, error) {
+	return nil, 0, nil
+}
+
+func (f *fake) questions() []asked {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return append([]asked{}, f.asked...)
+}
+
+// running makes a daemon of samples that go on with the clock.
+func running() *fake {
+	begun := time.Now()
+	return &fake{answer: func() control.Status {
+		s := sample(int(time.Since(begun).Seconds()))
+		shift := time.Since(start.Add(time.Duration(time.Since(begun).Seconds()) * time.Second))
+		s.Node.Started = s.Node.Started.Add(shift)
+		for i := range s.Containers {
+			if r := s.Containers[i].LastRotation; r != nil {
+				r.Time = r.Time.Add(shift)
+			}
+			if p := s.Containers[i].LastError; p != nil {
+				p.Time = p.Time.Add(shift)
+			}
+		}
+		return s
+	}}
+}
+
+// serve runs a daemon's control socket until stop is called or the test ends.
+func serve(t testing.TB, d control.Daemon, socket string) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	var g sync.WaitGroup
+	g.Go(func() { (&control.Server{Path: socket, Daemon: d, Log: zerolog.Nop()}).Run(ctx) })
+	stop = func() {
+		cancel()
+		g.Wait()
+	}
+	t.Cleanup(stop)
+	eventually(t, "the socket", func() bool {
+		c, err := net.Dial("unix", socket)
+		return err == nil && c.Close() == nil
+	})
+	return stop
+}
+
+// socketPath is short enough for a socket.
+func socketPath(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "logwatch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return filepath.Join(dir, "s.sock")
+}
+
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 20 s for %s", what)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package top
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/status"
+)
+
+// details are of one container.
+type details struct {
+	key  identity
+	row  *row // the last that is known of it
+	told bool // its policy was answered
+	gone time.Time
+}
+
+func newDetails(r *row) details { return details{key: r.key, row: r} }
+
+// take takes in an answer about the container alone.
+func (d *details) take(all []control.Container, at time.Time, l *list) {
+	i := -1
+	for j, c := range all {
+		k := identity{c.Names, c.ID}
+		if k == d.key {
+			i = j
+			break
+		}
+		if k.Names == d.key.Names {
+			i = j // it was started anew
+		}
+	}
+	if i < 0 {
+		if d.gone.IsZero() {
+			d.gone = at
+		}
+		d.told = true
+		return
+	}
+	c := all[i]
+	if k := (identity{c.Names, c.ID}); k != d.key {
+		label, width, lower := d.row.label, d.row.width, d.row.lower
+		d.key, d.row = k, &row{key: k, label: label, width: width, lower: lower}
+		if r := l.known[k]; r != nil {
+			d.row = r
+		}
+	}
+	d.row.take(c, at)
+	d.told, d.gone = true, time.Time{}
+}
+
+// line is one of details': a label and what it says.
+type line struct {
+	label, text string
+	style       func(...string) string // nil: as it is
+}
+
+// lines says all there is to say, at a width.
+func (d *details) lines(width int, now time.Time, l look, s styles) []string {
+	var out []string
+	add := func(in line) {
+		const indent = 11
+		label := pad(l.cut(in.label, indent-1), indent, false)
+		if width < 3*indent { // on lines of their own
+			if in.label != "" {
+				out = append(out, s.faint(l.cut(in.label, width)))
+			}
+			label = ""
+		}
+		for i, part := range wrap(l.safe(in.text), max(1, width-len(label))) {
+			if i > 0 {
+				label = pad("", len(label), false)
+			}
+			if in.style != nil {
+				part = in.style(part)
+			}
+			out = append(out, s.faint(label)+part)
+		}
+	}
+	for _, in := range d.facts(now, l, s, width) {
+		add(in)
+	}
+	c := d.row.Container
+	for _, r := range c.Rejects {
+		add(line{"annotation", r.Annotation + ": " + r.Value + ": " + r.Reason, s.bad})
+	}
+	out = append(out, "")
+	return append(out, d.policy(width, l, s)...)
+}
+
+func (d *details) facts(now time.Time, l look, s styles, width int) []line {
+	c := d.row.Container
+	var out []line
+	if !d.gone.IsZero() {
+		out = append(out, line{"", "It does not run any more, since " + ago(d.gone, now) + " at the latest. What follows is the last that is known.", s.bad})
+	}
+	if c.Refused != "" {
+		out = append(out, line{"not rotated", c.Refused, s.bad})
+	}
+	if p := c.LastError; p != nil {
+		out = append(out, line{"last error", ago(p.Time, now) + ": " + p.Text, s.bad})
+	}
+	temperature := "cold: its directory is watched"
+	if c.Hot {
+		temperature = "hot: it is looked at on a timer"
+	}
+	size, total := status.Size(c.Size), status.Size(c.Total)+", files: "+strconv.Itoa(c.Files)
+	if c.Limit > 0 {
+		size += fmt.Sprintf(" of %s (%.0f %%)", status.Size(c.Limit), 100*float64(c.Size)/float64(c.Limit))
+	} else {
+		size += ", no limit: it is not rotated"
+	}
+	if c.MaxTotal > 0 {
+		total = fmt.Sprintf("%s of %s, files: %d of %d", status.Size(c.Total), status.Size(c.MaxTotal), c.Files, c.MaxFiles)
+	}
+	out = append(out, line{"live log", size, nil}, line{"all logs", total, nil}, line{"rate", perSecond(d.row.rate), nil})
+	if l.unicode && width > 40 {
+		out = append(out, line{"trend", spark(d.row.trend, min(len(d.row.trend), width-20)), s.trend})
+	}
+	out = append(
+		out, line{"written", status.Size(c.Written) + " since the daemon first saw it", nil}, line{"state", temperature, nil},
+		line{"rotations", strconv.FormatUint(c.Rotations, 10), nil},
+	)
+	if r := c.LastRotation; r != nil {
+		out = append(out, line{"last", fmt.Sprintf("%s, cause %s, at %s, overshoot %s, took %.1f ms, to %s",
+			ago(r.Time, now), r.Cause, status.Size(r.Size), status.Size(r.Overshoot), 1000*r.Seconds, r.To), nil})
+	}
+	return append(out, line{"file", c.Dir + "/" + c.Log, nil}, line{"id", c.ID, nil})
+}
+
+// policy is a table.
+func (d *details) policy(width int, l look, s styles) []string {
+	if !d.told {
+		return []string{s.faint(l.cut("asking for the policy"+l.ellipsis, width))}
+	}
+	rows := [][3]string{{"POLICY", "VALUE", "FROM"}}
+	var widths [2]int
+	for _, f := range d.row.Policy {
+		rows = append(rows, [3]string{l.safe(f.Name), l.safe(f.Value), l.safe(f.Source)})
+	}
+	for _, r := range rows {
+		for i := range widths {
+			widths[i] = min(max(widths[i], ansi.StringWidth(r[i])), max(1, width/3-1))
+		}
+	}
+	var out []string
+	for i, r := range rows {
+		text := pad(l.cut(r[0], widths[0]), widths[0]+1, false) + pad(l.cut(r[1], widths[1]), widths[1]+1, false)
+		text = l.cut(text+l.cut(r[2], max(0, width-ansi.StringWidth(text))), width)
+		if i == 0 {
+			text = s.head(pad(text, width, false))
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// ago is a time, and how long ago that was.
+func ago(t, now time.Time) string {
+	return t.Local().Format("2006-01-02 15:04:05") + " (" + status.Age(now.Sub(t)) + " ago)"
+}

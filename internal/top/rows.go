@@ -1,0 +1,221 @@
+package top
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+// trendLength is how many rates are kept of each container.
+const trendLength = 60
+
+// identity tells containers apart. A container that is started anew has another id.
+type identity struct {
+	control.Names
+	id string
+}
+
+// row is a container in the list.
+type row struct {
+	control.Container
+	key   identity
+	label string // its names, fit to be shown
+	width int    // of label, in cells
+	lower string // label, to be filtered by
+
+	rate  float64 // bytes a second
+	trend []float64
+	taken time.Time // when Container was answered
+}
+
+func newRow(c control.Container, l look) *row {
+	label := l.safe(c.Namespace + "/" + c.Pod + "/" + c.Names.Container)
+	return &row{key: identity{c.Names, c.ID}, label: label, width: ansi.StringWidth(label), lower: strings.ToLower(label)}
+}
+
+// take takes in what was answered at a time.
+func (r *row) take(c control.Container, at time.Time) {
+	r.rate = rateOf(r.Container, c, at.Sub(r.taken), r.taken.IsZero())
+	if len(r.trend) == trendLength {
+		copy(r.trend, r.trend[1:])
+		r.trend = r.trend[:trendLength-1]
+	}
+	r.trend = append(r.trend, r.rate)
+	r.Container, r.taken = c, at
+}
+
+// rateOf is how fast a log grew between two answers. The daemon knows its own rate
+// from sweep to sweep, which is too slow to watch.
+func rateOf(before, c control.Container, elapsed time.Duration, first bool) float64 {
+	if first || elapsed <= 0 {
+		return c.Rate
+	}
+	grown := c.Size - before.Size
+	if c.Rotations > before.Rotations && c.LastRotation != nil {
+		grown += c.LastRotation.Size
+		// What those between had is not told: at least their limit.
+		grown += int64(min(c.Rotations-before.Rotations-1, 1<<20)) * c.Limit
+	}
+	if grown < 0 || c.Rotations < before.Rotations {
+		return c.Rate
+	}
+	return float64(grown) / elapsed.Seconds()
+}
+
+// problem says why it is not well; "": it is.
+func (r *row) problem() string {
+	switch {
+	case r.Refused != "":
+		return "not rotated: " + r.Refused
+	case r.LastError != nil:
+		return r.LastError.Text
+	}
+	return ""
+}
+
+// order is what the list is sorted by.
+type order int
+
+const (
+	byRate order = iota
+	bySize
+	byRotations
+	byProblem
+	byName
+)
+
+// sortRows sorts, the largest first, names from the beginning of the alphabet.
+// What is equal is in the order of names: rows must not jump without a reason.
+func sortRows(rows []*row, by order, reversed bool) {
+	slices.SortFunc(rows, func(a, b *row) int {
+		n := 0
+		switch by {
+		case byRate:
+			n = cmp.Compare(b.rate, a.rate)
+		case bySize:
+			n = cmp.Compare(b.Size, a.Size)
+		case byRotations:
+			n = cmp.Compare(b.Rotations, a.Rotations)
+		case byProblem:
+			n = cmp.Compare(rank(b), rank(a))
+		case byName:
+			n = cmp.Compare(a.label, b.label)
+		}
+		if reversed {
+			n = -n
+		}
+		return cmp.Or(n, cmp.Compare(a.label, b.label), cmp.Compare(a.ID, b.ID))
+	})
+}
+
+// rank is how badly off a container is.
+func rank(r *row) int {
+	switch {
+	case r.LastError != nil:
+		return 3
+	case r.Refused != "":
+		return 2
+	case len(r.Rejects) > 0:
+		return 1
+	}
+	return 0
+}
+
+// list is all containers that are known, and those that are shown.
+type list struct {
+	known    map[identity]*row
+	shown    []*row
+	width    int // the widest label's of all
+	problems int // how many have one
+
+	by       order
+	reversed bool
+	filter   string
+
+	// cursor is the row that the keys act on, and at its container. Before the
+	// cursor was moved there is no such container: it stays at the top.
+	cursor int
+	at     *identity
+	top    int // the first row on the screen
+}
+
+// take takes in an answer about all containers.
+func (l *list) take(all []control.Container, at time.Time, look look) {
+	known := make(map[identity]*row, len(all))
+	l.width, l.problems = 0, 0
+	for _, c := range all {
+		k := identity{c.Names, c.ID}
+		r := l.known[k]
+		if r == nil {
+			r = newRow(c, look)
+		}
+		r.take(c, at)
+		known[k] = r
+		l.width = max(l.width, r.width)
+		if r.problem() != "" {
+			l.problems++
+		}
+	}
+	l.known = known
+	l.arrange()
+}
+
+// arrange filters and sorts anew.
+func (l *list) arrange() {
+	l.shown = l.shown[:0]
+	want := strings.ToLower(l.filter)
+	for _, r := range l.known {
+		if strings.Contains(r.lower, want) {
+			l.shown = append(l.shown, r)
+		}
+	}
+	sortRows(l.shown, l.by, l.reversed)
+	l.cursor = min(l.cursor, max(0, len(l.shown)-1))
+	switch {
+	case l.at == nil:
+		l.cursor = 0
+	case len(l.shown) > 0:
+		if i := find(l.shown, *l.at); i >= 0 {
+			l.cursor = i
+		}
+		l.at = &l.shown[l.cursor].key
+	}
+}
+
+// find returns the index of a container, or of the one that took its place.
+func find(rows []*row, k identity) int {
+	if i := slices.IndexFunc(rows, func(r *row) bool { return r.key == k }); i >= 0 {
+		return i
+	}
+	return slices.IndexFunc(rows, func(r *row) bool { return r.key.Names == k.Names })
+}
+
+// move puts the cursor on a row, with whose container it stays from now on.
+func (l *list) move(to int) {
+	if len(l.shown) > 0 {
+		l.cursor = max(0, min(to, len(l.shown)-1))
+		l.at = &l.shown[l.cursor].key
+	}
+}
+
+// rewind puts the cursor at the top, where it stays.
+func (l *list) rewind() { l.cursor, l.at = 0, nil }
+
+// scroll makes the cursor visible on so many lines.
+func (l *list) scroll(lines int) {
+	l.top = min(l.top, l.cursor, max(0, len(l.shown)-lines))
+	l.top = max(l.top, l.cursor-lines+1, 0)
+}
+
+// selected is the row under the cursor; nil: there is none.
+func (l *list) selected() *row {
+	if l.cursor >= len(l.shown) {
+		return nil
+	}
+	return l.shown[l.cursor]
+}

@@ -1,0 +1,71 @@
+package top
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+// MinInterval is the shortest interval: an answer costs the daemon a listing of each
+// container's directory.
+const MinInterval = 100 * time.Millisecond
+
+// Source is who is asked: a control.Client.
+type Source interface {
+	// Status describes the containers that fit. It must heed ctx.
+	Status(ctx context.Context, which control.Names, detail bool) (control.Status, error)
+}
+
+// Options say what Run shows, and where.
+type Options struct {
+	Source   Source
+	Which    control.Names // the containers to show; empty names fit all
+	Interval time.Duration // from one question to the next, MinInterval or more
+	Unicode  bool          // the terminal can show more than ASCII
+	In       io.Reader     // a terminal; nil: standard input, or else the process's terminal
+	Out      io.Writer     // a terminal; nil: standard output
+
+	now func() time.Time // tests' own; nil: time.Now
+}
+
+// Run shows what Source says until a key or ctx ends it, which is no error. An error
+// of the first answer ends it too: whoever asks the wrong socket is to see that at
+// once.
+func Run(ctx context.Context, o Options) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m := newModel(ctx, o)
+	// Signals end ctx. Bubble Tea's own handler would race with that, and its own
+	// way to end with a context leaves a reader of the terminal behind.
+	options := []tea.ProgramOption{tea.WithoutSignalHandler()}
+	if o.In != nil {
+		options = append(options, tea.WithInput(o.In))
+	}
+	if o.Out != nil {
+		options = append(options, tea.WithOutput(o.Out))
+	}
+	p := tea.NewProgram(m, options...)
+	told := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
+		p.Quit()
+	})
+	_, err := p.Run()
+	if !stop() {
+		<-told
+	}
+	cancel()
+	m.jobs.stop()
+	if m.fatal != nil {
+		return m.fatal
+	}
+	if err != nil {
+		return fmt.Errorf("show the containers: %w", err)
+	}
+	return nil
+}
