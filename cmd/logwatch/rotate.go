@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +47,12 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 			return err
 		}
 		var sum tally
-		err = client.Rotate(cmd.Context(), which, func(r control.Result) { sum.add(cmd.OutOrStdout(), r) })
+		done := waiting(os.Stderr, "waiting for the first rotation")
+		err = client.Rotate(cmd.Context(), which, func(r control.Result) {
+			done()
+			sum.add(cmd.OutOrStdout(), r)
+		})
+		done()
 		switch {
 		case errors.Is(err, control.ErrNone):
 			return noneRuns(label)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -46,7 +47,9 @@ not hold. -o wide has the policy in force too, and where it comes from.`,
 		if err != nil {
 			return err
 		}
+		done := waiting(os.Stderr, "waiting for the daemon")
 		s, err := client.Status(cmd.Context(), which, status.Detailed(*format))
+		done()
 		if err != nil {
 			return err
 		}
