@@ -1,0 +1,187 @@
+package monitoring
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/daemon"
+)
+
+// waitAtMost is for what takes seconds on an idle machine.
+const waitAtMost = 2 * time.Minute
+
+// eventually polls until done says yes.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(waitAtMost)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for %s", waitAtMost, what)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// node is a real daemon with metrics, on an embedded runtime.
+type node struct {
+	runtime *embedded.Runtime
+	address string // of the metrics
+	stop    func() // of the daemon alone
+	ask     chan os.Signal
+	next    atomic.Pointer[loaded] // what a reload finds
+}
+
+type loaded struct {
+	cfg config.Config
+	err error
+}
+
+// startNode runs one with more config in YAML until the test ends.
+func startNode(t *testing.T, yaml string) *node {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "logwatch") // short, for the socket's sake
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	n := &node{address: freeAddress(t), ask: make(chan os.Signal, 1)}
+	if n.runtime, err = embedded.Start(embedded.Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.runtime.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	n.next.Store(&loaded{cfg: n.config(t, yaml)})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- daemon.Run(ctx, daemon.Options{
+			Config: n.next.Load().cfg, Log: zerolog.Nop(), Listen: true, Version: "v1.2.3",
+			Reload: daemon.Reload{Ask: n.ask, Load: func() (config.Config, error) { l := n.next.Load(); return l.cfg, l.err }},
+		})
+	}()
+	n.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the daemon: %v", err)
+		}
+	})
+	t.Cleanup(n.stop)
+	eventually(t, "the first sweep", func() bool {
+		text, err := get("http://" + n.address + "/metrics")
+		return err == nil && !strings.Contains(text, "\nlogwatch_last_sweep_timestamp_seconds 0\n")
+	})
+	return n
+}
+
+// config parses YAML and adds where things are.
+func (n *node) config(t *testing.T, yaml string) config.Config {
+	t.Helper()
+	cfg, err := config.Parse("test.yaml", []byte(yaml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.ContainerRuntimeEndpoint, cfg.PodLogsDir = n.runtime.Endpoint(), n.runtime.PodLogsDir()
+	cfg.ControlSocket, cfg.Metrics.ListenAddress = "", n.address
+	return cfg
+}
+
+// reload has the daemon reload, to find a configuration or an error.
+func (n *node) reload(l loaded) {
+	n.next.Store(&l)
+	n.ask <- os.Interrupt
+}
+
+var errBadFile = errors.New("containerLogMaxFiles: must be at least 2")
+
+// freeAddress is one that nobody listens on now. Who has it taken from under the
+// daemon makes it wait, and the test with it.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // closed to be free again
+	return l.Addr().String()
+}
+
+// client leaves no connection behind, for goleak's sake.
+var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
+func get(url string) (string, error) {
+	resp, err := client.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read to the end
+	body, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, body)
+	}
+	return string(body), err
+}
+
+// exposed is what a daemon exposes: for each metric its labels, and their values.
+type exposed map[string]map[string]map[string]bool
+
+func (n *node) exposed(t *testing.T) exposed {
+	t.Helper()
+	text, err := get("http://" + n.address + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := exposed{"up": {}}
+	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
+		line := lines.Text()
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, rest, _ := strings.Cut(line, "{")
+		if rest == "" {
+			name, _, _ = strings.Cut(line, " ")
+		}
+		if all[name] == nil {
+			all[name] = map[string]map[string]bool{}
+		}
+		// A native histogram goes by the name without the ending.
+		if base, ok := strings.CutSuffix(name, "_bucket"); ok && all[base] == nil {
+			all[base] = map[string]map[string]bool{}
+		}
+		for _, m := range reMatcher.FindAllStringSubmatch(rest, -1) {
+			all.add(name, m[1], m[3])
+			if base, ok := strings.CutSuffix(name, "_bucket"); ok && m[1] != "le" {
+				all.add(base, m[1], m[3])
+			}
+		}
+	}
+	return all
+}
+
+func (e exposed) add(name, label, value string) {
+	if e[name][label] == nil {
+		e[name][label] = map[string]bool{}
+	}
+	e[name][label][value] = true
+}

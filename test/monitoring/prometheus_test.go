@@ -1,0 +1,291 @@
+package monitoring
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/cri/embedded"
+)
+
+var screenshots = flag.String("screenshots", "", "draw the dashboard into this folder, for the docs")
+
+// prometheus is a real one that scrapes a node each second.
+type prometheus struct{ url string }
+
+// startPrometheus runs Debian's until the test ends, with logwatch's rules.
+func startPrometheus(t *testing.T, target string, flags ...string) *prometheus {
+	t.Helper()
+	binary, err := exec.LookPath("prometheus")
+	if err != nil {
+		needs(t, "Prometheus is not installed: apt-get install --no-install-recommends prometheus")
+	}
+	rules, err := filepath.Abs(alertsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, address := t.TempDir(), freeAddress(t)
+	cfg := filepath.Join(dir, "prometheus.yml")
+	writeYAML(t, cfg, map[string]any{
+		"global":     map[string]any{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+		"rule_files": []string{rules},
+		"scrape_configs": []any{map[string]any{
+			"job_name":       "logwatch",
+			"static_configs": []any{map[string]any{"targets": []string{target}, "labels": map[string]string{"instance": "node-1"}}},
+		}},
+	})
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, append(flags, "--config.file="+cfg, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(unix.SIGTERM) // Wait tells of what matters
+		if err := cmd.Wait(); err != nil {
+			text, _ := os.ReadFile(log.Name())
+			t.Errorf("Prometheus: %v; its log ends with:\n%s", err, text[max(0, len(text)-2000):])
+		}
+		_ = log.Close()
+	}))
+	p := &prometheus{url: "http://" + address}
+	eventually(t, "Prometheus", func() bool { _, err := get(p.url + "/-/ready"); return err == nil })
+	return p
+}
+
+// result is one series of an answer.
+type result struct {
+	Metric     map[string]string `json:"metric"`
+	Value      []any             `json:"value"`
+	Values     [][]any           `json:"values"`
+	Histogram  []any             `json:"histogram"`
+	Histograms [][]any           `json:"histograms"`
+}
+
+type point struct{ at, value float64 }
+
+// points are those that are numbers.
+func (r result) points() (list []point) {
+	all := r.Values
+	if len(r.Value) == 2 {
+		all = append(all, r.Value)
+	}
+	for _, pair := range all {
+		at, _ := pair[0].(float64)
+		text, _ := pair[1].(string)
+		if v, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(v) {
+			list = append(list, point{at, v})
+		}
+	}
+	return list
+}
+
+// empty reports whether there is nothing to be drawn.
+func (r result) empty() bool { return len(r.points())+len(r.Histogram)+len(r.Histograms) == 0 }
+
+// ask reads the answer of Prometheus' API.
+func (p *prometheus) ask(t *testing.T, path string, args url.Values, into any) {
+	t.Helper()
+	text, err := get(p.url + "/api/v1/" + path + "?" + args.Encode())
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &struct{ Data any }{into})
+	}
+	if err != nil {
+		t.Fatalf("Prometheus: %s %v: %v", path, args, err)
+	}
+}
+
+type answer struct {
+	Result []result `json:"result"`
+}
+
+func (p *prometheus) query(t *testing.T, expr string) []result {
+	t.Helper()
+	var a answer
+	p.ask(t, "query", url.Values{"query": {expr}}, &a)
+	return a.Result
+}
+
+// panel returns what a panel's query has to show in a time.
+func (p *prometheus) panel(t *testing.T, q target, from, to time.Time) []result {
+	t.Helper()
+	seconds := func(at time.Time) string { return strconv.FormatInt(at.Unix(), 10) }
+	var a answer
+	if q.Instant {
+		p.ask(t, "query", url.Values{"query": {fill(q.Expr)}, "time": {seconds(to)}}, &a)
+	} else {
+		p.ask(t, "query_range", url.Values{"query": {fill(q.Expr)}, "start": {seconds(from)}, "end": {seconds(to)}, "step": {"1"}}, &a)
+	}
+	return a.Result
+}
+
+// holds are the alerts whose condition is met now, whatever their patience.
+func (p *prometheus) holds(t *testing.T) map[string]bool {
+	t.Helper()
+	all := map[string]bool{}
+	for _, a := range alertsOf(readRules(t)) {
+		if len(p.query(t, a.Expr)) > 0 {
+			all[a.Alert] = true
+		}
+	}
+	return all
+}
+
+// until waits for alerts' conditions.
+func (p *prometheus) until(t *testing.T, alerts ...string) {
+	t.Helper()
+	for _, name := range alerts {
+		eventually(t, name, func() bool { return p.holds(t)[name] })
+	}
+}
+
+// scraped waits until Prometheus has that many scrapes.
+func (p *prometheus) scraped(t *testing.T, count int) {
+	t.Helper()
+	eventually(t, "scrapes", func() bool { return len(p.query(t, fmt.Sprintf("count_over_time(up[10m]) >= %d", count))) > 0 })
+}
+
+// calmly: a total that is large enough for a machine that stalls for seconds.
+const calmly = `
+containerLogMaxSize: 1Mi
+containerLogMaxFiles: 5
+containerLogMaxTotalSize: 50Mi
+containerLogMonitorInterval: 1s
+minRotationInterval: 1s
+metrics: {perContainer: true}
+nodeLogBudget: `
+
+// busyNode is a node whose containers write some 4 MB/s together, none of them so
+// much that it is rotated before its interval.
+func busyNode(t *testing.T) *node {
+	t.Helper()
+	n := startNode(t, calmly+"100Mi\n")
+	for _, spec := range []embedded.ContainerSpec{
+		{Namespace: "shop", Name: "checkout", Writer: &embedded.Pattern{BytesPerSecond: 1.8e6, On: 400 * time.Millisecond, Off: 600 * time.Millisecond}},
+		{Namespace: "shop", Name: "payments", Writer: &embedded.Pattern{BytesPerSecond: 400e3}},
+		{Namespace: "shop", Name: "search", Writer: &embedded.Pattern{BytesPerSecond: 900e3, On: 3 * time.Second, Off: 2 * time.Second}},
+		{Namespace: "batch", Name: "import", Writer: &embedded.Pattern{BytesPerSecond: 1.9e6, On: 8 * time.Second, Off: 4 * time.Second}},
+		{Namespace: "ingress", Name: "proxy", Writer: &embedded.Pattern{BytesPerSecond: 150e3}},
+		{Namespace: "shop", Name: "quiet", Writer: &embedded.Pattern{BytesPerSecond: 1e3}},
+	} {
+		if _, err := n.runtime.RunContainer(spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
+}
+
+// TestRealDaemon: on a node that is well no alert's condition holds; when
+// things go wrong, those that are meant for them do, with texts that are whole; and
+// each panel has something to show.
+func TestRealDaemon(t *testing.T) {
+	if testing.Short() {
+		t.Skip("half a minute of load is not for -short")
+	}
+	n := busyNode(t)
+	from := time.Now()
+	p := startPrometheus(t, n.address)
+	native := startPrometheus(t, n.address, "--enable-feature=native-histograms")
+	calm := 12
+	if *screenshots != "" {
+		calm = 90
+	}
+	p.scraped(t, calm)
+	for name := range p.holds(t) {
+		t.Errorf("%s holds on a node that is well", name)
+	}
+
+	// A container without a log, a runtime that hangs, a budget that is too small, a bad
+	// file.
+	if _, err := n.runtime.RunContainer(embedded.ContainerSpec{Name: "strange", LogPath: embedded.NoLog}); err != nil {
+		t.Fatal(err)
+	}
+	n.runtime.Fail(embedded.Failure{Mode: embedded.Hang, Times: 3})
+	n.reload(loaded{cfg: n.config(t, calmly+"8Mi\n")})
+	p.until(t, "LogwatchRefusedLogs", "LogwatchReopenFailing", "LogwatchPressurePruning")
+	n.reload(loaded{err: errBadFile})
+	p.until(t, "LogwatchReloadFailed")
+	p.scraped(t, calm+15)
+	to := time.Now()
+	shown := map[string][]result{}
+	for _, panel := range readDashboard(t).all() {
+		for _, q := range panel.Targets {
+			shown[panel.Title+q.RefID] = checkData(t, panel, q, p.panel(t, q, from, to), "")
+			if strings.Contains(q.Expr, "_bucket") {
+				checkData(t, panel, q, native.panel(t, q, from, to), " with native histograms")
+			}
+		}
+	}
+	if len(native.query(t, "logwatch_rotation_overshoot_bytes_bucket")) > 0 {
+		t.Error("there are classic buckets beside the native histograms, so that these were not tried")
+	}
+	if *screenshots != "" {
+		draw(t, readDashboard(t), shown, from, to, filepath.Join(*screenshots, "dashboard.png"))
+	}
+
+	if err := n.runtime.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	p.until(t, "LogwatchNotRotating")
+	p.checkTexts(t)
+	n.stop()
+	p.until(t, "LogwatchDown")
+}
+
+// checkData: there is something, and each series has the labels that its legend
+// names.
+func checkData(t *testing.T, p panel, q target, got []result, how string) []result {
+	t.Helper()
+	some := false
+	for _, r := range got {
+		some = some || !r.empty()
+		for _, m := range reField.FindAllStringSubmatch(q.Legend, -1) {
+			if r.Metric[m[1]] == "" && how == "" {
+				t.Errorf("panel %q: %v has no label %s for its legend", p.Title, r.Metric, m[1])
+			}
+		}
+	}
+	if !some {
+		t.Errorf("panel %q, query %s: there is nothing to show%s: %s", p.Title, q.RefID, how, fill(q.Expr))
+	}
+	return got
+}
+
+// checkTexts looks at the annotations as Prometheus fills them in.
+func (p *prometheus) checkTexts(t *testing.T) {
+	t.Helper()
+	var got struct {
+		Alerts []struct {
+			Labels      map[string]string `json:"labels"`
+			Annotations map[string]string `json:"annotations"`
+		} `json:"alerts"`
+	}
+	p.ask(t, "alerts", nil, &got)
+	if len(got.Alerts) < 4 {
+		t.Errorf("%d alerts are pending or firing, and should be more", len(got.Alerts))
+	}
+	for _, a := range got.Alerts {
+		t.Logf("%s: %s", a.Labels["alertname"], a.Annotations["description"])
+		for _, text := range a.Annotations {
+			if strings.Contains(text, "<") || strings.Contains(text, "{{") {
+				t.Errorf("%s: %s", a.Labels["alertname"], text)
+			}
+		}
+	}
+}
