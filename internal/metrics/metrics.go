@@ -110,8 +110,11 @@ func New(reg prometheus.Registerer, build Build, state func() State) *Metrics {
 
 // Expect has series there from the beginning, for each cause and reason to prune.
 func (m *Metrics) Expect(causes, pruneReasons []string) {
+	// A series that is not there before its first failure shows no increase by it.
 	for _, c := range causes {
-		m.Rotations.WithLabelValues(c, ResultRotated)
+		for _, result := range []string{ResultRotated, ResultRefused, ResultUnanswered, ResultUnknown, ResultFailed} {
+			m.Rotations.WithLabelValues(c, result)
+		}
 	}
 	for _, r := range pruneReasons {
 		m.PrunedFiles.WithLabelValues(r)
