@@ -1,0 +1,341 @@
+package test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/doctor"
+	"github.com/logwatch/logwatch/test/containerd"
+)
+
+// patient is a node with a real containerd and a logwatch, for doctor to look at.
+type patient struct {
+	t    *testing.T
+	node realNode
+	p    *process
+	conf string // the daemon's configuration
+	bin  string // of stand-ins for what would restart services, and logwatch
+}
+
+func newPatient(t *testing.T) *patient {
+	t.Helper()
+	n := newReal(t, "")
+	if _, err := n.RunPod(t.Context(), containerd.PodSpec{Name: "web", Containers: []containerd.ContainerSpec{{Name: "app", Args: []string{"-rate=500000"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	port, err := freePort(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	yaml := fmt.Sprintf("containerLogMaxSize: 512Ki\nlogging: {format: json, level: debug}\nmetrics: {listenAddress: \"127.0.0.1:%d\"}\ncontrolSocket: %s/logwatch.sock\n", port, n.Dir())
+	d := &patient{t: t, node: n, p: newProcess(t, n, yaml)}
+	d.conf = d.p.args[len(d.p.args)-1]
+	d.bin = filepath.Dir(d.p.binary)
+	for _, service := range []string{"systemctl", "service"} { // this machine's are not to be restarted
+		if err := os.WriteFile(filepath.Join(d.bin, service), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
+}
+
+func freePort(t *testing.T) (int, error) {
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	a, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.Join(errors.New("no TCP address"), l.Close())
+	}
+	return a.Port, l.Close()
+}
+
+// shell runs a script as an operator would.
+func (d *patient) shell(script string) *exec.Cmd {
+	cmd := exec.Command("sh", "-ec", script)
+	cmd.Env = append(os.Environ(), "PATH="+d.bin+":"+os.Getenv("PATH"))
+	return cmd
+}
+
+// look runs doctor; before is what is done first in a mount namespace of its own.
+func (d *patient) look(before string) (doctor.Report, error) {
+	d.t.Helper()
+	cmd := d.shell("logwatch doctor --config " + d.conf + " -o json")
+	if before != "" {
+		inner := "mount --make-rprivate /\n" + before + "\nexec logwatch doctor --config " + d.conf + " -o json"
+		cmd = d.shell("exec unshare --mount sh -ec \"$SCRIPT\"")
+		cmd.Env = append(cmd.Env, "SCRIPT="+inner)
+	}
+	out, err := cmd.Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() != 1 {
+		d.t.Fatalf("doctor: %v\n%s", err, exit.Stderr)
+	}
+	var r doctor.Report
+	if jerr := json.Unmarshal(out, &r); jerr != nil {
+		d.t.Fatalf("%v\n%s", jerr, out)
+	}
+	if (err != nil) != (r.Fail > 0) {
+		d.t.Errorf("exit %v with %d failures", err, r.Fail)
+	}
+	return r, err
+}
+
+func (d *patient) find(r doctor.Report, name string) doctor.Check {
+	d.t.Helper()
+	for _, c := range r.Checks {
+		if c.Name == name {
+			return c
+		}
+	}
+	d.t.Fatalf("no check %s", name)
+	return doctor.Check{}
+}
+
+// is fails unless a check has this outcome, and returns it.
+func (d *patient) is(before, name string, want doctor.Status, text string) doctor.Check {
+	d.t.Helper()
+	r, _ := d.look(before) // whether others fail is not the question
+	c := d.find(r, name)
+	if c.Status != want || !strings.Contains(c.Summary+"\n"+c.Detail, text) {
+		d.t.Errorf("%+v\nwant %s, %q", c, want, text)
+	}
+	return c
+}
+
+// fix runs a check's commands.
+func (d *patient) fix(c doctor.Check) {
+	d.t.Helper()
+	if c.Fix == "" {
+		d.t.Fatalf("%s: no command mends it", c.Name)
+	}
+	if out, err := d.shell(c.Fix).CombinedOutput(); err != nil {
+		d.t.Fatalf("%s: %v\n%s", c.Fix, err, out)
+	}
+}
+
+// pretend runs a process that is called something else, until the test ends.
+func (d *patient) pretend(args ...string) (stop func()) {
+	d.t.Helper()
+	cmd := exec.Command("sh")
+	cmd.Args = append([]string{args[0], "-c", "read _", "sh"}, args[1:]...)
+	stdin, err := cmd.StdinPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return func() { _ = errors.Join(stdin.Close(), cmd.Wait()) } // read ends with its input
+}
+
+// TestDoctor looks at a node on which all is well, then breaks one thing after
+// another, sees it found, and does what doctor says.
+func TestDoctor(t *testing.T) {
+	needRoot(t)
+	d := newPatient(t)
+	d.is("", "daemon", doctor.Warn, "no logwatch runs on")
+	d.p.sweep()
+	eventually(t, "a rotation", func() bool {
+		return strings.Contains(d.p.text(), `"msg":"rotated"`) || strings.Contains(d.p.text(), "rotated")
+	})
+
+	r, err := d.look("")
+	for _, c := range r.Checks {
+		if c.Status == doctor.Fail {
+			t.Errorf("all is well, but %+v", c)
+		}
+	}
+	for _, name := range []string{
+		"config", "daemon", "control-socket", "metrics-port", "privileges", "pod-logs-dir", "rename", "leases",
+		"runtime-socket", "runtime", "log-paths", "live-logs", "clock-stamps", "logrotate", "shippers", "time-zone",
+	} {
+		if c := d.find(r, name); c.Status != doctor.OK {
+			t.Errorf("all is well, but %+v", c)
+		}
+	}
+	if err != nil {
+		t.Errorf("exit code: %v", err)
+	}
+
+	t.Run("kubelet", d.kubelet)
+	t.Run("logrotate", d.logrotate)
+	t.Run("read-only", d.readOnly)
+	t.Run("shipper", d.shipper)
+	t.Run("configuration", d.configuration)
+	t.Run("runtime", d.runtime)
+	t.Run("nobody", d.nobody)
+	d.p.stop()
+	t.Run("second rotator", d.secondRotator)
+	t.Run("service", d.readOnlyService)
+}
+
+func (d *patient) on(t *testing.T) *patient {
+	c := *d
+	c.t = t
+	return &c
+}
+
+func (d *patient) kubelet(t *testing.T) {
+	d = d.on(t)
+	dir := t.TempDir()
+	file, dropIns := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "kubelet.conf.d")
+	text := "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\npodLogsDir: " + d.node.PodLogsDir() + "\ncontainerLogMaxSize: 1Mi\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defer d.pretend("kubelet", "--config="+file, "--config-dir", dropIns)()
+	c := d.is("", "kubelet-rotation", doctor.Fail, "kubelet rotates the same logs at 1Mi")
+	d.fix(c)
+	d.is("", "kubelet-rotation", doctor.OK, "at 1Gi each 1h0m0s")
+	if _, err := os.Stat(dropIns + "/90-logwatch.conf"); err != nil {
+		t.Error(err)
+	}
+	d.is("", "pod-logs-dir", doctor.OK, "")
+	if err := os.WriteFile(dropIns+"/99-other.conf", []byte("podLogsDir: /data/pods\ncontainerLogMaxSize: \"-1\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.is("", "pod-logs-dir", doctor.Fail, "kubelet's is /data/pods")
+	d.fix(d.is("", "kubelet-cleaning", doctor.Warn, "nobody removes the logs"))
+	d.is("", "kubelet-cleaning", doctor.OK, "logwatch removes")
+}
+
+func (d *patient) logrotate(t *testing.T) {
+	d = d.on(t)
+	rules := t.TempDir()
+	text := "/var/log/unrelated.log {\n  daily\n}\n" + d.node.PodLogsDir() + "/*/*/*.log {\n  size 1M\n  copytruncate\n}\n"
+	if err := os.WriteFile(rules+"/pods", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	// Rules of the test's own in their place, and no others.
+	if os.Mkdir("/etc/logrotate.d", 0o755) == nil { // there is no logrotate
+		defer os.Remove("/etc/logrotate.d") //nolint:errcheck // it is empty
+	}
+	mount := "mount --bind " + rules + " /etc/logrotate.d"
+	c := d.is(mount, "logrotate", doctor.Fail, "/etc/logrotate.d/pods:4: ")
+	if !strings.Contains(c.Detail, "with copytruncate") {
+		t.Errorf("%+v", c)
+	}
+	c.Fix = strings.ReplaceAll(c.Fix, "/etc/logrotate.d", rules)
+	d.fix(c)
+	d.is(mount, "logrotate", doctor.OK, "")
+}
+
+func (d *patient) readOnly(t *testing.T) {
+	d = d.on(t)
+	dir := d.node.PodLogsDir()
+	mount := fmt.Sprintf("mount --bind %s %[1]s\nmount -o remount,bind,ro %[1]s", dir)
+	c := d.is(mount, "pod-logs-dir", doctor.Fail, "is read-only")
+	d.is(mount+"\n"+c.Fix, "pod-logs-dir", doctor.OK, "")
+}
+
+// shipper: the daemon takes what doctor writes.
+func (d *patient) shipper(t *testing.T) {
+	d = d.on(t)
+	defer d.pretend("/opt/fluent-bit/bin/fluent-bit", "-c", "x")()
+	before := strings.Count(d.p.text(), "the configuration was reloaded")
+	d.fix(d.is("", "shippers", doctor.Warn, "fluent-bit may miss lines"))
+	d.is("", "shippers", doctor.OK, "minRotationInterval 5s, rotatedLogGracePeriod 10s")
+	eventually(t, "the daemon to reload", func() bool {
+		return strings.Count(d.p.text(), "the configuration was reloaded") > before
+	})
+	d.is("", "control-socket", doctor.OK, "answers")
+}
+
+// configuration: a bad one fails, and so does a daemon that did not take it.
+func (d *patient) configuration(t *testing.T) {
+	d = d.on(t)
+	good, err := os.ReadFile(d.conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(text string) {
+		if err := os.WriteFile(d.conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reloads := func() bool { return strings.Contains(d.p.text(), "was not reloaded") }
+	write(string(good) + "containerLogMaxFiles: 1\n")
+	eventually(t, "the daemon to refuse", reloads)
+	d.is("", "config", doctor.Fail, "containerLogMaxFiles: 1 is too small")
+	write(string(good))
+	eventually(t, "the daemon to take it", func() bool {
+		r, _ := d.look("") // the question is one check of it
+		return d.find(r, "control-socket").Status == doctor.OK
+	})
+	d.is("", "config", doctor.OK, "is good")
+}
+
+// runtime: one that was killed, and is there again.
+func (d *patient) runtime(t *testing.T) {
+	d = d.on(t)
+	if err := d.node.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	d.is("", "runtime-socket", doctor.Fail, "nobody listens")
+	if took := time.Since(begin); took > 10*time.Second {
+		t.Errorf("took %v", took)
+	}
+	d.is("", "runtime", doctor.Skip, "see runtime-socket")
+	if err := d.node.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.is("", "runtime-socket", doctor.OK, "")
+	d.is("", "runtime", doctor.OK, "containerd")
+}
+
+// nobody: without rights nothing fails for want of them.
+func (d *patient) nobody(t *testing.T) {
+	d = d.on(t)
+	out, err := d.shell("exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all logwatch doctor --config " + d.conf + " -o json").Output()
+	var r doctor.Report
+	if jerr := json.Unmarshal(out, &r); jerr != nil {
+		t.Fatalf("user 65534 cannot run %s: %v, %v", d.p.binary, err, jerr)
+	}
+	for _, c := range r.Checks {
+		if c.Status == doctor.Fail {
+			t.Errorf("%+v", c)
+		}
+	}
+	c := d.find(r, "config")
+	if c.Status != doctor.Skip || !strings.Contains(c.Fix, "sudo logwatch doctor --config "+d.conf) {
+		t.Errorf("%+v", c)
+	}
+}
+
+// secondRotator: the lock on podLogsDir is somebody else's.
+func (d *patient) secondRotator(t *testing.T) {
+	d = d.on(t)
+	f, err := os.Open(d.node.PodLogsDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	d.is("", "daemon", doctor.Fail, fmt.Sprintf("podLogsDir is locked by process %d", os.Getpid()))
+}
+
+// readOnlyService: the node may write podLogsDir, and the daemon's service not.
+func (d *patient) readOnlyService(t *testing.T) {
+	d = d.on(t)
+	p := *d.p
+	p.t = t
+	p.args = append([]string{"--mount", "sh", "-ec", "mount --make-rprivate /; mount --bind $0 $0; mount -o remount,bind,ro $0; exec \"$@\"", d.node.PodLogsDir(), p.binary}, p.args...)
+	p.binary = "unshare"
+	p.sweep()
+	defer p.stop()
+	d.is("", "pod-logs-dir", doctor.Fail, "read-only")
+}
