@@ -51,3 +51,7 @@ measure: ## overshoot on a real containerd (as root), for 60 s a row
 
 clean:
 	rm -rf bin dist
+
+.PHONY: deb rpm tarball
+deb rpm tarball: ## packages in dist, for amd64 and arm64, the same bytes from the same sources
+	./hack/package $@
