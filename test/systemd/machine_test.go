@@ -45,7 +45,7 @@ set -e
 for group in $3; do echo $$ >"$group/cgroup.procs"; done
 mount -t tmpfs -o mode=755 logwatch "$2"
 mkdir "$2/upper" "$2/work" "$2/root" "$2/run"
-mount -t overlay logwatch -o "lowerdir=/,upperdir=$2/upper,workdir=$2/work" "$2/root"
+mount -t overlay logwatch -o "lowerdir=$4,upperdir=$2/upper,workdir=$2/work" "$2/root"
 cd "$2/root"
 rm -rf etc/systemd/system/*.wants etc/systemd/system/*.requires etc/fstab
 rm -rf etc/systemd/system/logwatch.service* etc/systemd/system/containerd.service* etc/logwatch var/log/pods
@@ -55,8 +55,7 @@ mount -t tmpfs logwatch /run/systemd/nspawn
 exec systemd-nspawn --quiet --directory="$2/root" --machine="$1" --register=no --keep-unit --private-network \
 	--console=pipe --link-journal=no --resolv-conf=off --timezone=off --kill-signal=SIGRTMIN+3 \
 	--system-call-filter='@keyring bpf' \
-	--tmpfs=/var/lib/dpkg:mode=755 --tmpfs=/etc/dpkg/dpkg.cfg.d:mode=755 --tmpfs=/var/lib/rpm:mode=755 \
-	/bin/sh -c '
+	$5 /bin/sh -c '
 		# systemd-nspawn lets nobody make cgroups without a user namespace. These are
 		# the machine'"'"'s own.
 		for c in /sys/fs/cgroup /sys/fs/cgroup/*; do
@@ -67,9 +66,17 @@ exec systemd-nspawn --quiet --directory="$2/root" --machine="$1" --register=no -
 		exec /lib/systemd/systemd'
 `
 
-// newMachine boots a machine that is stopped when the test ends.
-func newMachine(t *testing.T) *machine {
+// ownPackages hides this machine's databases of packages from one that has its root.
+const ownPackages = "--tmpfs=/var/lib/dpkg:mode=755 --tmpfs=/etc/dpkg/dpkg.cfg.d:mode=755 --tmpfs=/var/lib/rpm:mode=755"
+
+// newMachine boots a machine that has an overlay of root as its root, and is stopped
+// when the test ends.
+func newMachine(t *testing.T, root string) *machine {
 	t.Helper()
+	hide := ""
+	if root == "/" {
+		hide = ownPackages
+	}
 	removeStale(t)
 	m := &machine{t: t, exited: make(chan struct{})}
 	var err error
@@ -94,7 +101,7 @@ func newMachine(t *testing.T) *machine {
 		}
 		_ = console.Close() // written by others
 	})
-	m.cmd = exec.Command("unshare", "--mount", "--propagation=private", "sh", "-c", boot, "sh", m.name(), m.dir, strings.Join(groups, " "))
+	m.cmd = exec.Command("unshare", "--mount", "--propagation=private", "sh", "-c", boot, "sh", m.name(), m.dir, strings.Join(groups, " "), root, hide)
 	m.cmd.Stdout, m.cmd.Stderr = console, console
 	m.cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	started := make(chan error)

@@ -53,8 +53,9 @@ type node struct {
 	sample string                 // the configuration as it is shipped
 }
 
-// newNode boots a machine that has containerd as a unit and has never had a pod.
-func newNode(t *testing.T) *node {
+// newNode boots a machine that has containerd as a unit and has never had a pod; see
+// newMachine for root.
+func newNode(t *testing.T, root string) *node {
 	t.Helper()
 	tools, err := containerd.Build(t.Context(), func(s string) { t.Log(s) })
 	if err != nil {
@@ -64,7 +65,7 @@ func newNode(t *testing.T) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{machine: newMachine(t), tools: tools, sample: string(sample)}
+	n := &node{machine: newMachine(t, root), tools: tools, sample: string(sample)}
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, u := range []string{unit, "containerd.service"} {

@@ -20,7 +20,7 @@ const second = time.Second
 // those before.
 func TestSystemd(t *testing.T) {
 	need(t, "systemd-nspawn", "nsenter", "unshare", "dpkg", "rpm", "ip")
-	n := newNode(t)
+	n := newNode(t, "/")
 	makePackages(t, n)
 	for _, step := range []struct {
 		name string
