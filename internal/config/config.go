@@ -103,6 +103,7 @@ type Metrics struct {
 	// basic authentication; "": neither.
 	WebConfigFile string `json:"webConfigFile"`
 	PerContainer  bool   `json:"perContainer"` // series for each container too
+	Page          bool   `json:"page"`         // the page at /, which shows containers' names
 }
 
 // Default returns the configuration of an empty file.
@@ -126,7 +127,7 @@ func Default() Config {
 		},
 		Logging: Logging{Level: "info", Format: FormatAuto},
 		// Not for other hosts: who opens it to them should look at webConfigFile.
-		Metrics:       Metrics{ListenAddress: "127.0.0.1:9790"},
+		Metrics:       Metrics{ListenAddress: "127.0.0.1:9790", Page: true},
 		ControlSocket: "/run/logwatch/logwatch.sock", // in systemd's RuntimeDirectory
 		Annotations: Annotations{
 			Enabled: false, // who may write a pod's annotations is not who runs the node

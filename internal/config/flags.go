@@ -81,6 +81,7 @@ func (m *Metrics) bind(fs *pflag.FlagSet) {
 	fs.StringVar(&m.ListenAddress, "metrics-listen-address", m.ListenAddress, "`host:port` to serve metrics and health on; empty: nowhere")
 	fs.StringVar(&m.WebConfigFile, "metrics-web-config-file", m.WebConfigFile, "Prometheus exporter's web configuration `file`, for TLS and basic authentication")
 	fs.BoolVar(&m.PerContainer, "metrics-per-container", m.PerContainer, "serve metrics of each container too")
+	fs.BoolVar(&m.Page, "metrics-page", m.Page, "serve the page at /, which shows containers' names, paths and errors")
 }
 
 func (a *Annotations) bind(fs *pflag.FlagSet) {

@@ -17,6 +17,7 @@ import (
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/metrics"
+	"github.com/logwatch/logwatch/internal/web"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -30,6 +31,7 @@ const statsKept = 10 * time.Minute
 type stats struct {
 	*metrics.Metrics
 	registry *prometheus.Registry
+	events   *web.Hub // the page's; nil: there is none
 	version  string
 	file     string // of the configuration; "": none
 	started  time.Time
@@ -89,7 +91,7 @@ var (
 func newStats(o Options) *stats {
 	now := time.Now()
 	s := &stats{
-		registry: prometheus.NewRegistry(), version: o.Version, file: o.Reload.File, started: now, loaded: now, asked: errNeverAsked,
+		registry: prometheus.NewRegistry(), events: newHub(o), version: o.Version, file: o.Reload.File, started: now, loaded: now, asked: errNeverAsked,
 		dirs: map[string]*dirStats{}, backlog: map[string]control.Backlog{}, results: map[string]control.Result{},
 	}
 	build := metrics.Build{Version: o.Version}
@@ -153,6 +155,7 @@ func (s *stats) rotated(c cri.Container, due watcher.Due, done rotator.Rotation,
 	e.rotating = nil
 	if done.To == "" {
 		s.results[due.Dir] = control.Result{Outcome: control.Reopened}
+		s.happened(web.KindReopened, due, web.Event{Names: namesOf(c), ID: c.ID})
 		return
 	}
 	e.become(c.ID)
@@ -168,6 +171,7 @@ func (s *stats) rotated(c cri.Container, due watcher.Due, done rotator.Rotation,
 		}
 	}
 	e.last = last
+	s.happened(web.KindRotated, due, web.Event{Time: now, Names: namesOf(c), ID: c.ID, To: last.To, Size: last.Size, Overshoot: last.Overshoot, Seconds: last.Seconds})
 	s.results[due.Dir] = control.Result{Outcome: control.Rotated, To: done.To, Size: done.Size, Seconds: done.Took.Seconds()}
 }
 
@@ -218,7 +222,11 @@ func (s *stats) ended(due watcher.Due, result string, r control.Result, problem 
 	defer s.mu.Unlock()
 	s.results[due.Dir] = r
 	if problem != nil {
-		s.dirLocked(due.Dir).rotating = problemOf(problem)
+		e := s.dirLocked(due.Dir)
+		if e.rotating == nil { // one that lasts is told once
+			s.happened(web.KindFailed, due, web.Event{Error: problem.Error()})
+		}
+		e.rotating = problemOf(problem)
 	}
 }
 
@@ -264,7 +272,11 @@ func (s *stats) housekept(d *Daemon, dir string, rep rotator.Report, err error) 
 	}
 	switch e := s.dirs[dir]; {
 	case err != nil:
-		s.dirLocked(dir).tidying = problemOf(err)
+		e := s.dirLocked(dir)
+		if e.tidying == nil {
+			s.happened(web.KindUntidy, watcher.Due{Dir: dir}, web.Event{Error: err.Error()})
+		}
+		e.tidying = problemOf(err)
 	case e != nil:
 		e.tidying = nil
 	}

@@ -148,11 +148,7 @@ func get(t *testing.T, url, user string) (int, string) {
 
 func mux(t *testing.T, healthy, ready Health) http.Handler {
 	t.Helper()
-	m, err := NewMux(full(t), "v1", healthy, ready, zerolog.Nop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m
+	return NewMux(full(t), healthy, ready, zerolog.Nop())
 }
 
 func fine() error { return nil }
@@ -170,7 +166,7 @@ func TestServes(t *testing.T) {
 		{"/metrics", 200, `pod="<script>\n` + "\x1b" + `[2J"`},
 		{"/healthz", 503, "no sweep for 1h"},
 		{"/readyz", 200, "ok"},
-		{"/", 200, `metrics">Metrics`},
+		{"/", 404, ""}, // the page is internal/web's
 		{"/debug/pprof/", 404, ""},
 		{"/v1/status", 404, ""},
 	} {

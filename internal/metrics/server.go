@@ -135,29 +135,16 @@ func (q quiet) WithGroup(name string) slog.Handler   { return quiet{q.Handler.Wi
 // Health says what is wrong; nil: nothing.
 type Health func() error
 
-// NewMux has /metrics, /healthz and /readyz, and a page at / that leads there.
-// More may be added to it.
-func NewMux(g prometheus.Gatherer, version string, healthy, ready Health, log zerolog.Logger) (*http.ServeMux, error) {
-	page, err := web.NewLandingPage(web.LandingConfig{
-		Name: "logwatch", Description: "Rotates Kubernetes containers' logs", Version: version, Profiling: "false",
-		Links: []web.LandingLinks{
-			{Address: "/metrics", Text: "Metrics"},
-			{Address: "/healthz", Text: "Health", Description: "whether the daemon's loops are alive"},
-			{Address: "/readyz", Text: "Readiness", Description: "whether the runtime answers and all logs were looked at"},
-		},
-	})
-	if err != nil {
-		return nil, fmt.Errorf("landing page: %w", err)
-	}
+// NewMux has /metrics, /healthz and /readyz. More may be added to it.
+func NewMux(g prometheus.Gatherer, healthy, ready Health, log zerolog.Logger) *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", page)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{
 		ErrorLog: scrapeErrors{log}, ErrorHandling: promhttp.ContinueOnError, // what can be shown is
 		MaxRequestsInFlight: scrapesAtOnce, EnableOpenMetrics: true,
 	}))
 	mux.HandleFunc("GET /healthz", healthy.serve)
 	mux.HandleFunc("GET /readyz", ready.serve)
-	return mux, nil
+	return mux
 }
 
 func (h Health) serve(w http.ResponseWriter, _ *http.Request) {

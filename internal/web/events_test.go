@@ -1,0 +1,352 @@
+package web
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/metrics"
+)
+
+// stream is a viewer's end.
+type stream struct {
+	t    *testing.T
+	body io.ReadCloser
+	in   *bufio.Scanner
+}
+
+// message is one of the stream.
+type message struct{ id, event, data string }
+
+func follow(t *testing.T, srv *httptest.Server, after string) *stream {
+	t.Helper()
+	return followAt(t, srv.Client(), srv.URL, after, "")
+}
+
+func followAt(t *testing.T, client *http.Client, url, after, last string) *stream {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/api/v1/events?after="+after, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last != "" {
+		req.Header.Set("Last-Event-ID", last)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stream{t: t, body: resp.Body, in: bufio.NewScanner(resp.Body)}
+	t.Cleanup(s.close)
+	if resp.StatusCode != 200 || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/event-stream") {
+		body, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%d %s: %s", resp.StatusCode, resp.Header.Get("Content-Type"), body)
+	}
+	return s
+}
+
+func (s *stream) close() { _ = s.body.Close() }
+
+// next returns the next message; none: the stream ended.
+func (s *stream) next() (m message, ok bool) {
+	for s.in.Scan() {
+		name, value, _ := strings.Cut(s.in.Text(), ": ")
+		switch name {
+		case "id":
+			m.id = value
+		case "event":
+			m.event = value
+		case "data":
+			m.data = value
+		case "":
+			if m.data != "" {
+				return m, true
+			}
+		}
+	}
+	return m, false
+}
+
+func (s *stream) want(n int) (m message, e Event) {
+	s.t.Helper()
+	m, ok := s.next()
+	if !ok {
+		s.t.Fatalf("the stream ended: %v", s.in.Err())
+	}
+	if err := json.Unmarshal([]byte(m.data), &e); err != nil || m.event != "" {
+		s.t.Fatalf("%+v: %v", m, err)
+	}
+	if e.ID != strconv.Itoa(n) {
+		s.t.Fatalf("event %s, want %d", e.ID, n)
+	}
+	return m, e
+}
+
+func (h *Hub) publish(from, to int) {
+	for i := from; i < to; i++ {
+		h.Publish(Event{Time: time.Now(), Kind: KindRotated, ID: strconv.Itoa(i), Dir: "d", Names: control.Names{Pod: hostile}})
+	}
+}
+
+func (h *Hub) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.viewers)
+}
+
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited 30 s for %s", what)
+		}
+	}
+}
+
+// TestEvents: each arrives once and in order, at once, over a reconnection too, and
+// for longer than the server's deadlines.
+func TestEvents(t *testing.T) {
+	t.Run("plain", func(t *testing.T) {
+		p, srv := serve(t, two())
+		testEvents(t, p, srv)
+	})
+	t.Run("TLS", func(t *testing.T) { // and so HTTP/2
+		p, srv := prepare(t, two())
+		srv.EnableHTTP2 = true
+		srv.StartTLS()
+		testEvents(t, p, srv)
+	})
+}
+
+func testEvents(t *testing.T, p *Page, srv *httptest.Server) {
+	p.hub.publish(0, 2)
+	s := follow(t, srv, "")
+	s.want(0)
+	s.want(1)
+	var last message
+	n := 2
+	for start := time.Now(); time.Since(start) < 4*srv.Config.WriteTimeout; n++ {
+		begin := time.Now()
+		p.hub.publish(n, n+1)
+		m, e := s.want(n)
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("it came after %v", took)
+		}
+		if e.Pod != strings.ToValidUTF8(hostile, "\ufffd") {
+			t.Errorf("%q", e.Pod)
+		}
+		last = m
+	}
+	s.close()
+	p.hub.publish(n, n+3)
+	s = follow(t, srv, last.id)
+	for i := n; i < n+3; i++ {
+		s.want(i)
+	}
+	followAt(t, srv.Client(), srv.URL, "", last.id).want(n) // as browsers do it by themselves
+	// Numbers of an earlier daemon, and nonsense, count as none.
+	for _, after := range []string{"other-3", p.hub.id(99), "x", "-", "1"} {
+		follow(t, srv, after).want(0)
+	}
+	s.close()
+	eventually(t, "the viewers to be forgotten", func() bool { return p.hub.count() <= 6 })
+}
+
+// TestFallsBehind: who is too slow learns how much he missed, and goes on with
+// what there is.
+func TestFallsBehind(t *testing.T) {
+	p, srv := serve(t, two())
+	s := follow(t, srv, "")
+	p.hub.publish(0, 1)
+	m, _ := s.want(0)
+	s.close()
+	p.hub.publish(1, 1+eventsKept+7)
+	s = follow(t, srv, m.id)
+	m, ok := s.next()
+	if !ok || m.event != "missed" || m.data != "7" {
+		t.Fatalf("%+v", m)
+	}
+	for i := 8; i < 8+eventsKept; i++ {
+		s.want(i)
+	}
+	// One who is new gets the last ones, and missed nothing.
+	follow(t, srv, "").want(1 + eventsKept + 7 - eventsShown)
+}
+
+// TestSlowViewer: one who reads nothing loses his connection, and holds up neither
+// who publishes nor who reads.
+func TestSlowViewer(t *testing.T) {
+	p, srv := serve(t, two())
+	p.write = 200 * time.Millisecond
+	c, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close() //nolint:errcheck // given up
+	if err := c.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the slow one", func() bool { return p.hub.count() == 1 })
+	s := follow(t, srv, "")
+	big := Event{Kind: KindFailed, Error: strings.Repeat("x", 10*maxText)}
+	got := make(chan int, 1) // events that the other one got, or was told of
+	stop := make(chan struct{})
+	var g sync.WaitGroup
+	g.Go(func() {
+		sum := 0
+		for m, ok := s.next(); ok; m, ok = s.next() {
+			if m.event == "missed" {
+				k, _ := strconv.Atoi(m.data)
+				sum += k
+			} else {
+				sum++
+			}
+			if m.event == "" && strings.Contains(m.data, `"last"`) {
+				break
+			}
+			if len(m.data) > 2*maxText {
+				t.Errorf("an event of %d bytes", len(m.data))
+			}
+		}
+		got <- sum
+		close(stop)
+	})
+	defer g.Wait()
+	var longest time.Duration
+	n := 0
+	eventually(t, "the slow one to be left", func() bool {
+		for range 50 {
+			begin := time.Now()
+			p.hub.Publish(big)
+			longest = max(longest, time.Since(begin))
+			n++
+		}
+		return p.hub.count() == 1
+	})
+	p.hub.Publish(Event{ID: "last"})
+	<-stop
+	if sum := <-got; sum != n+1 {
+		t.Errorf("the other one got, or was told of, %d of %d", sum, n+1)
+	}
+	t.Logf("%d events, Publish took %v at most", n, longest)
+}
+
+func TestTooManyViewers(t *testing.T) {
+	p, srv := serve(t, two())
+	var first *stream
+	for range maxViewers {
+		first = follow(t, srv, "")
+	}
+	resp, body := ask(t, srv, "GET", "/api/v1/events")
+	if resp.StatusCode != 503 || !strings.Contains(body, "16 pages follow") {
+		t.Errorf("%d %s", resp.StatusCode, body)
+	}
+	first.close()
+	eventually(t, "a place", func() bool { return p.hub.count() < maxViewers })
+	p.hub.publish(0, 1)
+	follow(t, srv, "").want(0)
+}
+
+// TestStops: the daemon's stop ends the streams at once.
+func TestStops(t *testing.T) {
+	p := New(two(), NewHub())
+	mux := http.NewServeMux()
+	p.Mount(mux)
+	at := make(chan net.Addr, 1)
+	server := metrics.Server{Address: "127.0.0.1:0", Handler: mux, Log: zerolog.Nop(), Listening: func(a net.Addr) { at <- a }}
+	ctx, cancel := context.WithCancel(t.Context())
+	var g sync.WaitGroup
+	g.Go(func() { server.Run(ctx) })
+	defer g.Wait()
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	p.hub.publish(0, 1)
+	s := followAt(t, client, "http://"+(<-at).String(), "", "")
+	s.want(0)
+	time.Sleep(3 * eventsPause) // it waits for events, and no more for its next turn
+	begin := time.Now()
+	cancel()
+	if m, ok := s.next(); ok {
+		t.Errorf("after the stop came %+v", m)
+	}
+	g.Wait()
+	if took := time.Since(begin); took > stopShare {
+		t.Errorf("the stop took %v", took)
+	}
+}
+
+// stopShare is less than the second that metrics.Server gives to answers under way.
+const stopShare = 900 * time.Millisecond
+
+// TestPublishCosts: nothing that is worth a word, as long as nobody looks, and
+// little when there are as many as can be.
+func TestPublishCosts(t *testing.T) {
+	e := Event{Time: time.Now(), Kind: KindRotated, ID: "1", Dir: "d"}
+	var none *Hub
+	none.Publish(e)
+	h := NewHub()
+	for i := range maxViewers + 1 {
+		if n := testing.AllocsPerRun(100, func() { h.Publish(e) }); n > 0 {
+			t.Errorf("%d viewers: %v allocations", i, n)
+		}
+		if v := h.join(""); (v == nil) != (i == maxViewers) {
+			t.Errorf("%d viewers: the next is %v", i, v)
+		}
+	}
+}
+
+func BenchmarkPublish(b *testing.B) {
+	for _, n := range []int{0, maxViewers} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			h := NewHub()
+			for range n {
+				h.join("")
+			}
+			e := Event{Time: time.Now(), Kind: KindRotated, ID: "1", Dir: "d"}
+			b.ReportAllocs()
+			for b.Loop() {
+				h.Publish(e)
+			}
+		})
+	}
+}
+
+// BenchmarkAnswer is what a look at so many containers costs beside their
+// listings.
+func BenchmarkAnswer(b *testing.B) {
+	for _, n := range []int{1000, 5000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			var s control.Status
+			for i := range n {
+				s.Containers = append(s.Containers, control.Container{
+					Names: control.Names{Namespace: "team", Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
+					ID:    fmt.Sprintf("%064x", i*7919), Dir: fmt.Sprintf("team_service-%04d_uid/app", i), Log: "0.log", Size: int64(i) * 1000, Limit: 10 << 20,
+				})
+			}
+			var a *answer
+			for b.Loop() {
+				a = encode(View{Status: s})
+				a.zipped()
+			}
+			b.ReportMetric(float64(len(a.doc)), "bytes")
+			b.ReportMetric(float64(len(a.zipped())), "zipped")
+		})
+	}
+}

@@ -1,0 +1,137 @@
+package web
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+const (
+	// eventsKept is how far a viewer may fall behind: a second or more of the most
+	// rotations that a node can do.
+	eventsKept = 512
+	// eventsShown is what a new viewer gets of what was before.
+	eventsShown = 100
+	maxViewers  = 16
+	// maxText is how much of an error is kept, in bytes: they hold names, which may
+	// be long.
+	maxText = 1 << 10
+)
+
+// Kinds of events.
+const (
+	KindRotated  = "rotated"
+	KindReopened = "reopened" // a live log that was missing is there again
+	KindFailed   = "failed"   // Error says why; said once while it lasts
+	KindUntidy   = "untidy"   // the same of housekeeping
+)
+
+// Event is something that happened to a container's log.
+type Event struct {
+	Time time.Time `json:"time"`
+	Kind string    `json:"kind"`
+	// Names and ID are of the container. Where they are not known, Dir is.
+	control.Names
+	ID  string `json:"id,omitempty"`
+	Dir string `json:"dir"` // relative to podLogsDir
+
+	Cause string `json:"cause,omitempty"`
+	// What follows is of KindRotated, as in control.Rotation.
+	To        string  `json:"to,omitempty"`
+	Size      int64   `json:"sizeBytes,omitempty"`
+	Overshoot int64   `json:"overshootBytes,omitempty"`
+	Seconds   float64 `json:"seconds,omitempty"`
+
+	Error string `json:"error,omitempty"`
+}
+
+// Hub keeps the last events, for those who look. Make it with NewHub; one that is
+// nil forgets what is published.
+type Hub struct {
+	epoch string // tells this daemon's numbers from an earlier one's
+
+	mu      sync.Mutex
+	ring    [eventsKept]Event
+	next    uint64 // the number of the next event; the first is 0
+	viewers map[*viewer]struct{}
+}
+
+// viewer is one who follows.
+type viewer struct {
+	hub  *Hub
+	wake chan struct{} // has room for one
+	at   uint64        // the next event that it gets
+}
+
+// NewHub returns an empty Hub.
+func NewHub() *Hub {
+	return &Hub{epoch: strconv.FormatInt(time.Now().UnixNano(), 36), viewers: map[*viewer]struct{}{}}
+}
+
+// Publish hands an event to all viewers. It may be called with locks held: it
+// takes none but the hub's, for as long as a copy takes.
+func (h *Hub) Publish(e Event) {
+	if h == nil {
+		return
+	}
+	if len(e.Error) > maxText {
+		e.Error = e.Error[:maxText]
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ring[h.next%eventsKept] = e
+	h.next++
+	for v := range h.viewers {
+		select {
+		case v.wake <- struct{}{}:
+		default: // it is awake
+		}
+	}
+}
+
+// join adds a viewer that has seen the event after; "": none. nil: there are
+// enough. The caller owes a leave.
+func (h *Hub) join(after string) *viewer {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.viewers) >= maxViewers {
+		return nil
+	}
+	v := &viewer{hub: h, wake: make(chan struct{}, 1), at: h.next - min(h.next, eventsShown)}
+	if epoch, n, ok := strings.Cut(after, "-"); ok && epoch == h.epoch {
+		if last, err := strconv.ParseUint(n, 10, 64); err == nil && last < h.next {
+			v.at = last + 1
+		}
+	}
+	v.wake <- struct{}{}
+	h.viewers[v] = struct{}{}
+	return v
+}
+
+func (v *viewer) leave() {
+	v.hub.mu.Lock()
+	defer v.hub.mu.Unlock()
+	delete(v.hub.viewers, v)
+}
+
+// take returns what is new, the number of its first event, and how many before
+// that are kept no more.
+func (v *viewer) take() (events []Event, first, missed uint64) {
+	h := v.hub
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if oldest := h.next - min(h.next, eventsKept); v.at < oldest {
+		missed, v.at = oldest-v.at, oldest
+	}
+	first = v.at
+	for ; v.at < h.next; v.at++ {
+		events = append(events, h.ring[v.at%eventsKept])
+	}
+	return events, first, missed
+}
+
+// id is an event's number as viewers get it.
+func (h *Hub) id(n uint64) string { return h.epoch + "-" + strconv.FormatUint(n, 10) }

@@ -1,0 +1,148 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/netip"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+//go:embed ui
+var assets embed.FS
+
+// Daemon is what is shown. Its methods may be called at the same time.
+type Daemon interface {
+	// Status is control.Daemon's.
+	Status(ctx context.Context, which control.Names, detail bool) control.Status
+	// Lost says how often since the start inotify lost events, and could not watch a
+	// directory.
+	Lost() (overflows, unwatched uint64)
+}
+
+// Page serves the page. Make it with New.
+type Page struct {
+	daemon  Daemon
+	hub     *Hub
+	shared  shared
+	waiting chan struct{} // has room for maxWaiting
+	write   time.Duration // writeTimeout; tests have their own
+}
+
+// New returns the page of a daemon whose events go to h.
+func New(d Daemon, h *Hub) *Page {
+	return &Page{
+		daemon: d, hub: h, write: writeTimeout, waiting: make(chan struct{}, maxWaiting),
+		shared: shared{daemon: d, turn: make(chan struct{}, 1)},
+	}
+}
+
+// Mount adds the page's routes.
+func (p *Page) Mount(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", guard(serveAsset("index.html")))
+	files, _ := assets.ReadDir("ui") // it is embedded
+	for _, f := range files {
+		mux.HandleFunc("GET /ui/"+f.Name(), guard(serveAsset(f.Name())))
+	}
+	mux.HandleFunc("GET /api/v1/status", guard(api(p.status)))
+	mux.HandleFunc("GET /api/v1/container", guard(api(p.container)))
+	mux.HandleFunc("GET /api/v1/events", guard(api(p.events)))
+}
+
+// policy allows the page's own files and nothing else, not even a style in an
+// attribute. Trusted Types make innerHTML and its like fail.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+
+// types are set by hand: what mime.TypeByExtension says depends on the host.
+var types = map[string]string{
+	".html": "text/html; charset=utf-8",
+	".css":  "text/css; charset=utf-8",
+	".js":   "text/javascript; charset=utf-8",
+	".svg":  "image/svg+xml",
+}
+
+func serveAsset(name string) http.HandlerFunc {
+	data, err := assets.ReadFile("ui/" + name)
+	if err != nil {
+		panic(err) // it is not in this binary
+	}
+	sum := sha256.Sum256(data)
+	etag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", types[path.Ext(name)])
+		w.Header().Set("ETag", etag)
+		w.Header().Set("Cache-Control", "no-cache") // kept, and asked about each time
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
+	}
+}
+
+// guard has the headers that all answers have, and refuses hosts' names that are
+// not ours.
+func guard(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if !ours(r) {
+			fail(w, http.StatusForbidden, "this address is for this host alone, so it answers to localhost and IP addresses, and to no other name: ask for http://localhost and the port, or have the proxy set the Host header so")
+			return
+		}
+		next(w, r)
+	}
+}
+
+// ours reports whether a request that came to a loopback address names it so. A
+// script of another site, whose name was made to resolve to 127.0.0.1, cannot.
+func ours(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
+		return true
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	// Browsers look up neither of these. Without a Host it is no browser.
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// api refuses other sites' scripts: they could not read the answers, but would
+// take the viewers' places.
+func api(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch r.Header.Get("Sec-Fetch-Site") {
+		case "cross-site", "same-site":
+			fail(w, http.StatusForbidden, "this is for logwatch's own page, and for programs, and not for other sites")
+		default:
+			next(w, r)
+		}
+	}
+}
+
+// sleep reports whether the time passed before ctx ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

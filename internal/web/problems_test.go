@@ -1,0 +1,93 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/control"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// fine is a status with nothing wrong.
+func fine() control.Status {
+	return control.Status{
+		Node: control.Node{
+			Started: now.Add(-time.Hour), LastSweep: now, PodLogsDir: "/var/log/pods",
+			Runtime: control.Runtime{Endpoint: "unix:///run/x.sock", Reachable: true},
+			Budget:  &control.Budget{Limit: 100, Usage: 94}, Pools: []control.Pool{{Name: "rotations", Workers: 4, Queued: 100}},
+			Failures: 3, // of before
+		},
+		Containers: []control.Container{{Names: control.Names{Namespace: "n", Pod: "p", Container: "c"}, ID: "1"}},
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*control.Status)
+		level  string
+		what   string
+		do     string
+	}{
+		"waiting":    {func(s *control.Status) { s.Node.Waiting = "for a runtime" }, LevelError, "has not begun", "containerRuntimeEndpoint"},
+		"stuck":      {func(s *control.Status) { s.Node.Unhealthy = "no sweep" }, LevelError, "stuck", "restart logwatch"},
+		"no runtime": {func(s *control.Status) { s.Node.Runtime.Reachable = false }, LevelError, "does not answer", "unix:///run/x.sock ps"},
+		"starting": {func(s *control.Status) {
+			s.Node.Runtime.Reachable, s.Node.LastSweep, s.Node.Started = false, time.Time{}, now
+		}, LevelNote, "starting", "Wait"},
+		"never began": {func(s *control.Status) { s.Node.Runtime.Reachable, s.Node.LastSweep = false, time.Time{} }, LevelError, "does not answer", "crictl"},
+		"reload":      {func(s *control.Status) { s.Node.Config.Error, s.Node.Config.File = "f:1: no", "/etc/f" }, LevelWarning, "not reloaded", "check-config /etc/f"},
+		"budget":      {func(s *control.Status) { s.Node.Budget.Usage = 95 }, LevelWarning, "95 %", "nodeLogBudget"},
+		"over budget": {func(s *control.Status) { s.Node.Budget.Usage = 150 }, LevelWarning, "150 %", "nodeLogBudget"},
+		"backlog":     {func(s *control.Status) { s.Node.Backlog = control.Backlog{Files: 2, Bytes: 3 << 20} }, LevelWarning, "2 rotated logs (3Mi)", "lsof"},
+		"queue":       {func(s *control.Status) { s.Node.Pools[0].Queued = 101 }, LevelWarning, "101 jobs wait", "containerLogMaxWorkers"},
+		"failing":     {func(s *control.Status) { s.Containers[0].LastError = &control.Problem{Time: now, Text: "no space"} }, LevelError, "could not be rotated", "df -h"},
+		"refused":     {func(s *control.Status) { s.Containers[0].Refused = "outside" }, LevelWarning, "not logwatch's", "podLogsDir"},
+		"an annotation": {func(s *control.Status) {
+			s.Containers[0].Rejects = []control.Reject{{Annotation: "logwatch/max-size", Value: "x", Reason: "no size"}}
+		}, LevelWarning, "Annotations", "--explain"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := fine()
+			tt.change(&s)
+			got := Problems(s, 0, 0, now)
+			if len(got) != 1 || got[0].Level != tt.level || !strings.Contains(got[0].What, tt.what) || !strings.Contains(got[0].Do, tt.do) {
+				t.Errorf("%+v, want %s %q: %q", got, tt.level, tt.what, tt.do)
+			}
+		})
+	}
+	if got := Problems(fine(), 0, 0, now); got == nil || len(got) != 0 {
+		t.Errorf("of what is well: %#v, want an empty list", got)
+	}
+	if got := Problems(fine(), 1, 0, now); len(got) != 1 || !strings.Contains(got[0].Do, "max_queued_events") {
+		t.Errorf("%+v", got)
+	}
+	if got := Problems(fine(), 0, 1, now); len(got) != 1 || !strings.Contains(got[0].Do, "max_user_watches") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestManyProblems: the worst come first, and lists are bounded.
+func TestManyProblems(t *testing.T) {
+	s := fine()
+	s.Node.Config.Error = "no"
+	s.Containers = nil
+	for i := range 500 {
+		s.Containers = append(s.Containers, control.Container{
+			ID: fmt.Sprint(i), Refused: "outside", LastError: &control.Problem{Time: now.Add(-time.Duration(i) * time.Second), Text: "no"},
+		})
+	}
+	got := Problems(s, 1, 1, now)
+	var levels []string
+	for _, p := range got {
+		levels = append(levels, p.Level)
+	}
+	if want := "error warning warning warning note"; strings.Join(levels, " ") != want {
+		t.Errorf("%v, want %s", levels, want)
+	}
+	if p := got[0]; len(p.Affected) != maxAffected || p.More != 500-maxAffected || !p.Since.Equal(now.Add(-499*time.Second)) {
+		t.Errorf("%d named, %d more, since %v", len(p.Affected), p.More, p.Since)
+	}
+}

@@ -1,0 +1,149 @@
+// One container, in detail.
+
+import { age, byID, count, date, escape, make, mark, meter, nameOf, rate, say, size, took } from "./text.js";
+import { cause } from "./events.js";
+import { ask } from "./feed.js";
+import { sparkline } from "./table.js";
+
+export class Details {
+  #dialog = byID("details");
+  #body = byID("details-body");
+  #model;
+  #id = null;
+  #asking = false;
+  #given = null; // what it was opened with
+  #more = null; // the last answer: what the status does not have
+  #parts = null;
+
+  constructor(model, onClose) {
+    this.#model = model;
+    byID("close").addEventListener("click", () => this.#dialog.close());
+    // A click beside it closes it, too.
+    this.#dialog.addEventListener("click", (e) => { if (e.target === this.#dialog) this.#dialog.close(); });
+    this.#dialog.addEventListener("close", () => {
+      this.#id = null;
+      onClose();
+    });
+  }
+
+  open(c) {
+    if (!c) return;
+    this.#id = c.id || c.dir;
+    this.#given = c;
+    this.#more = null;
+    this.#build(c);
+    this.refresh();
+    if (!this.#dialog.open) this.#dialog.showModal();
+    byID("details-title").focus();
+  }
+
+  #build(c) {
+    say(byID("details-title"), nameOf(c));
+    const live = meter("Live log"), total = meter("All logs"), spark = sparkline({ width: 360, height: 56 });
+    const facts = new Facts(), policy = new Facts("from");
+    const gone = make("p", "gone", "It does not run any more.");
+    const trouble = make("div", "trouble");
+    this.#parts = { live, total, spark, facts, policy, gone, trouble };
+    const figure = (name, m) => make("div", "bar-of", make("span", "label", name), m.el);
+    const known = make("div", "", trouble, figure("Live log", live), figure("All logs", total),
+      spark.el, facts.el, make("h3", "", "Policy in force"), policy.el);
+    this.#parts.known = known;
+    this.#body.replaceChildren(gone, known);
+  }
+
+  // refresh shows what is known now, and asks for what is not.
+  refresh() {
+    if (!this.#id) return;
+    const c = this.#model.all.get(this.#id) ?? this.#more ?? this.#given;
+    this.#show(c, this.#model.all.has(this.#id));
+    if (!this.#asking && c.namespace && c.pod && c.container) this.#ask(c);
+  }
+
+  async #ask(c) {
+    this.#asking = true;
+    try {
+      const q = new URLSearchParams({ namespace: c.namespace, pod: c.pod, container: c.container });
+      const view = await ask(`container?${q}`);
+      const found = view.containers.find((o) => o.id === this.#id);
+      if (found) {
+        this.#more = found;
+        this.#policy(found);
+      }
+    } catch { // the page says that the daemon is away
+    } finally {
+      this.#asking = false;
+    }
+  }
+
+  #show(c, runs) {
+    const { live, total, spark, facts, gone, known } = this.#parts, now = this.#model.now();
+    gone.hidden = runs;
+    known.hidden = c.totalBytes === undefined; // all that is known is a name
+    if (known.hidden) return;
+    this.#trouble(c);
+    live.set(c.sizeBytes, c.limitBytes, `${size(c.sizeBytes)}, no limit`, 1.05);
+    total.set(c.totalBytes, c.maxTotalBytes, `${size(c.totalBytes)}, no limit`, 1.01);
+    if (c.series) spark.set(c.series);
+    const r = c.last ?? c.lastRotation;
+    facts.show([
+      ["Files", c.maxFiles ? `${count(c.files)} of ${count(c.maxFiles)}` : count(c.files)],
+      ["Rate", rate(c.rate ?? c.bytesPerSecond)],
+      ["Written", `${size(c.writtenBytes)} since logwatch first saw it`],
+      ["Rotations", count(c.rotations)],
+      ["Last rotation", r ? `${age(now - Date.parse(r.time))} ago, ${date(Date.parse(r.time))}` : "none yet"],
+      ["· to", r ? escape(r.to) : ""],
+      ["· why", r ? cause(r.cause) : ""],
+      ["· size", r ? `${size(r.sizeBytes)}${r.overshootBytes ? `, ${size(r.overshootBytes)} over its limit` : ""}` : ""],
+      ["· took", r ? took(r.seconds || 0) : ""],
+      ["Looked at", c.refused ? "" : c.hot ? "hot: on a timer, for it is written often" : "cold: when it is written"],
+      ["Log", c.dir ? escape(`${c.dir}/${c.log}`) : ""],
+      ["Container ID", escape(c.id)],
+    ]);
+  }
+
+  #trouble(c) {
+    const lines = [];
+    if (c.refused) lines.push(`Not rotated: ${escape(c.refused)}`);
+    if (c.lastError) lines.push(`Since ${date(Date.parse(c.lastError.time))}: ${escape(c.lastError.text)}`);
+    for (const r of c.rejects ?? []) lines.push(`Annotation ${escape(r.annotation)}=${escape(r.value)}: ${escape(r.reason)}`);
+    const el = this.#parts.trouble, text = lines.join("\n");
+    if (el.shown === text) return;
+    el.shown = text;
+    el.replaceChildren(...lines.map((l) => make("p", "", l)));
+  }
+
+  #policy(c) {
+    this.#parts.policy.show((c.policy ?? []).map((f) => [escape(f.name), escape(f.value), escape(f.source)]));
+  }
+}
+
+const plain = new Set(["· to", "Log", "Container ID"]); // for machines
+
+// Facts is a list of names and values, changed in place.
+class Facts {
+  #rows = [];
+
+  constructor(third) {
+    this.third = third;
+    this.el = make("dl", third ? "facts policy" : "facts");
+  }
+
+  show(list) {
+    const some = list.filter(([, value]) => value !== "");
+    while (this.#rows.length > some.length) this.#rows.pop().el.remove();
+    some.forEach(([name, value, from], i) => {
+      let row = this.#rows[i];
+      if (!row) {
+        row = { dt: make("dt"), dd: make("dd"), from: make("dd", "from") };
+        row.el = make("div", "", row.dt, row.dd, ...(this.third ? [row.from] : []));
+        this.#rows.push(row);
+        this.el.append(row.el);
+      }
+      say(row.dt, name);
+      say(row.dd, value);
+      mark(row.dd, "class", plain.has(name) ? "plain" : null);
+      if (from !== undefined) say(row.from, from);
+    });
+  }
+}
+

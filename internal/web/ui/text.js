@@ -1,0 +1,109 @@
+// How things are written. Everything shown goes through textContent; there is no
+// other way to put text on this page.
+
+const unprintable = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
+
+const short = { "\x07": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v" };
+
+// escape makes any text fit for one line: what is not printable is written as in
+// Go, \n or \u202e, as `logwatch status` has it.
+export function escape(text) {
+  return String(text ?? "").replace(unprintable, (c) => {
+    if (short[c]) return short[c];
+    const code = c.codePointAt(0);
+    if (code < 0x80) return "\\x" + code.toString(16).padStart(2, "0");
+    return code > 0xffff ? "\\U" + code.toString(16).padStart(8, "0") : "\\u" + code.toString(16).padStart(4, "0");
+  });
+}
+
+// nameOf is a container's whole name.
+export const nameOf = (c) => (c.container ? `${escape(c.namespace)}/${escape(c.pod)}/${escape(c.container)}` : escape(c.dir));
+
+const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+// size is bytes with three digits at most.
+export function size(bytes) {
+  let v = Math.max(0, bytes), i = 0;
+  while (v >= 999.5 && i < units.length - 1) { v /= 1024; i++; }
+  return `${round(v, i)} ${units[i]}`;
+}
+
+const round = (v, i) => (i === 0 || v >= 99.5 ? v.toFixed(0) : v >= 9.95 ? v.toFixed(1) : v.toFixed(2)).replace(/\.0+$/, "");
+
+// ofLimit is "5 of 10 MiB": both in the limit's unit, where that says enough.
+export function ofLimit(bytes, limit) {
+  const [l, unit] = size(limit).split(" ");
+  const i = units.indexOf(unit), v = bytes / 1024 ** i;
+  return bytes > 0 && v < 0.05 ? `${size(bytes)} of ${l} ${unit}` : `${round(v, i || 1)} of ${l} ${unit}`;
+}
+
+export const rate = (v) => (v < 0.5 ? "0" : `${size(v)}/s`);
+
+export const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
+
+export const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
+
+// age is a span of time in its largest unit.
+export function age(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  if (s < 120) return `${s} s`;
+  if (s < 7200) return `${Math.floor(s / 60)} min`;
+  return s < 48 * 3600 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`;
+}
+
+export const took = (seconds) => (seconds < 1 ? `${(seconds * 1000).toPrecision(2).replace(/\.0$/, "")} ms` : `${seconds.toFixed(1)} s`);
+
+const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hour12: false });
+export const clock = (ms) => clockFormat.format(ms);
+export const date = (ms) => dateFormat.format(ms);
+
+export const byID = (id) => document.getElementById(id);
+
+// make makes an element with a class, and children that are elements or text.
+export function make(tag, cls, ...children) {
+  const el = document.createElement(tag);
+  if (cls) el.className = cls;
+  el.append(...children);
+  return el;
+}
+
+// say sets an element's text unless it has it: what does not change is not drawn,
+// selected text stays selected, and nothing is read out again.
+export function say(el, text) {
+  if (el.saying === text) return;
+  el.saying = text;
+  el.textContent = text;
+}
+
+// mark sets an attribute unless it is so; null takes it off.
+export function mark(el, name, value) {
+  const key = "is-" + name;
+  if (el[key] === value) return;
+  el[key] = value;
+  if (value === null) el.removeAttribute(name);
+  else el.setAttribute(name, value);
+}
+
+// meter is a bar with its text on it, which is all that is read out.
+export function meter(label) {
+  const text = make("span", "meter-text"), fill = make("span", "meter-fill");
+  const el = make("div", "meter", make("span", "meter-track", fill), text);
+  el.setAttribute("role", "meter");
+  el.setAttribute("aria-label", label);
+  el.setAttribute("aria-valuemin", "0");
+  return {
+    el,
+    set(value, limit, none, warnAbove = 1) {
+      const share = limit > 0 ? value / limit : 0;
+      const words = limit > 0 ? ofLimit(value, limit) : none;
+      say(text, words);
+      mark(el, "aria-valuetext", words);
+      mark(el, "aria-valuemax", String(limit > 0 ? Math.max(limit, value) : Math.max(1, value)));
+      mark(el, "aria-valuenow", String(value));
+      mark(el, "data-level", limit <= 0 ? "off" : share > warnAbove ? "over" : "well");
+      const width = `${(Math.min(1, share) * 100).toFixed(1)}%`;
+      if (el.width !== width) fill.style.width = el.width = width;
+    },
+  };
+}

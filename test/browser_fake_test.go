@@ -1,0 +1,225 @@
+package test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/web"
+)
+
+// stage shows the page what no node has at will: hostile names, which Kubernetes
+// forbids and a runtime's answers may have all the same, and thousands of busy
+// containers.
+type stage struct {
+	hub *web.Hub
+	url string
+
+	mu     sync.Mutex
+	status control.Status
+	change func(*control.Status) // before each look
+	looks  int
+}
+
+func newStage(t *testing.T, s control.Status, change func(*control.Status)) *stage {
+	t.Helper()
+	st := &stage{hub: web.NewHub(), status: s, change: change}
+	mux := http.NewServeMux()
+	web.New(st, st.hub).Mount(mux)
+	srv := httptest.NewUnstartedServer(mux)
+	ctx, cancel := context.WithCancel(context.Background())
+	srv.Config.BaseContext = func(_ net.Listener) context.Context { return ctx }
+	srv.Start()
+	t.Cleanup(func() {
+		cancel()
+		srv.Close()
+	})
+	st.url = srv.URL
+	return st
+}
+
+// Status implements web.Daemon.
+func (st *stage) Status(_ context.Context, which control.Names, detail bool) control.Status {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.looks++
+	if st.change != nil {
+		st.change(&st.status)
+	}
+	s := st.status
+	s.Containers = nil
+	for _, c := range st.status.Containers {
+		if which.Fits(c.Names) {
+			if detail {
+				c.Policy = []control.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}}
+			}
+			s.Containers = append(s.Containers, c)
+		}
+	}
+	return s
+}
+
+// count is how often the page looked.
+func (st *stage) count() int {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.looks
+}
+
+// Lost implements web.Daemon.
+func (*stage) Lost() (overflows, unwatched uint64) { return 0, 0 }
+
+func well() control.Status {
+	now := time.Now()
+	return control.Status{Node: control.Node{
+		Version: "v1", Started: now.Add(-time.Hour), PodLogsDir: "/var/log/pods", LastSweep: now, Hot: 1, Cold: 2,
+		Runtime: control.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
+		Pools:   []control.Pool{{Name: "rotations", Workers: 4}, {Name: "housekeeping", Workers: 1}},
+	}}
+}
+
+// crowd has n containers that all write; each look finds them further on.
+func crowd(n int) (control.Status, func(*control.Status)) {
+	s := well()
+	for i := range n {
+		s.Containers = append(s.Containers, control.Container{
+			Names: control.Names{Namespace: fmt.Sprintf("team-%02d", i%40), Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
+			ID:    fmt.Sprintf("%064x", i), Dir: fmt.Sprintf("team_service-%04d_uid/app", i), Log: "0.log", Files: 3, MaxFiles: 5,
+			Limit: 10 << 20, MaxTotal: 50 << 20, Hot: i%3 == 0,
+		})
+	}
+	round := 0
+	return s, func(s *control.Status) {
+		round++
+		for i := range s.Containers {
+			c := &s.Containers[i]
+			c.Size = (c.Size + int64((31*i+17*round)%97)*10_000) % max(1, c.Limit)
+			c.Total = c.Size + 20<<20
+			c.Rate = float64(i % 97)
+		}
+	}
+}
+
+// markup is what would run, or turn text round, if it were not shown as text.
+var markup = []string{
+	`<img src=x onerror="window.ran=1;alert(1)">`,
+	`"><script>window.ran=1;alert(2)</script>`,
+	`<svg/onload=window.ran=1>`,
+	"javascript:window.ran=1//`${window.ran=1}`",
+	"web\u202egpj.exe", // RIGHT-TO-LEFT OVERRIDE
+	"\x1b]0;title\x07\x1b[2J\x1b[31mred",
+	"two\nlines\r\tand\x00more",
+	"\u2028\u2066\U000e0041\ufeff",
+	"</title></style></textarea><iframe src=//example.com>",
+	"{{constructor.constructor('window.ran=1')()}}",
+	"z\u0300\u0301\u0302\u0303\u0304\u0305\u0306\u0307\u0308\u0309\u030a\u030b\u030c\u0317\u0318",
+	"مرحبا", "__proto__", "constructor", strings.Repeat("long", 500),
+}
+
+// TestPageHostileNames: whatever names hold is shown as text, wherever they are
+// shown, and nothing runs.
+func TestPageHostileNames(t *testing.T) {
+	s := well()
+	for i, m := range markup {
+		s.Containers = append(s.Containers, control.Container{
+			Names: control.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i), Dir: m, Log: m, Limit: 1 << 20, MaxTotal: 5 << 20,
+			LastRotation: &control.Rotation{Time: time.Now(), Cause: m, To: m, Size: 1, Seconds: .001},
+			LastError:    &control.Problem{Time: time.Now(), Text: m},
+			Rejects:      []control.Reject{{Annotation: m, Value: m, Reason: m}},
+		})
+	}
+	s.Containers[2].Refused = markup[0]
+	s.Node.Version, s.Node.PodLogsDir, s.Node.Unhealthy = markup[0], markup[1], markup[2]
+	s.Node.Runtime = control.Runtime{Endpoint: markup[3], Error: markup[0]}
+	s.Node.Config = control.Config{File: markup[1], Error: markup[0]}
+	s.Node.Pools[0].Name = markup[0]
+	st := newStage(t, s, nil)
+	b := browse(t, st.url)
+	b.open()
+	for i, m := range markup {
+		for _, kind := range []string{web.KindRotated, web.KindFailed, web.KindUntidy, m} {
+			st.hub.Publish(web.Event{
+				Time: time.Now(), Kind: kind, Names: control.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i),
+				Dir: m, Cause: m, To: m, Error: m, Size: 1,
+			})
+		}
+	}
+	b.await(fmt.Sprintf(`document.querySelectorAll("#events li").length === %d`, 4*len(markup)))
+	eval[any](b, `document.getElementById("problem-list").querySelector("button").click(), null`)
+	b.await(`document.querySelectorAll(".policy dt").length > 0`)
+	const strange = `/[^\p{L}\p{M}\p{N}\p{P}\p{S} \n\t\u202f]/u` // U+202F stands in numbers
+	for what, expression := range map[string]string{
+		"a script ran":                       `"ran" in window ? "yes" : ""`,
+		"markup was made of a name":          `document.querySelector("main img, main svg:not(.spark), main iframe, main script, dialog img, dialog iframe")?.outerHTML ?? ""`,
+		"what is not printable is shown":     `document.body.innerText.match(` + strange + `)?.[0] ?? ""`,
+		"what is not printable is a value":   `[...document.querySelectorAll("*")].flatMap((e) => [...e.attributes]).find((a) => ` + strange + `.test(a.value))?.value ?? ""`,
+		"the page is wider than its window":  `document.documentElement.scrollWidth > innerWidth ? "yes" : ""`,
+		"not as it should be in the table":   lacks("table", markup[0], `web\u202egpj.exe`, `\x1b]0;title\a\x1b[2J\x1b[31mred`, `two\nlines\r\tand\x00more`),
+		"not as it should be in the events":  lacks("events", markup[0], `web\u202egpj.exe`, `\u2028\u2066\U000e0041\ufeff`),
+		"not as it should be among problems": lacks("problem-list", markup[0], `web\u202egpj.exe`, markup[2]),
+		"not as it should be in the details": lacks("details", markup[0]),
+	} {
+		if got := eval[string](b, expression); got != "" {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+	b.size(360, 740)
+	if w := eval[int](b, `document.documentElement.scrollWidth`); w > 360 {
+		t.Errorf("%d px wide in a window of 360", w)
+	}
+}
+
+// lacks is an expression for the first of the texts that an element does not have.
+func lacks(id string, texts ...string) string {
+	list, _ := json.Marshal(texts) // strings
+	return fmt.Sprintf(`%s.find((t) => !document.getElementById(%q).textContent.includes(t)) ?? ""`, list, id)
+}
+
+// TestPageRefusesMarkup: should a line of the page ever make markup of a name, the
+// browser would not do it. This is what TestPageHostileNames leans on, and shows
+// that a violation would be seen.
+func TestPageRefusesMarkup(t *testing.T) {
+	st := newStage(t, well(), nil)
+	b := browse(t, st.url)
+	b.open()
+	for _, attempt := range []string{
+		`document.body.innerHTML = "<img src=x onerror='window.ran=1'>"`,
+		`eval("window.ran=1")`,
+		`document.body.appendChild(document.createElement("script")).text = "window.ran=1"`,
+		`new Function("window.ran=1")()`,
+	} {
+		eval[any](b, fmt.Sprintf(`{ const s = document.createElement("button"); s.onclick = () => { try { %s } catch (e) { window.refused = (window.refused || 0) + 1 } }; s.click(); null }`, attempt))
+	}
+	if got := eval[int](b, `window.refused`); got != 4 || eval[bool](b, `"ran" in window`) {
+		t.Errorf("%d of 4 attempts were refused", got)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.wrong) == 0 {
+		t.Error("the browser reports no violation")
+	}
+	b.wrong = nil
+}
+
+// TestPageWaits: a daemon that waits for its runtime has little to show, and says
+// so.
+func TestPageWaits(t *testing.T) {
+	st := newStage(t, control.Status{Node: control.Node{Version: "v1", Started: time.Now(), Waiting: "it waits for a container runtime"}}, nil)
+	b := browse(t, st.url)
+	b.open()
+	b.await(`document.querySelector(".problem .why")?.textContent === "it waits for a container runtime"`)
+	b.await(`document.getElementById("nothing").textContent === "No containers are known yet." && !document.getElementById("table").checkVisibility()`)
+	for _, bad := range []string{"NaN", "undefined", "null", "Invalid", " d ago"} {
+		if got := eval[string](b, `document.body.innerText`); strings.Contains(got, bad) {
+			t.Errorf("%q in %s", bad, got)
+		}
+	}
+}
