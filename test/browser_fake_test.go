@@ -74,9 +74,6 @@ func (st *stage) count() int {
 	return st.looks
 }
 
-// Lost implements web.Daemon.
-func (*stage) Lost() (overflows, unwatched uint64) { return 0, 0 }
-
 func well() control.Status {
 	now := time.Now()
 	return control.Status{Node: control.Node{

@@ -35,6 +35,10 @@ type Node struct {
 	Failures  uint64 `json:"failures"`
 	Refused   uint64 `json:"refused"`
 	Rejects   uint64 `json:"rejects"`
+	// Overflows are of inotify's queue, WatchErrors directories that it could not
+	// watch: the sweep stands in for both.
+	Overflows   uint64 `json:"overflows"`
+	WatchErrors uint64 `json:"watchErrors"`
 }
 
 // Runtime is the container runtime.

@@ -19,15 +19,6 @@ func newHub(o Options) *web.Hub {
 	return web.NewHub()
 }
 
-// Lost implements web.Daemon.
-func (s *stats) Lost() (overflows, unwatched uint64) {
-	var w watcher.Stats
-	if d := s.d.Load(); d != nil {
-		w = d.watcher.Stats()
-	}
-	return w.Overflows, w.WatchErrors
-}
-
 // happened tells those who look at the page of something that happened to a log,
 // at e.Time or now.
 func (s *stats) happened(kind string, due watcher.Due, e web.Event) {

@@ -106,6 +106,7 @@ func TestTroubled(t *testing.T) {
 		"nobody":      {func(s *control.Status) { s.Containers = nil }, "No containers run.\n"},
 		"no sweep":    {func(s *control.Status) { s.Node.LastSweep = time.Time{} }, "none yet"},
 		"stuck":       {func(s *control.Status) { s.Node.Unhealthy = "no sweep" }, "NOT WELL: no sweep"},
+		"inotify":     {func(s *control.Status) { s.Node.Overflows, s.Node.WatchErrors = 2, 3 }, "queue overflowed 2 times, 3 directories not watched"},
 		"backlog":     {func(s *control.Status) { s.Node.Backlog = control.Backlog{Files: 2, Bytes: 3 << 20} }, "2 files, 3Mi"},
 		"clock moved": {func(s *control.Status) { s.Node.Started = now.Add(time.Hour) }, "started 0s ago"},
 	} {

@@ -94,6 +94,9 @@ func nodeLines(t table, n control.Node, now time.Time) {
 	if n.Backlog.Files > 0 {
 		t.line("backlog", fmt.Sprintf("%d files, %s: to be compressed or removed, and still written, or failed", n.Backlog.Files, Size(n.Backlog.Bytes)))
 	}
+	if n.Overflows > 0 || n.WatchErrors > 0 {
+		t.line("inotify", fmt.Sprintf("queue overflowed %d times, %d directories not watched: the sweep stood in (logwatch doctor looks at the limits)", n.Overflows, n.WatchErrors))
+	}
 	if n.Refused > 0 || n.Rejects > 0 {
 		t.line("refused", fmt.Sprintf("%d logs, %d annotations", n.Refused, n.Rejects))
 	}

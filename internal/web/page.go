@@ -23,9 +23,6 @@ var assets embed.FS
 type Daemon interface {
 	// Status is control.Daemon's.
 	Status(ctx context.Context, which control.Names, detail bool) control.Status
-	// Lost says how often since the start inotify lost events, and could not watch a
-	// directory.
-	Lost() (overflows, unwatched uint64)
 }
 
 // Page serves the page. Make it with New.

@@ -46,8 +46,8 @@ const (
 	queueShare = 25
 )
 
-// Problems are all that a status knows of, and those of inotify, the worst first.
-func Problems(s control.Status, overflows, unwatched uint64, now time.Time) []Problem {
+// Problems are all that a status knows of, the worst first.
+func Problems(s control.Status, now time.Time) []Problem {
 	n := s.Node
 	if n.Waiting != "" {
 		return []Problem{{
@@ -58,7 +58,7 @@ func Problems(s control.Status, overflows, unwatched uint64, now time.Time) []Pr
 	list := append([]Problem{}, daemonProblems(n, now)...) // [] in JSON, never null
 	list = append(list, logProblems(s)...)
 	list = append(list, roomProblems(n)...)
-	list = append(list, watchProblems(overflows, unwatched)...)
+	list = append(list, watchProblems(s.Node)...)
 	levels := []string{LevelError, LevelWarning, LevelNote}
 	slices.SortStableFunc(list, func(a, b Problem) int {
 		return slices.Index(levels, a.Level) - slices.Index(levels, b.Level)
@@ -171,16 +171,16 @@ func roomProblems(n control.Node) (list []Problem) {
 }
 
 // watchProblems are inotify's. The sweep finds what it lost.
-func watchProblems(overflows, unwatched uint64) (list []Problem) {
-	if unwatched > 0 {
+func watchProblems(n control.Node) (list []Problem) {
+	if n.WatchErrors > 0 {
 		list = append(list, Problem{
-			Level: LevelWarning, What: fmt.Sprintf("inotify could not watch a directory, %d times since the start: such logs are looked at by the sweep alone", unwatched),
+			Level: LevelWarning, What: fmt.Sprintf("inotify could not watch a directory, %d times since the start: such logs are looked at by the sweep alone", n.WatchErrors),
 			Do: "Raise the kernel's limit, for instance: sysctl fs.inotify.max_user_watches=1048576 (and for good in /etc/sysctl.d).",
 		})
 	}
-	if overflows > 0 {
+	if n.Overflows > 0 {
 		list = append(list, Problem{
-			Level: LevelNote, What: fmt.Sprintf("inotify lost events %d times since the start: a sweep followed each time at once", overflows),
+			Level: LevelNote, What: fmt.Sprintf("inotify lost events %d times since the start: a sweep followed each time at once", n.Overflows),
 			Do: "If it happens again and again, raise the kernel's limit, for instance: sysctl fs.inotify.max_queued_events=65536 (and for good in /etc/sysctl.d).",
 		})
 	}

@@ -48,38 +48,34 @@ func TestProblems(t *testing.T) {
 		"an annotation": {func(s *control.Status) {
 			s.Containers[0].Rejects = []control.Reject{{Annotation: "logwatch/max-size", Value: "x", Reason: "no size"}}
 		}, LevelWarning, "Annotations", "--explain"},
+		"overflow":  {func(s *control.Status) { s.Node.Overflows = 1 }, LevelNote, "lost events", "max_queued_events"},
+		"unwatched": {func(s *control.Status) { s.Node.WatchErrors = 1 }, LevelWarning, "could not watch", "max_user_watches"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := fine()
 			tt.change(&s)
-			got := Problems(s, 0, 0, now)
+			got := Problems(s, now)
 			if len(got) != 1 || got[0].Level != tt.level || !strings.Contains(got[0].What, tt.what) || !strings.Contains(got[0].Do, tt.do) {
 				t.Errorf("%+v, want %s %q: %q", got, tt.level, tt.what, tt.do)
 			}
 		})
 	}
-	if got := Problems(fine(), 0, 0, now); got == nil || len(got) != 0 {
+	if got := Problems(fine(), now); got == nil || len(got) != 0 {
 		t.Errorf("of what is well: %#v, want an empty list", got)
-	}
-	if got := Problems(fine(), 1, 0, now); len(got) != 1 || !strings.Contains(got[0].Do, "max_queued_events") {
-		t.Errorf("%+v", got)
-	}
-	if got := Problems(fine(), 0, 1, now); len(got) != 1 || !strings.Contains(got[0].Do, "max_user_watches") {
-		t.Errorf("%+v", got)
 	}
 }
 
 // TestManyProblems: the worst come first, and lists are bounded.
 func TestManyProblems(t *testing.T) {
 	s := fine()
-	s.Node.Config.Error = "no"
+	s.Node.Config.Error, s.Node.Overflows, s.Node.WatchErrors = "no", 1, 1
 	s.Containers = nil
 	for i := range 500 {
 		s.Containers = append(s.Containers, control.Container{
 			ID: fmt.Sprint(i), Refused: "outside", LastError: &control.Problem{Time: now.Add(-time.Duration(i) * time.Second), Text: "no"},
 		})
 	}
-	got := Problems(s, 1, 1, now)
+	got := Problems(s, now)
 	var levels []string
 	for _, p := range got {
 		levels = append(levels, p.Level)

@@ -94,8 +94,7 @@ func look(ctx context.Context, d Daemon, which control.Names, detail bool) View 
 	if v.Containers == nil { // [] in JSON
 		v.Containers = []control.Container{}
 	}
-	overflows, unwatched := d.Lost()
-	v.Problems = Problems(v.Status, overflows, unwatched, v.Time)
+	v.Problems = Problems(v.Status, v.Time)
 	return v
 }
 

@@ -44,8 +44,6 @@ func (f *fake) Status(ctx context.Context, which control.Names, detail bool) con
 	return s
 }
 
-func (*fake) Lost() (overflows, unwatched uint64) { return 0, 0 }
-
 const hostile = "<b>\"\x1b[2J\n\ndata: x\r\n\u202e\u2028\xff"
 
 func two() *fake {
