@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
+	sdjournal "github.com/coreos/go-systemd/v22/journal"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -42,8 +43,11 @@ For a start: "logwatch demo" shows it, "logwatch doctor" looks at this node.`,
 		runCommand(),
 		reloadCommand(),
 		checkConfigCommand(),
+		doctorCommand(),
 		statusCommand(),
+		topCommand(),
 		rotateCommand(),
+		logsCommand(),
 		cleanCommand(),
 		demoCommand(),
 		versionCommand(),
@@ -171,6 +175,9 @@ func logger(l config.Logging) zerolog.Logger {
 	zerolog.TimeFieldFormat = time.RFC3339Nano
 	zerolog.DurationFieldUnit = time.Millisecond
 	var w io.Writer = os.Stderr
+	if ok, err := sdjournal.StderrIsJournalStream(); err == nil && ok {
+		w = journal{w}
+	}
 	if l.Format == config.FormatConsole || (l.Format == config.FormatAuto && term.IsTerminal(int(os.Stderr.Fd()))) {
 		w = zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly}
 	}
@@ -198,7 +205,9 @@ func cleanCommand() *cobra.Command {
 			return err
 		}
 		defer client.Close() //nolint:errcheck // nothing is lost
+		done := waiting(os.Stderr, "waiting for the runtime")
 		removed, err := logwatch.Clean(cmd.Context(), c, client, args[0])
+		done()
 		for _, name := range removed {
 			cmd.Println("removed", name)
 		}

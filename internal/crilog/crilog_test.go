@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -68,6 +70,31 @@ func TestParseGarbage(t *testing.T) {
 	}
 }
 
+// FuzzClock: times one after the other, as package time reads them.
+func FuzzClock(f *testing.F) {
+	for _, text := range []string{
+		"2026-03-29T01:59:59.123456789Z 2026-03-29T01:59:00.1Z", "2026-03-29T01:59:59.12345678Z 2026-03-29T01:59:60.1Z",
+		"2024-02-29T23:59:59.999999999Z 2023-02-29T23:59:59.999999999Z", "2026-03-29T01:59:59.123456789+00:00 2026-03-29T01:59:59.123456789+02:00",
+		"2026-03-29T01:59:59.5+02:00 2026-03-29T01:59:59.5Z", "2026-03-29T01:59:59.1234567890Z", "2026-03-29T01:59:59.1234567:Z", "2026-03-29T01:59:59.Z",
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var c clock
+		for s := range strings.SplitSeq(text, " ") {
+			var want time.Time
+			err := want.UnmarshalText([]byte(s))
+			got, ok := c.read([]byte(s))
+			if ok && (err != nil || !got.Equal(want) || got.String() != want.String()) {
+				t.Fatalf("%q of %q: %v; package time says %v, %v", s, text, got, want, err)
+			}
+			if usual := len(s) > 20 && s[19] == '.'; !ok && err == nil && usual {
+				t.Fatalf("%q of %q is not understood", s, text)
+			}
+		}
+	})
+}
+
 func TestParseDoesNotAllocate(t *testing.T) {
 	for _, in := range []string{
 		"2026-03-29T01:59:59.123456789Z stdout F hello\n",
@@ -84,11 +111,21 @@ func FuzzParse(f *testing.F) {
 	for _, in := range garbage {
 		f.Add([]byte(in))
 	}
-	f.Add([]byte("2026-03-29T01:59:59.123456789Z stdout F hello\n"))
+	for _, in := range []string{"2026-03-29T01:59:59.123456789Z stderr P hello", "2026-02-30T01:59:59.123456789Z stderr P hello"} {
+		f.Add([]byte(in))
+		f.Add([]byte(in + "\n"))
+	}
 	f.Add([]byte("2026-03-29T01:59:59.123456789+02:00 stderr P:x:y \n"))
 	f.Add([]byte("2026-03-29T01:59:59.5-12:45 stdout F"))
+	var p Parser
 	f.Fuzz(func(t *testing.T, in []byte) {
 		l, err := Parse(in)
+		if !bytes.HasSuffix(in, []byte{'\n'}) {
+			var fast Line
+			if ok := p.Parse(in, &fast); ok != (err == nil) || ok && !reflect.DeepEqual(fast, l) {
+				t.Fatalf("Parser: %+v, %v; Parse: %+v, %v", fast, ok, l, err)
+			}
+		}
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) {
 				t.Fatalf("%v is not ErrMalformed", err)
@@ -213,6 +250,28 @@ func TestJoiner(t *testing.T) {
 	}
 }
 
+func TestJoinerTake(t *testing.T) {
+	var j Joiner
+	add := func(stream, content string, partial bool) {
+		j.Add(Line{Stream: stream, Partial: partial, Content: []byte(content)})
+	}
+	add(Stdout, "o", true)
+	add(Stderr, "e", true)
+	if !j.Begun(Stdout) || string(j.Take(Stdout)) != "o" || j.Begun(Stdout) || len(j.Take(Stdout)) != 0 {
+		t.Error("stdout's line was not taken once")
+	}
+	if got, whole := j.Add(Line{Stream: Stdout, Content: []byte("new")}); !whole || string(got) != "new" {
+		t.Errorf("after Take: %q, %v", got, whole)
+	}
+	if n := len(j.Rest()); n != 1 || !j.Begun(Stderr) {
+		t.Errorf("%d lines are pending; want stderr's alone", n)
+	}
+	add(Stderr, "e", false)
+	if j.Begun(Stderr) {
+		t.Error("a whole line goes on")
+	}
+}
+
 func TestJoinerIsBounded(t *testing.T) {
 	var j Joiner
 	part := Line{Stream: Stdout, Partial: true, Content: make([]byte, 1<<20)}
@@ -227,6 +286,47 @@ func TestJoinerIsBounded(t *testing.T) {
 	}
 	if outs != 2 {
 		t.Errorf("handed out %d times; want 2", outs)
+	}
+	j.Limit = 2 << 20
+	j.Take(Stdout)
+	j.Add(part)
+	if content, whole := j.Add(part); !whole || len(content) != j.Limit {
+		t.Errorf("with a limit of %d: %d bytes, %v", j.Limit, len(content), whole)
+	}
+}
+
+// TestParser: each line of a log, with and without what it remembers.
+func TestParser(t *testing.T) {
+	var p Parser
+	for i, in := range append(slices.Clip(garbage),
+		"2026-03-29T01:59:59.123456789Z stdout F hello", "2026-03-29T01:59:00.000000001Z stderr P ", "2026-03-29T02:00:00.000000001Z stderr F x",
+		"2026-03-29T02:00:60.000000001Z stdout F x", "2026-03-29T02:00:00.00000000:Z stdout F x", "2026-03-29T02:00:00.000000001Z stdout F:tag x",
+		"2026-03-29T02:00:00.12Z stdout F x", "2026-03-29T02:00:00.000000001+01:00 stdout F x", "2026-03-29T02:00:00.000000001+01:00 stdout P x", "2026-03-29T02:00:00.000000001Z stdout X x", "2026-02-29T02:00:00.000000001Z stdout F x") {
+		if strings.HasSuffix(in, "\n") {
+			continue
+		}
+		var got Line
+		ok := p.Parse([]byte(in), &got)
+		want, err := Parse([]byte(in))
+		if ok != (err == nil) || ok && !reflect.DeepEqual(got, want) {
+			t.Errorf("%d: %q: %+v, %v; want %+v, %v", i, in, got, ok, want, err)
+		}
+	}
+}
+
+func BenchmarkParser(b *testing.B) {
+	for _, stamp := range []string{"2026-03-29T01:59:59.123456789Z", "2026-03-29T01:59:59.12345678Z", "2026-03-29T01:59:59.123456789+02:00"} {
+		b.Run(stamp, func(b *testing.B) {
+			line := []byte(stamp + " stdout F " + strings.Repeat("x", 150))
+			b.SetBytes(int64(len(line)))
+			var p Parser
+			var l Line
+			for b.Loop() {
+				if !p.Parse(line, &l) {
+					b.Fatal("no line")
+				}
+			}
+		})
 	}
 }
 

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+	"golang.org/x/term"
+
+	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/logs"
+)
+
+// logsFlags are the flags of logs as they are written.
+type logsFlags struct {
+	options                                                logs.Options
+	config, podLogsDir, since, sinceTime, grep, out, color string
+	prefix                                                 bool
+}
+
+func logsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "logs NAMESPACE/POD[/CONTAINER]",
+		Short: "Print all that a container has logged, rotated and compressed logs included",
+		Long: `Logs prints the lines of a pod's containers, from the oldest log that is kept to the
+live one, over all restarts, whether plain, .gz or .zst. It reads the files alone, and
+needs neither the daemon nor the runtime.
+
+Without CONTAINER it prints all containers of the pod, init containers too, by time,
+each line with its container in front. Were there several pods of the name, one after
+the other, it prints the one that logged last, and says which others there are.
+
+With -f it goes on, over any number of rotations and restarts, until Ctrl-C or until
+the pod is removed. A log that it has open stays readable whatever becomes of it; if
+one goes before its turn, as a reader slower than the rotation may find, it says which
+times are missing. --tail is for each container, and counts the lines that --since,
+--stream and --grep leave.
+
+Control characters, with which a log could take a terminal over, are printed as \x1b
+and the like, into a pipe too, which as a rule ends at a terminal: --raw-escapes prints
+them as they are. -o json has all lines exactly, one object a line. A line longer than
+1 MiB comes in pieces. A line that is not in CRI's format is printed as it is.
+
+It exits with 1 if nothing was found, or if something could not be read, which it says
+on standard error; it then goes on with what can be.`,
+		Example: `  logwatch logs shop/web-7d9f
+  logwatch logs shop/web-7d9f/app -f --tail 100
+  logwatch logs shop/web-7d9f/app --since 1h --grep 'status=5..'
+  logwatch logs shop/web-7d9f -o json | jq -r 'select(.stream == "stderr").log'`,
+		Args: cobra.ExactArgs(1),
+	}
+	f := bindLogs(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		o, err := f.parse(cmd, args[0])
+		if err != nil {
+			return err
+		}
+		err = logs.Run(cmd.Context(), o)
+		if errors.Is(err, unix.EPIPE) { // whoever read it has enough
+			return nil
+		}
+		return err
+	}
+	cmd.ValidArgsFunction = func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
+		dir, err := f.dir()
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		// A pod is as good an end as one of its containers.
+		return logs.Complete(dir, begun), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	}
+	return cmd
+}
+
+func bindLogs(cmd *cobra.Command) *logsFlags {
+	f := &logsFlags{}
+	o, fs := &f.options, cmd.Flags()
+	fs.StringVar(&f.config, "config", "", "config `FILE`, for its podLogsDir")
+	fs.StringVar(&f.podLogsDir, "pod-logs-dir", "", "kubelet's podLogsDir; beats the file's (default "+config.Default().PodLogsDir+")")
+	fs.StringVar(&o.UID, "uid", "", "the pod's UID, or how it begins, if there were several of the name")
+	fs.BoolVarP(&o.Follow, "follow", "f", false, "go on with what is logged from now on")
+	fs.StringVar(&f.since, "since", "", "only lines not older than this `duration`, such as 90s, 5m or 3h")
+	fs.StringVar(&f.sinceTime, "since-time", "", "only lines from this `time` on, such as 2026-03-29T02:00:00Z")
+	fs.Int64Var(&o.Tail, "tail", -1, "only the last lines of each container, as many as this; -1: all")
+	fs.BoolVarP(&o.Previous, "previous", "p", false, "the logs of the restart before the latest")
+	fs.BoolVar(&o.Timestamps, "timestamps", false, "print each line's time in front of it")
+	fs.StringVar(&o.Stream, "stream", "", "only this stream: stdout or stderr")
+	fs.StringVar(&f.grep, "grep", "", "only lines that match this regular `expression` (RE2), joined if the runtime cut them")
+	fs.StringVarP(&f.out, "output", "o", "raw", "how to print: raw, or json for one object a line")
+	fs.BoolVar(&f.prefix, "prefix", false, "print each line's container in front of it (default: when there are several)")
+	fs.StringVar(&f.color, "color", "auto", "colours for the prefix: auto (on a terminal, unless NO_COLOR is set), always or never")
+	fs.BoolVar(&o.RawEscapes, "raw-escapes", false, "print control characters as they are")
+	return f
+}
+
+// dir is where the logs are.
+func (f *logsFlags) dir() (string, error) {
+	if f.podLogsDir != "" {
+		return f.podLogsDir, nil
+	}
+	if f.config == "" {
+		return config.Default().PodLogsDir, nil
+	}
+	c, err := config.Load(f.config)
+	return c.PodLogsDir, err
+}
+
+// parse checks the flags and the argument.
+func (f *logsFlags) parse(cmd *cobra.Command, arg string) (o logs.Options, err error) {
+	o = f.options
+	o.Out, o.Notes = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	which, err := names(arg)
+	switch {
+	case err != nil:
+		return o, err
+	case which.Pod == "":
+		return o, fmt.Errorf("%q is a namespace: name a pod in it, as %s/POD", arg, arg)
+	}
+	o.Namespace, o.Pod, o.Container = which.Namespace, which.Pod, which.Container
+	if o.PodLogsDir, err = f.dir(); err != nil {
+		return o, err
+	}
+	for _, c := range []struct {
+		flag, value string
+		allowed     []string
+	}{
+		{"--output", f.out, []string{"raw", "json"}},
+		{"--color", f.color, []string{"auto", "always", "never"}},
+		{"--stream", o.Stream, []string{"", crilog.Stdout, crilog.Stderr}},
+	} {
+		if !slices.Contains(c.allowed, c.value) {
+			return o, fmt.Errorf("%s %q: write one of %s", c.flag, c.value, strings.TrimPrefix(strings.Join(c.allowed, ", "), ", "))
+		}
+	}
+	switch {
+	case o.Tail < -1:
+		return o, fmt.Errorf("--tail %d: write how many lines, or -1 for all", o.Tail)
+	case o.Previous && o.Follow:
+		return o, errors.New("--previous and --follow: nothing is logged any more by a restart that has ended; leave one of them out")
+	}
+	o.JSON, o.Color = f.out == "json", wantsColor(f.color, o.Out, os.Getenv)
+	if cmd.Flags().Changed("prefix") {
+		o.Prefix = &f.prefix
+	}
+	if f.grep != "" {
+		if o.Grep, err = regexp.Compile(f.grep); err != nil {
+			return o, fmt.Errorf("--grep: %w: see https://github.com/google/re2/wiki/Syntax", err)
+		}
+	}
+	o.Since, err = f.from(time.Now())
+	return o, err
+}
+
+// from reads --since and --since-time.
+func (f *logsFlags) from(now time.Time) (t time.Time, err error) {
+	switch {
+	case f.since != "" && f.sinceTime != "":
+		return t, errors.New("--since and --since-time: leave one of them out")
+	case f.since != "":
+		d, err := time.ParseDuration(f.since)
+		if err != nil || d <= 0 {
+			return t, fmt.Errorf("--since %q: write a duration such as 90s, 5m or 3h", f.since)
+		}
+		return now.Add(-d), nil
+	case f.sinceTime != "":
+		if t, err = time.Parse(time.RFC3339, f.sinceTime); err != nil {
+			return t, fmt.Errorf("--since-time %q: write a time such as 2026-03-29T02:00:00Z or 2026-03-29T04:00:00+02:00", f.sinceTime)
+		}
+	}
+	return t, nil
+}
+
+// wantsColor heeds no-color.org, and terminals that have none.
+func wantsColor(flag string, out io.Writer, getenv func(string) string) bool {
+	if flag != "auto" {
+		return flag == "always"
+	}
+	file, ok := out.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd())) && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+}

@@ -1,0 +1,219 @@
+package logs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/rotator"
+)
+
+// container writes numbered lines as containerd does, and is the runtime that the
+// rotator asks to reopen its log.
+type container struct {
+	t    testing.TB
+	tree *tree
+	rot  *rotator.Rotator
+
+	mu      sync.Mutex
+	f       *os.File
+	restart int
+	last    int // number of the last line
+	late    sync.WaitGroup
+	r       *rand.Rand
+	refuse  bool
+	neat    bool // nothing comes to the old log after a reopen
+}
+
+func (tr *tree) container() *container {
+	c := &container{t: tr.t, tree: tr, r: rand.New(rand.NewPCG(3, 3))}
+	c.rot = rotator.New(rotator.Options{PodLogsDir: tr.root, Runtime: c})
+	if err := os.MkdirAll(tr.dir("app"), 0o755); err != nil {
+		tr.t.Fatal(err)
+	}
+	c.f = c.open()
+	tr.t.Cleanup(c.exit)
+	return c
+}
+
+func (c *container) log() string { return fmt.Sprint(c.restart, ".log") }
+
+func (c *container) open() *os.File {
+	f, err := os.OpenFile(filepath.Join(c.tree.dir("app"), c.log()), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		c.t.Error(err)
+	}
+	return f
+}
+
+func (c *container) exit() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.late.Wait()
+	if c.f != nil {
+		_ = c.f.Close() // a test's
+	}
+	c.f = nil
+}
+
+// next starts the container anew.
+func (c *container) next() {
+	c.exit()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.restart++
+	c.f = c.open()
+}
+
+// lineTime is that of a numbered line: who knows the time knows the line.
+func lineTime(n int) time.Time {
+	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Microsecond)
+}
+
+func record(n int, tag, text string) string {
+	return lineTime(n).Format(time.RFC3339Nano) + " stdout " + tag + " " + text + "\n"
+}
+
+func lineText(n int) string { return fmt.Sprintf("%08d %s.", n, strings.Repeat("x", n%50)) }
+
+// write writes n lines.
+func (c *container) write(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var b bytes.Buffer
+	for range n {
+		c.last++
+		b.WriteString(record(c.last, "F", lineText(c.last)))
+	}
+	c.put(c.f, b.String())
+}
+
+func (c *container) put(f *os.File, text string) {
+	if _, err := f.WriteString(text); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// ReopenContainerLog answers before the old log is done: some lines and the beginning
+// of one still come to it, while that one's end is in the new log.
+func (c *container) ReopenContainerLog(context.Context, string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refuse {
+		return errors.New("refused")
+	}
+	old := c.f
+	if c.neat {
+		c.f = c.open()
+		return old.Close()
+	}
+	tail := ""
+	for range c.r.IntN(4) {
+		c.last++
+		tail += record(c.last, "F", lineText(c.last))
+	}
+	c.last++
+	cut := lineText(c.last)
+	c.f = c.open()
+	c.put(c.f, record(c.last, "F", cut[4:]))
+	tail += record(c.last, "P", cut[:4])
+	c.late.Add(1)
+	time.AfterFunc(time.Duration(c.r.IntN(4))*time.Millisecond, func() {
+		defer c.late.Done()
+		c.put(old, tail)
+		if err := old.Close(); err != nil {
+			c.t.Error(err)
+		}
+	})
+	return nil
+}
+
+// rotate rotates, and has housekeeping keep so many files.
+func (c *container) rotate(files int, codec rotator.Codec) {
+	c.t.Helper()
+	_, err := c.rot.Rotate(c.t.Context(), rotator.Request{Dir: "shop_web_u1/app", Log: c.log(), ContainerID: "id"})
+	if err != nil {
+		c.t.Error(err)
+	}
+	c.late.Wait() // housekeeping leaves what is written alone
+	if _, err := c.rot.Housekeep(c.t.Context(), "shop_web_u1/app", rotator.Policy{MaxFiles: files, Codec: codec, Level: 1}); err != nil {
+		c.t.Error(err)
+	}
+}
+
+// followed is a Run that follows, and what it has written.
+type followed struct {
+	t      testing.TB
+	cancel context.CancelFunc
+	ended  chan error
+	// gate is received from before each write, once it is closed no more: the reader
+	// is as slow as the test wants.
+	gate chan struct{}
+
+	mu    sync.Mutex
+	out   bytes.Buffer
+	notes bytes.Buffer
+}
+
+func (tr *tree) follow(o Options, gate chan struct{}) *followed {
+	ctx, cancel := context.WithCancel(context.Background())
+	f := &followed{t: tr.t, cancel: cancel, ended: make(chan error, 1), gate: gate}
+	o.Follow = true
+	o.Out = writerFunc(func(p []byte) (int, error) {
+		if f.gate != nil {
+			select {
+			case <-f.gate:
+			case <-ctx.Done():
+			}
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.out.Write(p)
+	})
+	o.Notes = writerFunc(func(p []byte) (int, error) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.notes.Write(p)
+	})
+	go func() { f.ended <- Run(ctx, o) }()
+	tr.t.Cleanup(cancel)
+	return f
+}
+
+func (f *followed) text() (out, notes string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.out.String(), f.notes.String()
+}
+
+// until waits for something to be written.
+func (f *followed) until(what string, done func(out, notes string) bool) {
+	f.t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
+		out, notes := f.text()
+		if done(out, notes) {
+			return
+		}
+		if time.Now().After(deadline) {
+			f.t.Fatalf("waited for %s; it ends with %q\n%s", what, out[max(0, len(out)-200):], notes)
+		}
+	}
+}
+
+// stop waits for the last line, ends the run, and returns what it wrote.
+func (f *followed) stop(last int) (out, notes string, err error) {
+	f.t.Helper()
+	f.until("the last line", func(out, _ string) bool { return strings.HasSuffix(out, lineText(last)+"\n") })
+	f.cancel()
+	err = <-f.ended
+	out, notes = f.text()
+	return out, notes, err
+}
