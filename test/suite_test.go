@@ -101,8 +101,10 @@ minRotationInterval: 0s
 			kinds = append(kinds, name[strings.LastIndexByte(name, '.'):])
 		}
 		slices.Sort(kinds)
-		// The newest rotated one stays plain.
-		return len(kinds) == 4 && strings.HasPrefix(kinds[0], ".2") && kinds[1] == ".gz" && kinds[2] == ".gz" && kinds[3] == ".log"
+		// The newest rotated one stays plain. Where compression came late, the total
+		// has removed one more than the number of files has.
+		n := len(kinds)
+		return (n == 3 || n == 4) && strings.HasPrefix(kinds[0], ".2") && kinds[1] == ".gz" && kinds[n-2] == ".gz" && kinds[n-1] == ".log"
 	})
 	l.stop()
 	if res := found(t, n, c.dir(), w.written()); res.Pruned() == 0 {

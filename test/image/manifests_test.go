@@ -5,11 +5,13 @@ import (
 	"net"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/logwatch/logwatch/internal/config"
@@ -199,13 +201,17 @@ func checkConfig(t *testing.T, m manifests) {
 	if !paths[cfg.PodLogsDir] || !paths[filepath.Dir(cfg.ControlSocket)] {
 		t.Errorf("mounts = %v, want %s and the directory of %s", paths, cfg.PodLogsDir, cfg.ControlSocket)
 	}
+	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+	flags := config.NewFlags(fs)
+	if err := fs.Parse(c.Args[3:]); err != nil {
+		t.Fatal(err)
+	}
+	if cfg, err = flags.Apply(cfg); err != nil {
+		t.Fatal(err)
+	}
 	address := cfg.Metrics.ListenAddress
-	for _, arg := range c.Args[3:] {
-		if flag, ok := strings.CutPrefix(arg, "--metrics-listen-address="); ok {
-			address = flag
-		} else {
-			t.Errorf("flag %s", arg)
-		}
+	if cfg.Metrics.Page != strings.HasPrefix(address, "127.") {
+		t.Errorf("the page is %t at %s: it is for the node alone", cfg.Metrics.Page, address)
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -272,6 +278,9 @@ func TestPrometheus(t *testing.T) {
 	m := render(t, prometheus)
 	pods, port := m.daemonSet.Spec.Selector.MatchLabels, m.daemonSet.Spec.Template.Spec.Containers[0].Ports[0]
 	endpoint := m.podMonitor.Spec.PodMetricsEndpoints[0]
+	if drop := endpoint.Relabelings[1]; drop.Action != "labeldrop" || !regexp.MustCompile("^(?:"+drop.Regex+")$").MatchString("pod") {
+		t.Errorf("relabelings = %+v: the pod's own labels hide those of each container's metrics", endpoint.Relabelings)
+	}
 	if endpoint.Port != port.Name || !maps.Equal(m.podMonitor.Spec.Selector.MatchLabels, pods) || m.podMonitor.Namespace != m.daemonSet.Namespace {
 		t.Errorf("PodMonitor = %+v, want port %s of %v", m.podMonitor.Spec, port.Name, pods)
 	}

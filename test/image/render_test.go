@@ -32,6 +32,8 @@ type podMonitor struct {
 			Relabelings []struct {
 				SourceLabels []string `json:"sourceLabels"`
 				TargetLabel  string   `json:"targetLabel"`
+				Action       string   `json:"action"`
+				Regex        string   `json:"regex"`
 			} `json:"relabelings"`
 		} `json:"podMetricsEndpoints"`
 	} `json:"spec"`
