@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/daemon"
 )
@@ -106,7 +107,7 @@ func (n *watched) start() {
 		}
 	})
 	n.t.Cleanup(n.stop)
-	eventually(n.t, "the server", func() bool { return address.MatchString(n.log.String()) })
+	await.That(n.t, "the server", func() bool { return address.MatchString(n.log.String()) })
 	n.base = "http://" + address.FindStringSubmatch(n.log.String())[1]
 	n.cfg.Metrics.ListenAddress = n.base[len("http://"):] // the same after a restart
 }
@@ -170,7 +171,7 @@ func TestPictures(t *testing.T) {
 	b.open()
 	b.scheme("light")
 	// Long enough for the rates' lines.
-	eventually(t, "a minute and a half of work", func() bool { return eval[float64](b, `performance.now()`) > 90_000 })
+	await.That(t, "a minute and a half of work", func() bool { return eval[float64](b, `performance.now()`) > 90_000 })
 	b.shoot("page.png")
 	b.scheme("dark")
 	b.shoot("page-dark.png")

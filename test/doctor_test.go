@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/doctor"
 	"github.com/logwatch/logwatch/test/containerd"
 )
@@ -146,7 +147,7 @@ func TestDoctor(t *testing.T) {
 	d := newPatient(t)
 	d.is("", "daemon", doctor.Warn, "no logwatch runs on")
 	d.p.sweep()
-	eventually(t, "a rotation", func() bool {
+	await.That(t, "a rotation", func() bool {
 		return strings.Contains(d.p.text(), `"msg":"rotated"`) || strings.Contains(d.p.text(), "rotated")
 	})
 
@@ -246,7 +247,7 @@ func (d *patient) shipper(t *testing.T) {
 	before := strings.Count(d.p.text(), "the configuration was reloaded")
 	d.fix(d.is("", "shippers", doctor.Warn, "fluent-bit may miss lines"))
 	d.is("", "shippers", doctor.OK, "minRotationInterval 5s, rotatedLogGracePeriod 10s")
-	eventually(t, "the daemon to reload", func() bool {
+	await.That(t, "the daemon to reload", func() bool {
 		return strings.Count(d.p.text(), "the configuration was reloaded") > before
 	})
 	d.is("", "control-socket", doctor.OK, "answers")
@@ -266,10 +267,10 @@ func (d *patient) configuration(t *testing.T) {
 	}
 	reloads := func() bool { return strings.Contains(d.p.text(), "was not reloaded") }
 	write(string(good) + "containerLogMaxFiles: 1\n")
-	eventually(t, "the daemon to refuse", reloads)
+	await.That(t, "the daemon to refuse", reloads)
 	d.is("", "config", doctor.Fail, "containerLogMaxFiles: 1 is too small")
 	write(string(good))
-	eventually(t, "the daemon to take it", func() bool {
+	await.That(t, "the daemon to take it", func() bool {
 		r, _ := d.look("") // the question is one check of it
 		return d.find(r, "control-socket").Status == doctor.OK
 	})

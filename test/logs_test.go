@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/numbered"
 )
 
@@ -31,15 +32,15 @@ func logsFollow(t *testing.T, n node) {
 	w := workload{name: "followed", lines: 60_000, rate: 4e6, stderrEvery: 3, longEvery: 100}
 	c := n.run(t, w)
 	live := filepath.Join(n.PodLogsDir(), c.dir(), "0.log")
-	eventually(t, "the log", func() bool { _, err := os.Stat(live); return err == nil })
+	await.That(t, "the log", func() bool { _, err := os.Stat(live); return err == nil })
 	prompt, slow := p.logs(n, w.name), p.logs(n, w.name)
 	files := len(names(t, n, c.dir()))
 	for !c.exited() { // the slow one runs once in ten rotations
 		slow.signal(unix.SIGSTOP)
-		eventually(t, "ten rotations", func() bool { return len(names(t, n, c.dir())) >= files+10 || c.exited() })
+		await.That(t, "ten rotations", func() bool { return len(names(t, n, c.dir())) >= files+10 || c.exited() })
 		before := slow.size()
 		slow.signal(unix.SIGCONT)
-		eventually(t, "some of what it missed", func() bool { return slow.size() > before || c.exited() })
+		await.That(t, "some of what it missed", func() bool { return slow.size() > before || c.exited() })
 		files = len(names(t, n, c.dir()))
 	}
 	c.wait(t)
@@ -48,7 +49,7 @@ func logsFollow(t *testing.T, n node) {
 	}
 	for _, l := range []*logsOf{prompt, slow} {
 		var err error
-		eventually(t, "all lines", func() bool { err = l.check().OK(w.written()); return err == nil || l.settled() })
+		await.That(t, "all lines", func() bool { err = l.check().OK(w.written()); return err == nil || l.settled() })
 		if err != nil {
 			t.Error(err)
 		}

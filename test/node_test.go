@@ -16,6 +16,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/daemon"
@@ -63,18 +64,6 @@ type container interface {
 }
 
 const waitAtMost = 2 * time.Minute
-
-// eventually polls until done says yes.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(waitAtMost)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", waitAtMost, what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
 
 // logwatch is a running daemon.
 type logwatch struct {
@@ -219,7 +208,7 @@ func (c *embeddedContainer) exited() bool {
 
 func (c *embeddedContainer) wait(t *testing.T) {
 	t.Helper()
-	eventually(t, "the container to write its lines", c.exited)
+	await.That(t, "the container to write its lines", c.exited)
 	c.Exit()
 }
 
@@ -273,7 +262,7 @@ func (c *realContainer) exited() bool {
 
 func (c *realContainer) wait(t *testing.T) {
 	t.Helper()
-	eventually(t, "the container to exit", c.exited)
+	await.That(t, "the container to exit", c.exited)
 }
 
 func (c *realContainer) restart(t *testing.T) container {

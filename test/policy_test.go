@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/verify"
 	"github.com/logwatch/logwatch/test/containerd"
 )
@@ -49,7 +50,7 @@ overrides:
 	}
 	// The third rotation of each: the first may come before its pod was read.
 	count, limits := map[string]int{}, map[string]int64{}
-	eventually(t, "rotations of each", func() bool {
+	await.That(t, "rotations of each", func() bool {
 		clear(count)
 		for _, r := range l.rotations() {
 			if count[r.Due.Dir]++; count[r.Due.Dir] == 3 {
@@ -93,7 +94,7 @@ minRotationInterval: 0s
 		top = max(top, all)
 	}
 	c.wait(t)
-	eventually(t, "the total", func() bool { _, all := sizes(dir); return all <= total })
+	await.That(t, "the total", func() bool { _, all := sizes(dir); return all <= total })
 	l.stop()
 	t.Logf("%d restarts: at most %d bytes together, %d at the end, of %d", restarts, top, func() int64 { _, all := sizes(dir); return all }(), total)
 	// The reaction: what a container or two write until housekeeping has run.
@@ -111,7 +112,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	w := workload{name: "reloaded", lines: 60_000, rate: 2e6}
 	c := n.run(t, w)
 	rotated := func() int { return len(names(t, n, c.dir())) }
-	eventually(t, "rotations", func() bool { return rotated() > 3 })
+	await.That(t, "rotations", func() bool { return rotated() > 3 })
 	file := p.args[len(p.args)-1]
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -123,7 +124,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	if out, err := p.command("reload", "--config", file).CombinedOutput(); err != nil {
 		t.Fatalf("logwatch reload: %v\n%s", err, out)
 	}
-	eventually(t, "the new limit", func() bool {
+	await.That(t, "the new limit", func() bool {
 		return strings.Contains(p.text(), "the configuration was reloaded") && strings.Count(p.text(), `"size":13`) > 3
 	})
 	c.wait(t)

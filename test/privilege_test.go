@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 // unprivileged runs its arguments with the file system read-only but for one
@@ -71,7 +73,7 @@ func TestDurableOrder(t *testing.T) {
 	p.settled(n, []container{c})
 	p.stop()
 	var text []byte
-	eventually(t, "the trace's end", func() bool {
+	await.That(t, "the trace's end", func() bool {
 		var err error
 		if text, err = os.ReadFile(trace); err != nil {
 			t.Fatal(err)

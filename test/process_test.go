@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 // process is logwatch as an operator runs it: its own process.
@@ -77,7 +79,7 @@ func (p *process) sweep() {
 	p.t.Helper()
 	before := len(p.text())
 	p.start()
-	eventually(p.t, "the first sweep", func() bool { return strings.Contains(p.text()[before:], "sweep ended") })
+	await.That(p.t, "the first sweep", func() bool { return strings.Contains(p.text()[before:], "sweep ended") })
 }
 
 func (p *process) signal(s os.Signal) {
@@ -121,7 +123,7 @@ func (p *process) text() string {
 // settled waits until housekeeping has nothing left to do.
 func (p *process) settled(n node, cs []container) {
 	p.t.Helper()
-	eventually(p.t, "housekeeping to end", func() bool {
+	await.That(p.t, "housekeeping to end", func() bool {
 		for _, c := range cs {
 			plain := 0
 			for _, name := range names(p.t, n, c.dir()) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 // hanging is a node with a full log whose reopen hangs, and logwatch in the
@@ -30,7 +31,7 @@ func hanging(t *testing.T) *process {
 	}
 	p := newProcess(t, n, everything)
 	p.start()
-	eventually(t, "a reopen that hangs", func() bool { return rt.Calls("ReopenContainerLog") > 0 })
+	await.That(t, "a reopen that hangs", func() bool { return rt.Calls("ReopenContainerLog") > 0 })
 	return p
 }
 
@@ -47,7 +48,7 @@ func TestSecondTermEndsAtOnce(t *testing.T) {
 	p := hanging(t)
 	p.signal(unix.SIGTERM)
 	var err error
-	eventually(t, "the end", func() bool {
+	await.That(t, "the end", func() bool {
 		p.signal(unix.SIGTERM)
 		select {
 		case err = <-p.exited:

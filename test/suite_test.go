@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -95,7 +96,7 @@ minRotationInterval: 0s
 	w := workload{name: "pruned", lines: 60_000, rate: 4e6}
 	c := n.run(t, w)
 	c.wait(t)
-	eventually(t, "housekeeping to end", func() bool {
+	await.That(t, "housekeeping to end", func() bool {
 		var kinds []string
 		for _, name := range names(t, n, c.dir()) {
 			kinds = append(kinds, name[strings.LastIndexByte(name, '.'):])
@@ -117,12 +118,12 @@ func reopensMissing(t *testing.T, n node) {
 	w := workload{name: "crashed", lines: 30_000, rate: 1e6}
 	c := n.run(t, w)
 	live := filepath.Join(n.PodLogsDir(), c.dir(), "0.log")
-	eventually(t, "lines", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 10_000 })
+	await.That(t, "lines", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 10_000 })
 	if err := os.Rename(live, live+".20200101-000000"); err != nil {
 		t.Fatal(err)
 	}
 	l := start(t, n, strict)
-	eventually(t, "the live log to be there again", func() bool { _, err := os.Stat(live); return err == nil })
+	await.That(t, "the live log to be there again", func() bool { _, err := os.Stat(live); return err == nil })
 	c.wait(t)
 	l.stop()
 	all(t, n, c.dir(), w.written())
@@ -167,7 +168,7 @@ func startsOnFullLogs(t *testing.T, n node) {
 	w := workload{name: "full", lines: 50_000, rate: 2e6}
 	c := n.run(t, w)
 	live := filepath.Join(n.PodLogsDir(), c.dir(), "0.log")
-	eventually(t, "a full log", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 300<<10 })
+	await.That(t, "a full log", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 300<<10 })
 	l := start(t, n, strict)
 	rotatedAtLeast(t, l, c, 1)
 	if cause := l.rotations()[0].Due.Cause; cause != watcher.CauseStartup && cause != watcher.CauseWrite {
@@ -180,7 +181,7 @@ func startsOnFullLogs(t *testing.T, n node) {
 
 func rotatedAtLeast(t *testing.T, l *logwatch, c container, count int) {
 	t.Helper()
-	eventually(t, "rotations", func() bool {
+	await.That(t, "rotations", func() bool {
 		done := 0
 		for _, r := range l.rotations() {
 			if r.Due.Dir == c.dir() {

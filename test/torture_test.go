@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/verify"
 	"github.com/logwatch/logwatch/test/containerd"
 )
@@ -262,12 +263,12 @@ func TestTortureDisk(t *testing.T) {
 	p.start()
 	w := workload{name: "full", rate: 2e6, lines: uint64(torture.Seconds() * 2e6 / 121)}
 	c := n.run(t, w)
-	eventually(t, "files", func() bool { return len(names(t, n, c.dir())) >= 3 })
+	await.That(t, "files", func() bool { return len(names(t, n, c.dir())) >= 3 })
 	ballast := filepath.Join(disk, "ballast")
 	fill(t, ballast, 1<<20)
 	for range 3 {
 		before := newest(t, n, c)
-		eventually(t, "a rotation on a full disk", func() bool { return newest(t, n, c) != before })
+		await.That(t, "a rotation on a full disk", func() bool { return newest(t, n, c) != before })
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc/status"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/numbered"
 )
@@ -53,18 +54,6 @@ func run(t testing.TB, r *Runtime, spec ContainerSpec) *Container {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// eventually polls: what it waits for happens in another goroutine.
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("never: %s", what)
-		}
-		time.Sleep(200 * time.Microsecond)
-	}
 }
 
 func reopen(ctx context.Context, client runtimeapi.RuntimeServiceClient, c *Container) error {
@@ -304,7 +293,7 @@ func TestExitAndRemove(t *testing.T) {
 	for _, b := range []Behaviour{Containerd, Conmon} {
 		r, client := start(t, Options{Behaviour: b})
 		c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 5e6, StderrEvery: 3}})
-		eventually(t, "the container writes", func() bool { return c.BytesWritten() > 100_000 })
+		await.That(t, "the container writes", func() bool { return c.BytesWritten() > 100_000 })
 		c.Exit()
 		st, err := client.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: c.ID()})
 		if err != nil || st.Status.State != runtimeapi.ContainerState_CONTAINER_EXITED || st.Status.FinishedAt == 0 {

@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/grpc/codes"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 // patience is for calls that must not answer.
@@ -24,7 +26,7 @@ func unanswered(t *testing.T, r *Runtime, method string, acted func() bool, call
 	before := r.Calls(method)
 	answer := make(chan error, 1)
 	go func() { answer <- call(ctx) }()
-	eventually(t, "the call arrives", func() bool { return r.Calls(method) > before && acted() })
+	await.That(t, "the call arrives", func() bool { return r.Calls(method) > before && acted() })
 	defer time.AfterFunc(patience, cancel).Stop()
 	return <-answer
 }
@@ -71,7 +73,7 @@ func TestReopenFailures(t *testing.T) {
 				}
 				switch {
 				case c.later:
-					eventually(t, "the log is reopened", func() bool { return exists(cont.LogPath()) })
+					await.That(t, "the log is reopened", func() bool { return exists(cont.LogPath()) })
 				case exists(cont.LogPath()) != c.acts:
 					t.Errorf("the log is there: %v; want %v", !c.acts, c.acts)
 				}
@@ -186,7 +188,7 @@ func TestStopEndsHangingCalls(t *testing.T) {
 	for range cap(answers) {
 		go func() { answers <- reopen(context.Background(), client, c) }()
 	}
-	eventually(t, "the calls hang", func() bool { return r.Calls("ReopenContainerLog") == 2 })
+	await.That(t, "the calls hang", func() bool { return r.Calls("ReopenContainerLog") == 2 })
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}

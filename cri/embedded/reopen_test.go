@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
@@ -26,7 +28,7 @@ func TestNoLineIsLostByRotation(t *testing.T) {
 				r, client := start(t, Options{Behaviour: b})
 				c := run(t, r, ContainerSpec{Writer: &pattern})
 				for n := range 50 {
-					eventually(t, "the log grows", func() bool { return size(c.LogPath()) > 20_000 })
+					await.That(t, "the log grows", func() bool { return size(c.LogPath()) > 20_000 })
 					rotate(t, client, c, n)
 				}
 				c.Exit()
@@ -45,10 +47,10 @@ func TestNoLineIsLostByRotation(t *testing.T) {
 func TestContainerdTail(t *testing.T) {
 	r, client := start(t, Options{TailDelay: time.Hour})
 	c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 1e6, StderrEvery: 2}})
-	eventually(t, "the container writes", func() bool { return c.BytesWritten() > 10_000 })
+	await.That(t, "the container writes", func() bool { return c.BytesWritten() > 10_000 })
 	rotated := rotate(t, client, c, 1)
 	before := size(rotated)
-	eventually(t, "the new log grows", func() bool { return size(c.LogPath()) > 10_000 })
+	await.That(t, "the new log grows", func() bool { return size(c.LogPath()) > 10_000 })
 	if got := size(rotated); got != before {
 		t.Errorf("the rotated log grew from %d to %d before its time", before, got)
 	}
@@ -91,7 +93,7 @@ func TestContainerdTailComesByItself(t *testing.T) {
 	for _, delay := range []time.Duration{-1, time.Microsecond, 0} {
 		r, client := start(t, Options{TailDelay: delay})
 		c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 1e6}})
-		eventually(t, "the container writes", func() bool { return c.BytesWritten() > 10_000 })
+		await.That(t, "the container writes", func() bool { return c.BytesWritten() > 10_000 })
 		rotated := rotate(t, client, c, 1)
 		cut := func() bool {
 			lines := records(t, rotated)
@@ -100,7 +102,7 @@ func TestContainerdTailComesByItself(t *testing.T) {
 		if delay < 0 && !cut() {
 			t.Error("the tail is not there when Reopen returns")
 		}
-		eventually(t, "the tail is written", cut)
+		await.That(t, "the tail is written", cut)
 		c.Exit()
 		checkWhole(t, c)
 	}
@@ -109,7 +111,7 @@ func TestContainerdTailComesByItself(t *testing.T) {
 func TestQuietContainerHasNoTail(t *testing.T) {
 	r, client := start(t, Options{TailDelay: -1})
 	c := run(t, r, ContainerSpec{Writer: &Pattern{Lines: 10}})
-	eventually(t, "all lines are written", func() bool { return c.Written()["stdout"] == 10 })
+	await.That(t, "all lines are written", func() bool { return c.Written()["stdout"] == 10 })
 	before := size(c.LogPath())
 	rotated := rotate(t, client, c, 1)
 	if size(rotated) != before || size(c.LogPath()) != 0 {
@@ -177,7 +179,7 @@ func TestRestart(t *testing.T) {
 			c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 4e6, StderrEvery: 5}})
 			gone := run(t, r, ContainerSpec{Pod: "gone"})
 			gone.Exit()
-			eventually(t, "the container writes", func() bool { return c.BytesWritten() > 10_000 })
+			await.That(t, "the container writes", func() bool { return c.BytesWritten() > 10_000 })
 			if err := r.Stop(); err != nil {
 				t.Fatal(err)
 			}
@@ -188,14 +190,14 @@ func TestRestart(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := size(rotated)
-			eventually(t, "the container writes on", func() bool { return size(rotated) > before+10_000 })
+			await.That(t, "the container writes on", func() bool { return size(rotated) > before+10_000 })
 			if err := r.Restart(); err != nil {
 				t.Fatal(err)
 			}
 			if got := exists(c.LogPath()); got != (b == Containerd) {
 				t.Errorf("the log is there after the restart: %v", got)
 			}
-			eventually(t, "the client is back", func() bool {
+			await.That(t, "the client is back", func() bool {
 				_, err := client.Version(t.Context(), &runtimeapi.VersionRequest{})
 				return err == nil
 			})
@@ -254,7 +256,7 @@ func BenchmarkWriter(b *testing.B) {
 			c := run(b, r, ContainerSpec{Writer: &p})
 			for b.Loop() {
 				from := c.BytesWritten()
-				eventually(b, "the log grows", func() bool { return c.BytesWritten() > from+each })
+				await.That(b, "the log grows", func() bool { return c.BytesWritten() > from+each })
 				n++
 				if err := os.Remove(rotate(b, client, c, n)); err != nil {
 					b.Fatal(err)

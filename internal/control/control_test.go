@@ -19,6 +19,8 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -83,15 +85,6 @@ func (l *lines) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 10 s for %s", what)
-		}
-	}
-}
-
 // socketDir is a directory whose name is short enough for a socket.
 func socketDir(t *testing.T) string {
 	t.Helper()
@@ -135,7 +128,7 @@ func listens(path string) func() bool {
 func TestAsk(t *testing.T) {
 	path := filepath.Join(socketDir(t), "run", "s.sock") // the directory is missing
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 3}, Log: zerolog.Nop()})
-	eventually(t, "the socket", listens(path))
+	await.That(t, "the socket", listens(path))
 	st, err := os.Lstat(path)
 	if err != nil || st.Mode() != fs.ModeSocket|0o600 {
 		t.Errorf("mode %v, %v", st.Mode(), err)
@@ -170,7 +163,7 @@ func TestAsk(t *testing.T) {
 func TestRaw(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	start(t, &Server{Path: path, Daemon: fake{n: 1}, Log: zerolog.Nop()})
-	eventually(t, "the socket", listens(path))
+	await.That(t, "the socket", listens(path))
 	for _, tt := range []struct {
 		method, path, body string
 		code               int
@@ -213,12 +206,12 @@ func TestTakesOver(t *testing.T) {
 	l.SetUnlinkOnClose(false)
 	log := &lines{}
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 1}, Log: zerolog.New(log)})
-	eventually(t, "the refusal", func() bool { return log.count("another daemon answers there") == 1 })
+	await.That(t, "the refusal", func() bool { return log.count("another daemon answers there") == 1 })
 	if err := l.Close(); err != nil { // as a kill does
 		t.Fatal(err)
 	}
 	c := NewClient(path)
-	eventually(t, "its own socket", func() bool { _, err := c.Status(t.Context(), Names{}, false); return err == nil })
+	await.That(t, "its own socket", func() bool { _, err := c.Status(t.Context(), Names{}, false); return err == nil })
 	if n := log.count("another daemon answers there"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
@@ -235,7 +228,7 @@ func TestTakesOver(t *testing.T) {
 	}
 	log = &lines{}
 	stop = start(t, &Server{Path: path, Daemon: fake{}, Log: zerolog.New(log)})
-	eventually(t, "the refusal", func() bool { return log.count("is no socket: remove it") == 1 })
+	await.That(t, "the refusal", func() bool { return log.count("is no socket: remove it") == 1 })
 	stop()
 	if data, err := os.ReadFile(path); err != nil || string(data) != "mine" {
 		t.Errorf("%q, %v", data, err)
@@ -248,14 +241,14 @@ func TestNowhere(t *testing.T) {
 	log := &lines{}
 	s := &Server{Path: filepath.Join(dir, "s.sock"), Daemon: fake{n: 1}, Log: zerolog.New(log)}
 	start(t, s)
-	eventually(t, "the message", func() bool { return log.count("no control socket") == 1 })
+	await.That(t, "the message", func() bool { return log.count("no control socket") == 1 })
 	if log.count("logs are rotated all the same") != 1 {
 		t.Error("it does not say that rotation goes on")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the socket", listens(s.Path))
+	await.That(t, "the socket", listens(s.Path))
 	if n := log.count("no control socket"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
@@ -265,7 +258,7 @@ func TestNowhere(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	log := &lines{}
 	start(t, &Server{Path: "/proc/self/s.sock", Daemon: fake{}, Log: zerolog.New(log)})
-	eventually(t, "the message", func() bool { return log.count("set controlSocket to") == 1 })
+	await.That(t, "the message", func() bool { return log.count("set controlSocket to") == 1 })
 }
 
 // TestStuckClient: one that does not read, one that does not write and one that
@@ -273,7 +266,7 @@ func TestReadOnly(t *testing.T) {
 func TestStuckClient(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 5000}, Log: zerolog.Nop(), write: time.Second})
-	eventually(t, "the socket", listens(path))
+	await.That(t, "the socket", listens(path))
 	stuck := func(send string) net.Conn {
 		c, err := net.Dial("unix", path)
 		if err != nil {
@@ -293,7 +286,7 @@ func TestStuckClient(t *testing.T) {
 		t.Errorf("%d containers, %v", len(s.Containers), err)
 	}
 	// What it may write is bounded: the rest never comes.
-	eventually(t, "the end of an answer that nobody reads", func() bool { return !waits(reads) })
+	await.That(t, "the end of an answer that nobody reads", func() bool { return !waits(reads) })
 	begin := time.Now()
 	stop()
 	if took := time.Since(begin); took > stopTimeout+time.Second {
@@ -320,7 +313,7 @@ func TestStopsInTheMiddle(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	begun := make(chan struct{})
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 1, stuck: begun}, Log: zerolog.Nop()})
-	eventually(t, "the socket", listens(path))
+	await.That(t, "the socket", listens(path))
 	asked := make(chan error, 1)
 	go func() { asked <- NewClient(path).Rotate(t.Context(), Selector{All: true}, func(Result) {}) }()
 	<-begun

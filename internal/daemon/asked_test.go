@@ -20,6 +20,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/rotator"
@@ -82,7 +83,7 @@ func TestMetricsOfADaemon(t *testing.T) {
 	done := n.waitRotations(8)
 	c.Exit()
 	var text string
-	eventually(t, "the numbers", func() bool {
+	await.That(t, "the numbers", func() bool {
 		_, text = fetch(t, base+"/metrics")
 		return value(t, text, `logwatch_pruned_files_total{reason="max-files"}`) > 0 && value(t, text, "logwatch_refused_logs_total") == 1 &&
 			value(t, text, "logwatch_compression_output_bytes_total") > 0 && value(t, text, "logwatch_node_usage_bytes") > 0
@@ -130,10 +131,10 @@ func TestPerContainer(t *testing.T) {
 	must(t, c.WriteNumbered("stdout", 100, 200))
 	n.start()
 	base := url()
-	eventually(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
+	await.That(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 	must(t, c.WriteNumbered("stdout", 500, 200))
 	n.waitRotations(1)
-	eventually(t, "the series", func() bool {
+	await.That(t, "the series", func() bool {
 		_, text := fetch(t, base+"/metrics")
 		const of = `{container="app",namespace="default",pod="web"}`
 		return value(t, text, "logwatch_container_rotations_total"+of) == 1 && value(t, text, "logwatch_container_log_files"+of) == 2 &&
@@ -149,7 +150,7 @@ func TestHealthWithoutRuntime(t *testing.T) {
 	must(t, n.runtime.Stop())
 	n.start()
 	base := url()
-	eventually(t, "readyz", func() bool {
+	await.That(t, "readyz", func() bool {
 		code, body := fetch(t, base+"/readyz")
 		return code == 503 && strings.Contains(body, "the container runtime does not answer")
 	})
@@ -164,7 +165,7 @@ func TestHealthWithoutRuntime(t *testing.T) {
 		t.Errorf("rotate: %v", err)
 	}
 	must(t, n.runtime.Restart())
-	eventually(t, "readyz", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
+	await.That(t, "readyz", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 }
 
 // TestAskedWhileStarting: it answers while it waits for a runtime's socket.
@@ -204,7 +205,7 @@ func TestOperatorRotates(t *testing.T) {
 		must(t, client.Rotate(t.Context(), which, func(r control.Result) { got[r.Pod] = r }))
 		return got
 	}
-	eventually(t, "the daemon", func() bool {
+	await.That(t, "the daemon", func() bool {
 		s, err := client.Status(t.Context(), control.Names{}, false)
 		return err == nil && !s.Node.LastSweep.IsZero()
 	})
@@ -328,7 +329,7 @@ func TestStatusHasErrors(t *testing.T) {
 		}
 		return s.Containers[0].LastError
 	}
-	eventually(t, "the error", func() bool { return last() != nil })
+	await.That(t, "the error", func() bool { return last() != nil })
 	if text := last().Text; !strings.Contains(text, "did not answer") || strings.Contains(text, "\n") {
 		t.Errorf("%q", text)
 	}
@@ -337,7 +338,7 @@ func TestStatusHasErrors(t *testing.T) {
 		t.Error("no timeout was counted")
 	}
 	c.ClearFailures()
-	eventually(t, "the error to go", func() bool { return last() == nil })
+	await.That(t, "the error to go", func() bool { return last() == nil })
 }
 
 // TestStatsOfSizes: what was written never goes back, whatever happens to logs.
@@ -384,7 +385,7 @@ func TestManyContainers(t *testing.T) {
 	}
 	n.start()
 	base := url()
-	eventually(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
+	await.That(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 	begin := time.Now()
 	s, err := client.Status(t.Context(), control.Names{}, true)
 	if err != nil || len(s.Containers) != 5000 {
@@ -405,7 +406,7 @@ func TestStatusShowsHot(t *testing.T) {
 	n.run(embedded.ContainerSpec{Pod: "loud", Writer: &embedded.Pattern{BytesPerSecond: 1e5}})
 	n.run(embedded.ContainerSpec{Pod: "quiet"})
 	n.start()
-	eventually(t, "the loud one alone to be hot", func() bool {
+	await.That(t, "the loud one alone to be hot", func() bool {
 		s, err := client.Status(t.Context(), control.Names{}, false)
 		return err == nil && len(s.Containers) == 2 && s.Containers[0].Hot && !s.Containers[1].Hot
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/config"
 )
 
@@ -28,7 +29,7 @@ func TestWaitsForPodLogsDir(t *testing.T) {
 	aside := n.runtime.PodLogsDir() + ".aside"
 	must(t, os.Rename(n.runtime.PodLogsDir(), aside))
 	n.start()
-	eventually(t, "the message", func() bool { return n.log.count("podLogsDir does not exist; waiting for it") == 1 })
+	await.That(t, "the message", func() bool { return n.log.count("podLogsDir does not exist; waiting for it") == 1 })
 	must(t, os.Rename(aside, n.runtime.PodLogsDir()))
 	c := n.run(embedded.ContainerSpec{Writer: &embedded.Pattern{BytesPerSecond: 1e6}})
 	n.waitRotations(2)
@@ -54,7 +55,7 @@ func TestPodLogsDirIsAFile(t *testing.T) {
 func TestRefusesASecondLogwatch(t *testing.T) {
 	n := newNode(t, embedded.Options{}, small)
 	n.start()
-	eventually(t, "the start", func() bool { return n.log.count(`"message":"watching"`) == 1 })
+	await.That(t, "the start", func() bool { return n.log.count(`"message":"watching"`) == 1 })
 	err := Run(t.Context(), Options{Config: n.cfg, Log: zerolog.Nop()})
 	if err == nil || !strings.Contains(err.Error(), "another logwatch is at work there") {
 		t.Errorf("err = %v", err)
@@ -78,7 +79,7 @@ func TestTouchesNothingWithoutRuntime(t *testing.T) {
 	must(t, n.runtime.Stop())
 	before := list(t, c.Dir())
 	n.start()
-	eventually(t, "three sweeps", func() bool { return n.log.count("sweep ended") >= 3 })
+	await.That(t, "three sweeps", func() bool { return n.log.count("sweep ended") >= 3 })
 	if after := list(t, c.Dir()); after != before {
 		t.Errorf("touched: %s, was %s", after, before)
 	}
@@ -87,7 +88,7 @@ func TestTouchesNothingWithoutRuntime(t *testing.T) {
 	}
 	must(t, n.runtime.Restart())
 	n.waitRotations(1)
-	eventually(t, "housekeeping", func() bool { return strings.Count(list(t, c.Dir()), " ") == 1 })
+	await.That(t, "housekeeping", func() bool { return strings.Count(list(t, c.Dir()), " ") == 1 })
 	if n.log.count("the runtime answers again") != 1 {
 		t.Error("did not say that the runtime answers again")
 	}
@@ -101,7 +102,7 @@ func TestSocketAppearsLater(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- Run(ctx, Options{Config: cfg, Log: zerolog.New(log)}) }()
-	eventually(t, "the message", func() bool { return log.count("the runtime does not answer") == 1 })
+	await.That(t, "the message", func() bool { return log.count("the runtime does not answer") == 1 })
 	cancel()
 	must(t, <-ended)
 }
@@ -119,7 +120,7 @@ func TestRefusesStrangeLogPaths(t *testing.T) {
 	n.start()
 	n.waitRotations(2)
 	for _, want := range []string{errNoPath.Error(), errOutside.Error(), errLayout.Error()} {
-		eventually(t, want, func() bool { return n.log.count(want) >= 1 })
+		await.That(t, want, func() bool { return n.log.count(want) >= 1 })
 	}
 	good.Exit()
 	n.stop()
@@ -196,10 +197,10 @@ func TestIdleCostsOneCall(t *testing.T) {
 	}
 	n.start()
 	sweeps := func() int { return n.log.count("sweep ended") }
-	eventually(t, "a sweep", func() bool { return sweeps() >= 1 })
+	await.That(t, "a sweep", func() bool { return sweeps() >= 1 })
 	first, statuses := n.runtime.Calls("StreamContainers"), n.runtime.Calls("ContainerStatus")
 	from := sweeps()
-	eventually(t, "more sweeps", func() bool { return sweeps() >= from+3 })
+	await.That(t, "more sweeps", func() bool { return sweeps() >= from+3 })
 	lists := n.runtime.Calls("StreamContainers") + n.runtime.Calls("ListContainers") - first
 	if lists < 2 || lists > 5 {
 		t.Errorf("%d lists in 3 sweeps", lists)
@@ -215,7 +216,7 @@ func TestStopsInTimeWhileTheRuntimeHangs(t *testing.T) {
 	c.Fail(embedded.Failure{Mode: embedded.Hang})
 	must(t, c.WriteNumbered("stdout", 1000, 200))
 	n.start()
-	eventually(t, "a reopen that hangs", func() bool { return n.runtime.Calls("ReopenContainerLog") > 0 })
+	await.That(t, "a reopen that hangs", func() bool { return n.runtime.Calls("ReopenContainerLog") > 0 })
 	begin := time.Now()
 	n.stop()
 	if took := time.Since(begin); took > 5*time.Second {
@@ -224,7 +225,7 @@ func TestStopsInTimeWhileTheRuntimeHangs(t *testing.T) {
 	// The next start repairs.
 	c.ClearFailures()
 	n.start()
-	eventually(t, "the live log", func() bool { _, err := os.Lstat(c.LogPath()); return err == nil })
+	await.That(t, "the live log", func() bool { _, err := os.Lstat(c.LogPath()); return err == nil })
 	c.Exit()
 	n.stop()
 	n.check(c)

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,7 +47,7 @@ minRotationInterval: 0s
 	n.start()
 	c := n.run(embedded.ContainerSpec{Writer: &embedded.Pattern{BytesPerSecond: 4e6}})
 	n.waitRotations(30)
-	eventually(t, "a compression", func() bool { return n.log.count(`"action":"compress"`) > 0 })
+	await.That(t, "a compression", func() bool { return n.log.count(`"action":"compress"`) > 0 })
 	c.Exit()
 	n.stop()
 	n.check(c)
@@ -63,20 +64,20 @@ containerLogMonitorInterval: 1s
 minRotationInterval: 0s
 `)
 	c := n.run(embedded.ContainerSpec{Writer: &embedded.Pattern{BytesPerSecond: 1e6}})
-	eventually(t, "lines", func() bool { return c.BytesWritten() > 10_000 })
+	await.That(t, "lines", func() bool { return c.BytesWritten() > 10_000 })
 	c.Fail(embedded.Failure{Mode: embedded.Hang})
 	written := filepath.Join(c.Dir(), "0.log.20200101-000000")
 	must(t, os.Rename(c.LogPath(), written))
 	newer := filepath.Join(c.Dir(), "0.log.20200102-000000")
 	must(t, os.WriteFile(newer, []byte("2020-01-02T00:00:00Z stdout F x\n"), 0o600))
 	n.start()
-	eventually(t, "three sweeps", func() bool { return n.log.count("sweep ended") >= 3 })
+	await.That(t, "three sweeps", func() bool { return n.log.count("sweep ended") >= 3 })
 	if _, err := os.Stat(written); err != nil {
 		t.Fatalf("the file that the runtime writes: %v", err)
 	}
 	must(t, os.Remove(newer)) // it is not the container's
 	c.ClearFailures()
-	eventually(t, "the live log", func() bool { _, err := os.Lstat(c.LogPath()); return err == nil })
+	await.That(t, "the live log", func() bool { _, err := os.Lstat(c.LogPath()); return err == nil })
 	c.Exit()
 	n.stop()
 	n.check(c)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/config"
 )
 
@@ -101,7 +102,7 @@ func TestSweepTellsTheWatcher(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	eventually(t, "the end of the sweep", func() bool { return handed().IsZero() })
+	await.That(t, "the end of the sweep", func() bool { return handed().IsZero() })
 }
 
 // states is a service manager.
@@ -146,7 +147,7 @@ func TestWatchdog(t *testing.T) {
 	more := func(what string) {
 		t.Helper()
 		before := manager.count("WATCHDOG=1")
-		eventually(t, "a sign of life, "+what, func() bool { return manager.count("WATCHDOG=1") > before+2 })
+		await.That(t, "a sign of life, "+what, func() bool { return manager.count("WATCHDOG=1") > before+2 })
 	}
 	more("starting")
 
@@ -164,7 +165,7 @@ func TestWatchdog(t *testing.T) {
 	s.mu.Lock()
 	s.started = time.Now().Add(-time.Hour) // and no sweep has begun since
 	s.mu.Unlock()
-	eventually(t, "word of it", func() bool { return said.count("stuck") > 0 })
+	await.That(t, "word of it", func() bool { return said.count("stuck") > 0 })
 	before := manager.count("WATCHDOG=1")
 	time.Sleep(10 * every) // a sign could come at any moment of it
 	if after := manager.count("WATCHDOG=1"); after != before {
@@ -188,13 +189,13 @@ func TestTellsTheServiceManager(t *testing.T) {
 	_, write := n.withFile(small)
 	n.start()
 	watching := "STATUS=watching " + n.runtime.PodLogsDir()
-	eventually(t, "ready", func() bool { return manager.count(watching) == 1 && manager.count("READY=1") == 1 })
+	await.That(t, "ready", func() bool { return manager.count(watching) == 1 && manager.count("READY=1") == 1 })
 	write(small + "compression: {codec: none}\n")
-	eventually(t, "the reload", func() bool {
+	await.That(t, "the reload", func() bool {
 		return manager.count("RELOADING=1") == 1 && manager.count("READY=1") == 2 && manager.count(watching) == 2
 	})
 	write("containerLogMaxFiles: many\n")
-	eventually(t, "the refused reload", func() bool {
+	await.That(t, "the refused reload", func() bool {
 		return manager.count("RELOADING=1") == 2 && manager.count("READY=1") == 3 && manager.count(watching) == 2
 	})
 	n.stop()

@@ -49,16 +49,6 @@ func (l *logs) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-// eventually polls until done says yes.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 30 s for %s", what)
-		}
-	}
-}
-
 func newNode(t *testing.T, opts embedded.Options, yaml string) *node {
 	t.Helper()
 	opts.Dir = t.TempDir()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/web"
 )
 
@@ -23,7 +24,7 @@ func TestPageOfADaemon(t *testing.T) {
 	if code, body := fetch(t, base+"/"); code != 200 || !strings.Contains(body, "ui/app.js") {
 		t.Errorf("the page: %d %.100s", code, body)
 	}
-	eventually(t, "the container", func() bool {
+	await.That(t, "the container", func() bool {
 		var v web.View
 		_, body := fetch(t, base+"/api/v1/status")
 		must(t, json.Unmarshal([]byte(body), &v))
@@ -56,7 +57,7 @@ func TestPageOfADaemon(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	calls := n.runtime.Calls("ReopenContainerLog")
-	eventually(t, "it to be tried again", func() bool { return n.runtime.Calls("ReopenContainerLog") >= calls+2 })
+	await.That(t, "it to be tried again", func() bool { return n.runtime.Calls("ReopenContainerLog") >= calls+2 })
 	c.ClearFailures()
 	for e := next(); e.Kind != web.KindReopened && e.Kind != web.KindRotated; e = next() {
 		t.Errorf("told again: %+v", e)

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/budget"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/verify"
@@ -98,7 +99,7 @@ func storm(t *testing.T, n *node, most int64) {
 	}
 	loud := n.run(embedded.ContainerSpec{Pod: "loud", Writer: &embedded.Pattern{BytesPerSecond: 5e6}})
 	peak := int64(0)
-	eventually(t, "the storm", func() bool {
+	await.That(t, "the storm", func() bool {
 		peak = max(peak, n.taken())
 		return loud.BytesWritten() > 15<<20
 	})
@@ -181,9 +182,9 @@ func TestBudgetBelowALiveLog(t *testing.T) {
 		}
 	}
 	c.Exit()
-	eventually(t, "the last removal", func() bool { return len(listed(t, c.Dir())) == 1 })
+	await.That(t, "the last removal", func() bool { return len(listed(t, c.Dir())) == 1 })
 	sweeps := n.log.count("sweep ended")
-	eventually(t, "more sweeps", func() bool { return n.log.count("sweep ended") >= sweeps+2 })
+	await.That(t, "more sweeps", func() bool { return n.log.count("sweep ended") >= sweeps+2 })
 	n.stop()
 	if n.pruned(c) == 0 {
 		t.Error("nothing was removed")

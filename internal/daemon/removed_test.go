@@ -4,13 +4,14 @@ import (
 	"testing"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 // sweeps waits for so many sweeps from now on.
 func (n *node) sweeps(count int) {
 	n.t.Helper()
 	from := n.log.count("sweep ended")
-	eventually(n.t, "sweeps", func() bool { return n.log.count("sweep ended") >= from+count })
+	await.That(n.t, "sweeps", func() bool { return n.log.count("sweep ended") >= from+count })
 }
 
 const cleaning = small + "cleanRemovedContainers: true\n"
@@ -30,7 +31,7 @@ func TestCleansRemoved(t *testing.T) {
 		t.Fatal("an exited container's logs were removed")
 	}
 	old.Remove()
-	eventually(t, "the logs to go", func() bool { return list(t, old.Dir()) == "" })
+	await.That(t, "the logs to go", func() bool { return list(t, old.Dir()) == "" })
 	other.Exit()
 	n.stop()
 	n.check(other)

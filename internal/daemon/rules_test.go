@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/config"
 )
 
@@ -48,7 +49,7 @@ func TestReload(t *testing.T) {
 	ask, write := n.withFile(strings.Replace(small, "64Ki", "1Gi", 1))
 	n.start()
 	c := n.run(embedded.ContainerSpec{Writer: &embedded.Pattern{BytesPerSecond: 1e6}})
-	eventually(t, "a log over what is to be its limit", func() bool { return c.BytesWritten() > 200<<10 })
+	await.That(t, "a log over what is to be its limit", func() bool { return c.BytesWritten() > 200<<10 })
 	if len(n.rotated) > 0 {
 		t.Fatal("rotated at 1Gi")
 	}
@@ -58,22 +59,22 @@ func TestReload(t *testing.T) {
 		t.Errorf("reloaded %d times for one change", got)
 	}
 	write("containerLogMaxSize: none\n")
-	eventually(t, "the error", func() bool { return n.log.count("the configuration was not reloaded") == 1 })
+	await.That(t, "the error", func() bool { return n.log.count("the configuration was not reloaded") == 1 })
 	n.waitRotations(3) // the old one holds
 	ask <- unix.SIGHUP
-	eventually(t, "the error again, for who asks", func() bool { return n.log.count("the configuration was not reloaded") == 2 })
+	await.That(t, "the error again, for who asks", func() bool { return n.log.count("the configuration was not reloaded") == 2 })
 	write(strings.Replace(small, "64Ki", "-1", 1))
-	eventually(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 2 })
+	await.That(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 2 })
 	for len(n.rotated) > 0 {
 		<-n.rotated
 	}
 	size := c.BytesWritten()
-	eventually(t, "more lines", func() bool { return c.BytesWritten() > size+300<<10 })
+	await.That(t, "more lines", func() bool { return c.BytesWritten() > size+300<<10 })
 	if len(n.rotated) > 1 { // one may have been under way
 		t.Error("rotated, though rotation is off")
 	}
 	write(small + "podLogsDir: /elsewhere\ncontainerLogMaxWorkers: 9\n")
-	eventually(t, "the warning", func() bool { return n.log.count("take effect at the next start") == 1 })
+	await.That(t, "the warning", func() bool { return n.log.count("take effect at the next start") == 1 })
 	c.Exit()
 	n.stop()
 	n.check(c)
@@ -142,7 +143,7 @@ func TestMaxAge(t *testing.T) {
 	young := n.run(embedded.ContainerSpec{Pod: "young"})
 	must(t, young.WriteNumbered("stdout", 3, 100))
 	n.start()
-	eventually(t, "the old lines to go", func() bool {
+	await.That(t, "the old lines to go", func() bool {
 		st, err := os.Stat(c.LogPath())
 		return err == nil && st.Size() == 0 && list(t, c.Dir()) == "0.log"
 	})
@@ -160,7 +161,7 @@ func TestFind(t *testing.T) {
 		t.Errorf("without a daemon: %v", err)
 	}
 	n.start()
-	eventually(t, "the start", func() bool { return n.log.count(`"message":"watching"`) == 1 })
+	await.That(t, "the start", func() bool { return n.log.count(`"message":"watching"`) == 1 })
 	if pid, err := Find(n.runtime.PodLogsDir()); err != nil || pid != os.Getpid() {
 		t.Errorf("found %d, %v; this is %d", pid, err, os.Getpid())
 	}
@@ -182,9 +183,9 @@ func TestLeavesExitedLogs(t *testing.T) {
 	n.sweeps(1)
 	just.Exit()
 	write(strings.Replace(large, "1Gi", "64Ki", 1))
-	eventually(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 1 })
+	await.That(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 1 })
 	lookups := n.runtime.Calls("ContainerStatus")
-	eventually(t, "the question whether it runs", func() bool { return n.runtime.Calls("ContainerStatus") > lookups || lookups > 1 })
+	await.That(t, "the question whether it runs", func() bool { return n.runtime.Calls("ContainerStatus") > lookups || lookups > 1 })
 	n.stop()
 	for _, c := range []*embedded.Container{long, just} {
 		if got := list(t, c.Dir()); got != "0.log" {

@@ -17,6 +17,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -186,7 +188,7 @@ func TestPortTaken(t *testing.T) {
 	log := &lines{}
 	s := &Server{Address: taken.Addr().String(), Handler: mux(t, fine, fine), Log: zerolog.New(log)}
 	address := running(t, s)
-	eventually(t, func() bool { return log.count("another process has this port") == 1 })
+	await.That(t, "word of the port", func() bool { return log.count("another process has this port") == 1 })
 	if log.count("logs are rotated all the same") != 1 {
 		t.Error("it does not say that rotation goes on")
 	}
@@ -217,7 +219,7 @@ func TestWebConfig(t *testing.T) {
 	log := &lines{}
 	s := &Server{Address: "127.0.0.1:0", WebConfigFile: file, Handler: mux(t, fine, fine), Log: zerolog.New(log)}
 	address := running(t, s)
-	eventually(t, func() bool { return log.count("metrics.webConfigFile") == 1 })
+	await.That(t, "word of the file", func() bool { return log.count("metrics.webConfigFile") == 1 })
 	write("basic_auth_users: {alice: $2a$04$BN60utRS4e4dwRGVGs3scOi0T/DwswE9cbTNk01cy2YHnoQey7eJW}\n") // "test"
 	base := "http://" + address()
 	if code, _ := get(t, base+"/metrics", ""); code != 401 {
@@ -244,13 +246,4 @@ func (l *lines) count(text string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Count(l.text.String(), text)
-}
-
-func eventually(t *testing.T, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("waited 10 s")
-		}
-	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
 )
 
@@ -92,7 +93,7 @@ func serve(t testing.TB, d control.Daemon, socket string) (stop func()) {
 		g.Wait()
 	}
 	t.Cleanup(stop)
-	eventually(t, "the socket", func() bool {
+	await.That(t, "the socket", func() bool {
 		c, err := net.Dial("unix", socket)
 		return err == nil && c.Close() == nil
 	})
@@ -112,13 +113,4 @@ func socketPath(t testing.TB) string {
 		}
 	})
 	return filepath.Join(dir, "s.sock")
-}
-
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 20 s for %s", what)
-		}
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
 )
 
@@ -214,7 +215,7 @@ func TestTmuxHolds(t *testing.T) {
 	tm := topIn(t, d, 200, 24, "--interval", "100ms")
 	tm.awaitText("日本語")
 	asked := len(d.questions())
-	eventually(t, "some answers", func() bool { return len(d.questions()) > asked+15 })
+	await.That(t, "some answers", func() bool { return len(d.questions()) > asked+15 })
 	ends := map[int]int{}
 	for _, l := range tm.lines()[4:12] {
 		before, _, _ := strings.Cut(l, "/s ")
@@ -267,7 +268,7 @@ func TestDaemonSlow(t *testing.T) {
 	tm.await("the answer", func(lines []string) bool { return strings.HasPrefix(lines[3], "errors: 2 of 8 containers") })
 	// What is measured is when questions arrive, so the first of them may be late.
 	const late = time.Second
-	eventually(t, "more answers", func() bool { return len(d.questions()) > before+30 })
+	await.That(t, "more answers", func() bool { return len(d.questions()) > before+30 })
 	q := d.questions()[before+1:]
 	if took, least := q[len(q)-1].at.Sub(q[0].at), time.Duration(len(q)-1)*interval; took < least-late {
 		t.Errorf("%d questions within %v", len(q), took)
@@ -291,7 +292,7 @@ func TestStopAndContinue(t *testing.T) {
 		if tm.ask("alternate_on") != "0" || tm.ask("cursor_flag") != "1" {
 			t.Error("the shell does not have its screen")
 		}
-		eventually(t, "the shell", written(socket+".stopped"))
+		await.That(t, "the shell", written(socket+".stopped"))
 		tm.resize(100, 30) // while it is stopped
 		tm.typed("clear; fg; echo code $?; stty -g >" + socket + ".after\n")
 		tm.await("the list at another size", whole(100, 30, "? help  q quit"))
@@ -300,7 +301,7 @@ func TestStopAndContinue(t *testing.T) {
 	tm.await("the list", whole(80, 24, "? help  q quit"))
 	tm.keys("q")
 	tm.awaitText("code 0")
-	eventually(t, "the shell", written(socket+".after"))
+	await.That(t, "the shell", written(socket+".after"))
 	before, _ := os.ReadFile(socket + ".before")
 	for _, name := range []string{".stopped", ".after"} {
 		if got, err := os.ReadFile(socket + name); err != nil || len(got) == 0 || string(got) != string(before) {
@@ -366,7 +367,7 @@ metrics: {listenAddress: ""}
 			t.Errorf("the daemon: %v: %s", err, &log)
 		}
 	}()
-	eventually(t, "the socket", func() bool {
+	await.That(t, "the socket", func() bool {
 		c, err := net.Dial("unix", filepath.Join(dir, "s.sock"))
 		return err == nil && c.Close() == nil
 	})

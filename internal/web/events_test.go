@@ -17,6 +17,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/metrics"
 )
@@ -107,15 +108,6 @@ func (h *Hub) count() int {
 	return len(h.viewers)
 }
 
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited 30 s for %s", what)
-		}
-	}
-}
-
 // TestEvents: each arrives once and in order, at once, over a reconnection too, and
 // for longer than the server's deadlines.
 func TestEvents(t *testing.T) {
@@ -162,7 +154,7 @@ func testEvents(t *testing.T, p *Page, srv *httptest.Server) {
 		follow(t, srv, after).want(0)
 	}
 	s.close()
-	eventually(t, "the viewers to be forgotten", func() bool { return p.hub.count() <= 6 })
+	await.That(t, "the viewers to be forgotten", func() bool { return p.hub.count() <= 6 })
 }
 
 // TestFallsBehind: who is too slow learns how much he missed, and goes on with
@@ -202,7 +194,7 @@ func TestSlowViewer(t *testing.T) {
 	if _, err := io.WriteString(c, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the slow one", func() bool { return p.hub.count() == 1 })
+	await.That(t, "the slow one", func() bool { return p.hub.count() == 1 })
 	s := follow(t, srv, "")
 	big := Event{Kind: KindFailed, Error: strings.Repeat("x", 10*maxText)}
 	got := make(chan int, 1) // events that the other one got, or was told of
@@ -230,7 +222,7 @@ func TestSlowViewer(t *testing.T) {
 	defer g.Wait()
 	var longest time.Duration
 	n := 0
-	eventually(t, "the slow one to be left", func() bool {
+	await.That(t, "the slow one to be left", func() bool {
 		for range 50 {
 			begin := time.Now()
 			p.hub.Publish(big)
@@ -258,7 +250,7 @@ func TestTooManyViewers(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	first.close()
-	eventually(t, "a place", func() bool { return p.hub.count() < maxViewers })
+	await.That(t, "a place", func() bool { return p.hub.count() < maxViewers })
 	p.hub.publish(0, 1)
 	follow(t, srv, "").want(0)
 }

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 )
@@ -15,8 +14,6 @@ const root = "../.."
 
 // imageName is what hack/image calls the image, and the manifests.
 const imageName = "localhost/logwatch:latest"
-
-const waitAtMost = time.Minute
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
@@ -55,18 +52,6 @@ func notShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("not for -short: programs are built for it")
-	}
-}
-
-// eventually polls until done says yes.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(waitAtMost)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", waitAtMost, what)
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 

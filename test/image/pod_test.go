@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/verify"
@@ -298,7 +299,7 @@ func (n *cluster) probe(p *corev1.Probe) error {
 func (n *cluster) wait(what string, done func() bool) {
 	n.t.Helper()
 	id := n.pod.Containers()[0].ID
-	eventually(n.t, what, func() bool {
+	await.That(n.t, what, func() bool {
 		if st, err := n.state(id); err == nil && st.GetState() == runtimeapi.ContainerState_CONTAINER_EXITED {
 			n.t.Fatalf("logwatch has ended with %d", st.GetExitCode())
 		}

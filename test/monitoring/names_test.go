@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/metrics"
 )
 
@@ -31,7 +32,7 @@ func TestNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	var full exposed
-	eventually(t, "the container's series", func() bool { full = n.exposed(t); return full["logwatch_container_retention_seconds"] != nil })
+	await.That(t, "the container's series", func() bool { full = n.exposed(t); return full["logwatch_container_retention_seconds"] != nil })
 	for _, r := range results {
 		full.add("logwatch_rotations_total", "result", r)
 	}

@@ -18,24 +18,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/daemon"
 )
-
-// waitAtMost is for what takes seconds on an idle machine.
-const waitAtMost = 2 * time.Minute
-
-// eventually polls until done says yes.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(waitAtMost)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", waitAtMost, what)
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
 
 // node is a real daemon with metrics, on an embedded runtime.
 type node struct {
@@ -88,7 +74,7 @@ func startNode(t *testing.T, yaml string) *node {
 		}
 	})
 	t.Cleanup(n.stop)
-	eventually(t, "the first sweep", func() bool {
+	await.That(t, "the first sweep", func() bool {
 		text, err := get("http://" + n.address + "/metrics")
 		return err == nil && !strings.Contains(text, "\nlogwatch_last_sweep_timestamp_seconds 0\n")
 	})

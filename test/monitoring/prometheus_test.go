@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 var screenshots = flag.String("screenshots", "", "draw the dashboard into this folder, for the docs")
@@ -65,7 +66,7 @@ func startPrometheus(t *testing.T, target string, flags ...string) *prometheus {
 		_ = log.Close()
 	}))
 	p := &prometheus{url: "http://" + address}
-	eventually(t, "Prometheus", func() bool { _, err := get(p.url + "/-/ready"); return err == nil })
+	await.That(t, "Prometheus", func() bool { _, err := get(p.url + "/-/ready"); return err == nil })
 	return p
 }
 
@@ -151,14 +152,14 @@ func (p *prometheus) holds(t *testing.T) map[string]bool {
 func (p *prometheus) until(t *testing.T, alerts ...string) {
 	t.Helper()
 	for _, name := range alerts {
-		eventually(t, name, func() bool { return p.holds(t)[name] })
+		await.That(t, name, func() bool { return p.holds(t)[name] })
 	}
 }
 
 // scraped waits until Prometheus has that many scrapes.
 func (p *prometheus) scraped(t *testing.T, count int) {
 	t.Helper()
-	eventually(t, "scrapes", func() bool { return len(p.query(t, fmt.Sprintf("count_over_time(up[10m]) >= %d", count))) > 0 })
+	await.That(t, "scrapes", func() bool { return len(p.query(t, fmt.Sprintf("count_over_time(up[10m]) >= %d", count))) > 0 })
 }
 
 // calmly: a total that is large enough for a machine that stalls for seconds.

@@ -16,12 +16,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 const (
 	prefix = "logwatch-systemd-"
-	// Booting takes a second or two, anything else less; a busy machine gets time.
-	waitAtMost = time.Minute
 	// stopAtMost is for the machine to shut down by itself.
 	stopAtMost = 20 * time.Second
 	poll       = 20 * time.Millisecond
@@ -118,7 +118,7 @@ func newMachine(t *testing.T, root string) *machine {
 	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the machine to boot", func() bool {
+	await.That(t, "the machine to boot", func() bool {
 		if m.ended() {
 			t.Fatal("the machine has ended before it was up")
 		}
@@ -342,14 +342,4 @@ func makeCgroups(name string) (dirs []string, err error) {
 		}
 	}
 	return dirs, nil
-}
-
-// eventually polls until done says yes.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(waitAtMost); !done(); time.Sleep(poll) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", waitAtMost, what)
-		}
-	}
 }

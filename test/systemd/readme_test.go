@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/await"
 )
 
 // TestReadme follows the README's section Install word for word, on a Debian that
@@ -49,7 +51,7 @@ func TestReadme(t *testing.T) {
 		t.Logf("# %s\n%s", command, n.run(t, "sh", "-ec", command))
 	}
 
-	eventually(t, "the pod to be known", func() bool { return len(n.status(t).Containers) == 1 })
+	await.That(t, "the pod to be known", func() bool { return len(n.status(t).Containers) == 1 })
 	if out := n.run(t, "logwatch", "rotate", "--all"); !strings.Contains(out, "rotated") {
 		t.Errorf("logwatch rotate: %s", out)
 	}
