@@ -97,15 +97,13 @@ minRotationInterval: 0s
 	c := n.run(t, w)
 	c.wait(t)
 	await.That(t, "housekeeping to end", func() bool {
-		var kinds []string
-		for _, name := range names(t, n, c.dir()) {
-			kinds = append(kinds, name[strings.LastIndexByte(name, '.'):])
-		}
-		slices.Sort(kinds)
-		// The newest rotated one stays plain. Where compression came late, the total
-		// has removed one more than the number of files has.
-		n := len(kinds)
-		return (n == 3 || n == 4) && strings.HasPrefix(kinds[0], ".2") && kinds[1] == ".gz" && kinds[n-2] == ".gz" && kinds[n-1] == ".log"
+		// 0.log, then the others from the oldest on: the last one stays plain. Where
+		// compression came late, the total has removed more than the number of files has,
+		// and what has no room to be compressed in stays plain, too.
+		all := names(t, n, c.dir())
+		packed := func(name string) bool { return strings.HasSuffix(name, ".gz") }
+		return len(all) >= 3 && len(all) <= 4 && all[0] == "0.log" && !packed(all[len(all)-1]) &&
+			slices.ContainsFunc(all, packed) && !slices.ContainsFunc(all, func(name string) bool { return strings.HasSuffix(name, ".tmp") })
 	})
 	l.stop()
 	if res := found(t, n, c.dir(), w.written()); res.Pruned() == 0 {

@@ -76,6 +76,7 @@ type Daemon struct {
 	told         told
 	stats        *stats
 	asks         asks
+	rotating     sync.Map              // directories with a rotation under way
 	rules        atomic.Pointer[rules] // in force; the rest of cfg is of the start
 	newcomers    newcomers
 	// configChanged has room for one.
@@ -109,6 +110,8 @@ func Run(ctx context.Context, o Options) error {
 	if o.Rotated == nil {
 		o.Rotated = func(Rotated) {}
 	}
+	// The start may wait for long, and the file be changed meanwhile.
+	file := o.Reload.fileNow()
 	// Whatever the way out: a stop may come while the start still waits. To say
 	// it twice does no harm.
 	defer o.Notify("STOPPING=1")
@@ -141,7 +144,7 @@ func Run(ctx context.Context, o Options) error {
 	d := newDaemon(o, client, r)
 	d.endpoint = endpoint
 	d.stats.d.Store(d)
-	return d.run(ctx, o.Reload)
+	return d.run(ctx, o.Reload, file)
 }
 
 func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
@@ -194,11 +197,11 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 	return d
 }
 
-func (d *Daemon) run(ctx context.Context, reload Reload) error {
+func (d *Daemon) run(ctx context.Context, reload Reload, file []byte) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.watcher.Run(gctx) })
 	g.Go(func() error { return d.pressure.run(gctx) })
-	g.Go(func() error { return d.reloads(gctx, reload) })
+	g.Go(func() error { return d.reloads(gctx, reload, file) })
 	g.Go(func() error { return d.meetNewcomers(gctx) })
 	g.Go(func() error {
 		cause := watcher.CauseStartup

@@ -31,6 +31,8 @@ const (
 	awayPause = time.Second
 	// refusedPause is for a runtime that does not reopen logs at all.
 	refusedPause = 10 * time.Minute
+	// rotatingPause is far more than a rotation takes while the runtime is well.
+	rotatingPause = 100 * time.Millisecond
 )
 
 // due is the one entrance: whatever the cause, a rotation starts here.
@@ -59,7 +61,9 @@ func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 	if minSize <= 0 { // rotation is off; a missing live log is still mended
 		minSize = math.MaxInt64
 	}
+	d.rotating.Store(due.Dir, nil)
 	done, err := d.rotator.Rotate(ctx, rotator.Request{Dir: due.Dir, Log: due.Log, ContainerID: c.ID, MinSize: minSize})
+	d.rotating.Delete(due.Dir)
 	if done.To != "" {
 		d.tidy(due.Dir)
 		d.pressure.rotated(due, done.Size)
@@ -186,6 +190,12 @@ func (d *Daemon) tidy(dir string) {
 func (d *Daemon) housekeep(ctx context.Context, dir string) {
 	if !d.reachable.Load() {
 		d.tidyLater(dir, d.cfg.ContainerLogMonitorInterval.Duration)
+		return
+	}
+	if _, rotating := d.rotating.Load(dir); rotating {
+		// Between rename and reopen there is a rotated log too many, which gets its
+		// name back if its container has just exited.
+		d.tidyLater(dir, rotatingPause)
 		return
 	}
 	d.cleanRemoved(ctx, dir)

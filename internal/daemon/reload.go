@@ -38,10 +38,9 @@ func (r Reload) dir() string {
 	return filepath.Dir(r.File)
 }
 
-// reloads reloads when asked to, and when the file is another one, until ctx
-// ends.
-func (d *Daemon) reloads(ctx context.Context, r Reload) error {
-	last := d.fileNow(r)
+// reloads reloads when asked to, and when the file is not what it was last, until
+// ctx ends.
+func (d *Daemon) reloads(ctx context.Context, r Reload, last []byte) error {
 	for {
 		asked := false
 		select {
@@ -56,7 +55,7 @@ func (d *Daemon) reloads(ctx context.Context, r Reload) error {
 				return nil
 			}
 		}
-		now := d.fileNow(r)
+		now := r.fileNow()
 		if asked || (now != nil && !bytes.Equal(now, last)) {
 			last = now
 			d.reload(r)
@@ -66,7 +65,7 @@ func (d *Daemon) reloads(ctx context.Context, r Reload) error {
 
 // fileNow is the file's content; nil if it cannot be read, which a swap of links
 // may be for a moment.
-func (d *Daemon) fileNow(r Reload) []byte {
+func (r Reload) fileNow() []byte {
 	if r.File == "" {
 		return nil
 	}

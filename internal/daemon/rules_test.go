@@ -155,6 +155,47 @@ func TestMaxAge(t *testing.T) {
 	n.check(young)
 }
 
+// TestReloadOfAChangeWhileStarting: a file that is changed while the start waits for
+// podLogsDir is not the one that was loaded.
+func TestReloadOfAChangeWhileStarting(t *testing.T) {
+	n := newNode(t, embedded.Options{}, strings.Replace(small, "64Ki", "1Gi", 1))
+	_, write := n.withFile(strings.Replace(small, "64Ki", "1Gi", 1))
+	away := n.runtime.PodLogsDir() + "-away"
+	must(t, os.Rename(n.runtime.PodLogsDir(), away))
+	n.start()
+	await.That(t, "the start to wait", func() bool { return n.log.count("podLogsDir does not exist; waiting for it") == 1 })
+	write(small)
+	must(t, os.Rename(away, n.runtime.PodLogsDir()))
+	await.That(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 1 })
+}
+
+// TestTidiesNotWhileRotating: between rename and reopen there is a rotated log more
+// than the policy keeps. None goes for that: if the container has just exited, it
+// gets its name back.
+func TestTidiesNotWhileRotating(t *testing.T) {
+	d := withoutLoops(t)
+	d.reachable.Store(true)
+	const dir = "default_web_uid/app"
+	path := filepath.Join(d.cfg.PodLogsDir, dir)
+	must(t, os.MkdirAll(path, 0o755))
+	for i := range d.cfg.ContainerLogMaxFiles {
+		must(t, os.WriteFile(fmt.Sprintf("%s/0.log.20260101-00000%d", path, i), []byte("a line\n"), 0o600))
+	}
+	left := func() int {
+		entries, err := os.ReadDir(path)
+		must(t, err)
+		return len(entries)
+	}
+	d.rotating.Store(dir, nil)
+	d.housekeep(t.Context(), dir)
+	if left() != d.cfg.ContainerLogMaxFiles {
+		t.Error("a log was removed as if the rotation were done")
+	}
+	d.rotating.Delete(dir)
+	await.That(t, "housekeeping afterwards", func() bool { return left() == d.cfg.ContainerLogMaxFiles-1 })
+	must(t, d.stop())
+}
+
 func TestFind(t *testing.T) {
 	n := newNode(t, embedded.Options{}, small)
 	if _, err := Find(n.runtime.PodLogsDir()); err == nil || !strings.Contains(err.Error(), "no logwatch works on") {
