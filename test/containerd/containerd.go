@@ -22,6 +22,8 @@ const (
 	readyTimeout = time.Minute
 	// stopTimeout bounds the removal of all pods, and again the end of the daemon.
 	stopTimeout = time.Minute
+	// orphanTimeout is what shims get that the daemon may not know, as it was killed.
+	orphanTimeout = 5 * time.Second
 	// poll is how often a state that nobody announces is looked at.
 	poll = 20 * time.Millisecond
 	// maxMessage is the cap that kubelet puts on a CRI answer: 16 MiB.
@@ -64,6 +66,7 @@ type Containerd struct {
 	mu      sync.Mutex
 	daemon  *daemon // the last that was started; may have ended
 	stopped bool
+	killed  bool // by Kill, once or more
 }
 
 // Start starts a containerd with the one image, and returns once it answers.
@@ -247,6 +250,7 @@ func (c *Containerd) Kill() error {
 	if !c.daemon.alive() {
 		return nil
 	}
+	c.killed = true
 	return c.daemon.kill()
 }
 
@@ -277,7 +281,8 @@ func (c *Containerd) terminateLocked() error {
 
 // Stop removes all pods, ends the daemon (one that was killed is started again
 // for that) and removes the private directory. An error means that something
-// had to be removed by force, or could not be. Calling it again is harmless. Of an
+// had to be removed by force, or could not be; but for shims of one that was killed:
+// it may have died before it knew them itself. Calling it again is harmless. Of an
 // attached one it gives up the client alone.
 func (c *Containerd) Stop() error {
 	c.mu.Lock()
@@ -293,7 +298,7 @@ func (c *Containerd) Stop() error {
 	if c.daemon.alive() {
 		errs = append(errs, c.terminateLocked())
 	}
-	if left := leftovers(c.dir); len(left) > 0 {
+	if left := leftovers(c.dir); len(left) > 0 && !c.killed {
 		errs = append(errs, fmt.Errorf("stop containerd: removed by force: %v\n%s", left, logTail(c.logPath())))
 	}
 	return errors.Join(append(errs, c.releaseLocked())...)
@@ -345,9 +350,18 @@ func (c *Containerd) removePodsLocked() error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return c.waitLocked(ctx, "the end of the shims", func(context.Context) (bool, error) {
+	if c.killed {
+		shortly, cancel := context.WithTimeout(ctx, orphanTimeout)
+		defer cancel()
+		ctx = shortly
+	}
+	err = c.waitLocked(ctx, "the end of the shims", func(context.Context) (bool, error) {
 		return len(shims(c.dir)) == 0, nil
 	})
+	if c.killed {
+		return nil // destroy ends what is left
+	}
+	return err
 }
 
 // removeSandbox stops and removes a pod with all its containers, as kubelet does.
