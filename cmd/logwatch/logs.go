@@ -46,8 +46,9 @@ times are missing. --tail is for each container, and counts the lines that --sin
 
 Control characters, with which a log could take a terminal over, are printed as \x1b
 and the like, into a pipe too, which as a rule ends at a terminal: --raw-escapes prints
-them as they are. -o json has all lines exactly, one object a line. A line longer than
-1 MiB comes in pieces. A line that is not in CRI's format is printed as it is.
+them as they are. -o json escapes them as JSON does, so that programs get what was
+logged. A line longer than 1 MiB comes in pieces. A line that is not in CRI's format is
+printed as it is.
 
 It exits with 1 if nothing was found, or if something could not be read, which it says
 on standard error; it then goes on with what can be.`,
@@ -84,19 +85,19 @@ func bindLogs(cmd *cobra.Command) *logsFlags {
 	f := &logsFlags{}
 	o, fs := &f.options, cmd.Flags()
 	fs.StringVar(&f.config, "config", "", "config `FILE`, for its podLogsDir")
-	fs.StringVar(&f.podLogsDir, "pod-logs-dir", "", "kubelet's podLogsDir; beats the file's (default "+config.Default().PodLogsDir+")")
-	fs.StringVar(&o.UID, "uid", "", "the pod's UID, or how it begins, if there were several of the name")
+	fs.StringVar(&f.podLogsDir, "pod-logs-dir", "", "kubelet's podLogsDir, a `DIRECTORY`; beats the file's (default "+config.Default().PodLogsDir+")")
+	fs.StringVar(&o.UID, "uid", "", "the pod's `UID`, or how it begins, if there were several of the name")
 	fs.BoolVarP(&o.Follow, "follow", "f", false, "go on with what is logged from now on")
 	fs.StringVar(&f.since, "since", "", "only lines not older than this `duration`, such as 90s, 5m or 3h")
 	fs.StringVar(&f.sinceTime, "since-time", "", "only lines from this `time` on, such as 2026-03-29T02:00:00Z")
-	fs.Int64Var(&o.Tail, "tail", -1, "only the last lines of each container, as many as this; -1: all")
+	fs.Int64Var(&o.Tail, "tail", -1, "only the last `lines` of each container, as many as this; -1: all")
 	fs.BoolVarP(&o.Previous, "previous", "p", false, "the logs of the restart before the latest")
 	fs.BoolVar(&o.Timestamps, "timestamps", false, "print each line's time in front of it")
-	fs.StringVar(&o.Stream, "stream", "", "only this stream: stdout or stderr")
+	fs.StringVar(&o.Stream, "stream", "", "only this `stream`: stdout or stderr")
 	fs.StringVar(&f.grep, "grep", "", "only lines that match this regular `expression` (RE2), joined if the runtime cut them")
-	fs.StringVarP(&f.out, "output", "o", "raw", "how to print: raw, or json for one object a line")
+	fs.StringVarP(&f.out, "output", "o", "raw", "`how` to print: raw, or json for one object a line")
 	fs.BoolVar(&f.prefix, "prefix", false, "print each line's container in front of it (default: when there are several)")
-	fs.StringVar(&f.color, "color", "auto", "colours for the prefix: auto (on a terminal, unless NO_COLOR is set), always or never")
+	fs.StringVar(&f.color, "color", "auto", "`when` to colour the prefix: auto (on a terminal, unless NO_COLOR is set), always or never")
 	fs.BoolVar(&o.RawEscapes, "raw-escapes", false, "print control characters as they are")
 	return f
 }

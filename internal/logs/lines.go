@@ -215,7 +215,7 @@ func (l *lines) strange(text []byte, cut bool) {
 }
 
 func (l *lines) wanted(r *crilog.Line) bool {
-	return !r.Time.Before(l.since) && (l.grep == nil || l.grep.Match(r.Content))
+	return (l.since.IsZero() || !r.Time.Before(l.since)) && (l.grep == nil || l.grep.Match(r.Content))
 }
 
 func streamIndex(stream string) int {

@@ -92,6 +92,9 @@ func TestGoesOnAfterDamage(t *testing.T) {
 	if err := os.Link(path, filepath.Join(t.TempDir(), "other")); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(filepath.Join(tr.dir("app"), "0.log.20260101-000006.gz"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := unix.Mkfifo(filepath.Join(tr.dir("app"), "0.log.20260101-000005"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -102,12 +105,13 @@ func TestGoesOnAfterDamage(t *testing.T) {
 	for _, want := range []string{
 		"000000.gz: gzip: invalid header", "000001.zst: invalid input", "000002.gz: no regular file with one name",
 		"000004: no regular file", "000005: no regular file",
+		"000006.gz: unexpected EOF",
 	} {
 		if !strings.Contains(notes, want) {
 			t.Errorf("nothing of %q in\n%s", want, notes)
 		}
 	}
-	if n := strings.Count(notes, "\n"); n != 5 {
+	if n := strings.Count(notes, "\n"); n != 6 {
 		t.Errorf("%d notes:\n%s", n, notes)
 	}
 }
@@ -151,11 +155,12 @@ func TestLongLine(t *testing.T) {
 	text := strings.Repeat("0123456789abcde ", 5*maxLine/16)
 	var parts strings.Builder
 	for rest := text; rest != ""; rest = rest[16<<10:] {
-		tag := "P"
+		tag, second := "P", 1+(len(text)-len(rest))/(16<<10)%3
+
 		if len(rest) == 16<<10 {
 			tag = "F"
 		}
-		parts.WriteString(strings.TrimSuffix(stamped(1), "F ") + tag + " " + rest[:16<<10] + "\n")
+		parts.WriteString(strings.TrimSuffix(stamped(second), "F ") + tag + " " + rest[:16<<10] + "\n")
 	}
 	for name, in := range map[string]string{
 		"cut": parts.String(), "whole": stamped(1) + text + "\n", "no CRI": text + "\n", "no newline": stamped(1) + text,
@@ -167,6 +172,11 @@ func TestLongLine(t *testing.T) {
 				tr.write("app", "0.log", in)
 			}
 			out, notes, err := tr.read(tr.options())
+			o := tr.options()
+			o.Timestamps = true
+			if dated, _, _ := tr.read(o); name == "cut" && strings.Count(dated, strings.Fields(stamped(1))[0]) != 5 {
+				t.Error("not all pieces have the time at which the line began")
+			}
 			pieces := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 			longest := 0
 			for _, p := range pieces {

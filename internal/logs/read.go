@@ -96,25 +96,31 @@ func (p *plain) close() {
 // ahead has a goroutine read a log before it is wanted.
 type ahead struct {
 	blocks chan block
-	free   chan []byte
 	stop   chan struct{}
 	done   sync.WaitGroup
-	last   []byte // what the last next returned
-	err    error
+	last   block // what the last next returned
 }
 
 type block struct {
-	data []byte
-	err  error
+	buf *[blockSize]byte // nil with an error
+	n   int
+	err error
+}
+
+var buffers = sync.Pool{New: func() any { return new([blockSize]byte) }}
+
+func (b block) release() {
+	if b.buf != nil {
+		buffers.Put(b.buf)
+	}
 }
 
 // readAhead starts to read what open opens, at most so many bytes (and a block)
 // before they are wanted.
 func readAhead(open func() (io.ReadCloser, error), bytes int) *ahead {
-	n := max(2, bytes/blockSize)
-	u := &ahead{blocks: make(chan block, n), free: make(chan []byte, n+2), stop: make(chan struct{})}
-	u.done.Go(func() { u.run(open) })
-	return u
+	a := &ahead{blocks: make(chan block, max(2, bytes/blockSize)), stop: make(chan struct{})}
+	a.done.Go(func() { a.run(open) })
+	return a
 }
 
 // unpack starts to decompress f.
@@ -122,82 +128,105 @@ func unpack(f *file, bytes int) *ahead {
 	return readAhead(func() (io.ReadCloser, error) { return decompress(f) }, bytes)
 }
 
-func (u *ahead) run(open func() (io.ReadCloser, error)) {
-	defer close(u.blocks)
-	z, err := open()
+func (a *ahead) run(open func() (io.ReadCloser, error)) {
+	from, err := open()
 	for err == nil {
-		var buf []byte
-		select {
-		case buf = <-u.free:
-		default:
-			buf = make([]byte, blockSize)
+		b := block{buf: buffers.Get().(*[blockSize]byte)}
+		for err == nil && b.n < len(b.buf) {
+			var n int
+			n, err = from.Read(b.buf[b.n:])
+			b.n += n
 		}
-		n := 0
-		for err == nil && n < len(buf) {
-			var m int
-			m, err = z.Read(buf[n:])
-			n += m
-		}
-		if n > 0 && !u.send(block{data: buf[:n]}) {
+		if b.n == 0 {
+			b.release()
+		} else if !a.send(b) {
 			break
 		}
 	}
-	if z != nil {
-		_ = z.Close() // gives memory back; what was wrong has been said by Read
+	if from != nil {
+		_ = from.Close() // gives memory back; what was wrong has been said by Read
 	}
-	u.send(block{err: err})
+	a.send(block{err: err})
+}
+
+func (a *ahead) send(b block) bool {
+	select {
+	case a.blocks <- b:
+		return true
+	case <-a.stop:
+		b.release()
+		return false
+	}
+}
+
+func (a *ahead) next() ([]byte, error) {
+	a.last.release()
+	if a.last.buf = nil; a.last.err == nil {
+		a.last = <-a.blocks
+	}
+	if a.last.buf == nil {
+		return nil, a.last.err
+	}
+	return a.last.buf[:a.last.n], nil
+}
+
+func (a *ahead) close() {
+	close(a.stop)
+	a.done.Wait()
+	a.last.release()
+	for {
+		select {
+		case b := <-a.blocks:
+			b.release()
+		default:
+			return
+		}
+	}
 }
 
 // decompress reads f from its start, at an offset of its own: others may read it too.
-func decompress(f *file) (io.ReadCloser, error) {
+func decompress(f *file) (r io.ReadCloser, err error) {
 	const packedBuffer = 64 << 10 // bytes; a few decompressed blocks
 	src := bufio.NewReaderSize(io.NewSectionReader(f, 0, 1<<62), packedBuffer)
 	if f.kind != rotator.CompressedZstd {
-		z, err := gzip.NewReader(src)
-		switch {
+		z, ok := gzips.Get().(*gzip.Reader)
+		if !ok {
+			z = new(gzip.Reader)
+		}
+		switch err := z.Reset(src); {
 		case errors.Is(err, io.EOF):
 			return nil, io.ErrUnexpectedEOF // an empty file is no gzip
 		case err != nil:
 			return nil, err
 		}
-		return z, nil
+		return pooledGzip{z}, nil
 	}
-	z, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-	if err != nil {
+	z, ok := zstds.Get().(*zstd.Decoder)
+	if !ok {
+		z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := z.Reset(src); err != nil {
 		return nil, err
 	}
-	return z.IOReadCloser(), nil
+	return pooledZstd{z}, nil
 }
 
-func (u *ahead) send(b block) bool {
-	select {
-	case u.blocks <- b:
-		return true
-	case <-u.stop:
-		return false
-	}
+// Decoders are used over and over: making one costs as much as a small log.
+var gzips, zstds sync.Pool
+
+type pooledGzip struct{ *gzip.Reader }
+
+func (p pooledGzip) Close() error {
+	defer gzips.Put(p.Reader)
+	return p.Reader.Close()
 }
 
-func (u *ahead) next() ([]byte, error) {
-	if u.err != nil {
-		return nil, u.err
-	}
-	if u.last != nil {
-		select {
-		case u.free <- u.last[:cap(u.last)]:
-		default:
-		}
-		u.last = nil
-	}
-	b, ok := <-u.blocks
-	if !ok {
-		b.err = io.EOF
-	}
-	u.last, u.err = b.data, b.err
-	return b.data, b.err
-}
+type pooledZstd struct{ *zstd.Decoder }
 
-func (u *ahead) close() {
-	close(u.stop)
-	u.done.Wait()
+func (p pooledZstd) Close() error {
+	defer zstds.Put(p.Decoder)
+	return p.Reset(nil)
 }
