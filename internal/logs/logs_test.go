@@ -284,6 +284,7 @@ func TestHarmless(t *testing.T) {
 
 func FuzzEscape(f *testing.F) {
 	f.Add([]byte("\x1b[2J\u009b\x9b\u202e\r"))
+	f.Add([]byte("\u061c\u200e\u200f\u2066"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		text = bytes.ReplaceAll(text, []byte{'\n'}, nil)
 		line := &crilog.Line{Content: text}
@@ -304,7 +305,7 @@ func FuzzEscape(f *testing.F) {
 func harmlessToTerminals(text string) bool {
 	text = strings.TrimSuffix(text, "\r")
 	for i, r := range text {
-		if (r < ' ' && r != '\t') || (r >= 0x7f && r < 0xa0) || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+		if (r < ' ' && r != '\t') || (r >= 0x7f && r < 0xa0) || r == 0x061c || r == 0x200e || r == 0x200f || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
 			return false
 		}
 		if r == '\ufffd' && text[i] >= 0x80 && text[i] < 0xa0 {
