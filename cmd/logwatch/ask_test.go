@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
 )
 
@@ -62,13 +62,11 @@ func TestAskTheDaemon(t *testing.T) {
 	})
 	defer g.Wait()
 	defer cancel()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, err := control.NewClient(socket).Status(t.Context(), control.Names{}, false); err == nil {
-			break
-		} else if time.Now().After(deadline) {
-			t.Fatal(err)
-		}
-	}
+	await.That(t, "the daemon to listen", func() bool {
+		_, err := control.NewClient(socket).Status(t.Context(), control.Names{}, false)
+		return err == nil
+	})
+
 	none := filepath.Join(dir, "none.sock")
 	for _, tt := range []struct{ args, out, err string }{
 		{"status", `web\x1b[2J`, ""},
