@@ -10,15 +10,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/logwatch/logwatch/cri"
-	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/cri/fake"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func dial(t *testing.T, opts embedded.Options, timeout time.Duration) (*embedded.Runtime, *cri.Client) {
+func dial(t *testing.T, opts fake.Options, timeout time.Duration) (*fake.Runtime, *cri.Client) {
 	t.Helper()
 	opts.Dir = t.TempDir()
-	rt, err := embedded.Start(opts)
+	rt, err := fake.Start(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,25 +37,25 @@ func dial(t *testing.T, opts embedded.Options, timeout time.Duration) (*embedded
 func TestReopenErrors(t *testing.T) {
 	for _, c := range []struct {
 		name string
-		mode embedded.Mode
+		mode fake.Mode
 		want []error // errors.Is
 		not  []error
 	}{
-		{"hangs", embedded.Hang, []error{cri.ErrUnanswered, context.DeadlineExceeded}, []error{cri.ErrNotRunning}},
-		{"acted and hangs", embedded.DeadlineAfterActing, []error{cri.ErrUnanswered, context.DeadlineExceeded}, nil},
-		{"away", embedded.Unavailable, []error{cri.ErrUnanswered}, []error{context.DeadlineExceeded, cri.ErrNotRunning}},
+		{"hangs", fake.Hang, []error{cri.ErrUnanswered, context.DeadlineExceeded}, []error{cri.ErrNotRunning}},
+		{"acted and hangs", fake.DeadlineAfterActing, []error{cri.ErrUnanswered, context.DeadlineExceeded}, nil},
+		{"away", fake.Unavailable, []error{cri.ErrUnanswered}, []error{context.DeadlineExceeded, cri.ErrNotRunning}},
 		// The words say "not running", but the container runs: words do not count.
-		{"says not running", embedded.NotRunning, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
-		{"fails", embedded.ErrorWithoutActing, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
-		{"lacks it", embedded.Unimplemented, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
+		{"says not running", fake.NotRunning, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
+		{"fails", fake.ErrorWithoutActing, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
+		{"lacks it", fake.Unimplemented, nil, []error{cri.ErrNotRunning, cri.ErrUnanswered}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rt, client := dial(t, embedded.Options{}, 300*time.Millisecond)
-			cont, err := rt.RunContainer(embedded.ContainerSpec{})
+			rt, client := dial(t, fake.Options{}, 300*time.Millisecond)
+			cont, err := rt.RunContainer(fake.ContainerSpec{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			cont.Fail(embedded.Failure{Mode: c.mode})
+			cont.Fail(fake.Failure{Mode: c.mode})
 			err = client.ReopenContainerLog(t.Context(), cont.ID())
 			if err == nil {
 				t.Fatal("no error")
@@ -75,9 +75,9 @@ func TestReopenErrors(t *testing.T) {
 }
 
 func TestReopenOfWhatDoesNotRun(t *testing.T) {
-	for _, b := range []embedded.Behaviour{embedded.Containerd, embedded.Conmon} {
-		rt, client := dial(t, embedded.Options{Behaviour: b}, time.Second)
-		cont, err := rt.RunContainer(embedded.ContainerSpec{})
+	for _, b := range []fake.Behaviour{fake.Containerd, fake.Conmon} {
+		rt, client := dial(t, fake.Options{Behaviour: b}, time.Second)
+		cont, err := rt.RunContainer(fake.ContainerSpec{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,10 +94,10 @@ func TestReopenOfWhatDoesNotRun(t *testing.T) {
 // went.
 func TestRefreshIsOneCall(t *testing.T) {
 	for _, noStream := range []bool{false, true} {
-		rt, client := dial(t, embedded.Options{NoStream: noStream}, 5*time.Second)
-		var conts []*embedded.Container
+		rt, client := dial(t, fake.Options{NoStream: noStream}, 5*time.Second)
+		var conts []*fake.Container
 		for i := range 20 {
-			c, err := rt.RunContainer(embedded.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
+			c, err := rt.RunContainer(fake.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -136,8 +136,8 @@ func TestRefreshIsOneCall(t *testing.T) {
 }
 
 func TestRefreshKeepsWhatItHasOnError(t *testing.T) {
-	rt, client := dial(t, embedded.Options{}, 200*time.Millisecond)
-	c, err := rt.RunContainer(embedded.ContainerSpec{})
+	rt, client := dial(t, fake.Options{}, 200*time.Millisecond)
+	c, err := rt.RunContainer(fake.ContainerSpec{})
 	must(t, err)
 	inv := cri.NewInventory(client)
 	must(t, inv.Refresh(t.Context()))
@@ -158,12 +158,12 @@ func TestRefreshKeepsWhatItHasOnError(t *testing.T) {
 
 // TestOneStatusThatFails leaves that container out, and no other.
 func TestOneStatusThatFails(t *testing.T) {
-	rt, client := dial(t, embedded.Options{}, 200*time.Millisecond)
-	good, err := rt.RunContainer(embedded.ContainerSpec{Pod: "good"})
+	rt, client := dial(t, fake.Options{}, 200*time.Millisecond)
+	good, err := rt.RunContainer(fake.ContainerSpec{Pod: "good"})
 	must(t, err)
-	bad, err := rt.RunContainer(embedded.ContainerSpec{Pod: "bad"})
+	bad, err := rt.RunContainer(fake.ContainerSpec{Pod: "bad"})
 	must(t, err)
-	bad.Fail(embedded.Failure{Method: "ContainerStatus", Mode: embedded.Hang, Times: 1})
+	bad.Fail(fake.Failure{Method: "ContainerStatus", Mode: fake.Hang, Times: 1})
 	inv := cri.NewInventory(client)
 	if err := inv.Refresh(t.Context()); err == nil {
 		t.Error("no error")
@@ -179,10 +179,10 @@ func TestOneStatusThatFails(t *testing.T) {
 
 // TestReadPods reads each pod once, when it is asked to.
 func TestReadPods(t *testing.T) {
-	rt, client := dial(t, embedded.Options{}, time.Second)
+	rt, client := dial(t, fake.Options{}, time.Second)
 	var paths []string
 	for i := range 3 {
-		c, err := rt.RunContainer(embedded.ContainerSpec{
+		c, err := rt.RunContainer(fake.ContainerSpec{
 			Pod: "p", UID: "u", Name: fmt.Sprintf("c%d", i),
 			Labels: map[string]string{"app": "x"}, Annotations: map[string]string{"logwatch/max-size": "1Mi"},
 		})
@@ -222,12 +222,12 @@ func must(t *testing.T, err error) {
 func TestRefreshGivesUpOnHangs(t *testing.T) {
 	const containers, hanging = 60, 20
 	timeout := 50 * time.Millisecond
-	rt, client := dial(t, embedded.Options{}, timeout)
+	rt, client := dial(t, fake.Options{}, timeout)
 	for i := range containers {
-		c, err := rt.RunContainer(embedded.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
+		c, err := rt.RunContainer(fake.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
 		must(t, err)
 		if i < hanging {
-			c.Fail(embedded.Failure{Method: "ContainerStatus", Mode: embedded.Hang})
+			c.Fail(fake.Failure{Method: "ContainerStatus", Mode: fake.Hang})
 		}
 	}
 	inv := cri.NewInventory(client)

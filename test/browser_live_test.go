@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agent"
 )
 
 // watchEvents notes when each entry came into the list, by the browser's clock,
@@ -40,7 +40,7 @@ func TestPageShowsRotation(t *testing.T) {
 	n.start()
 	b := browse(t, n.base)
 	for i := range 4 {
-		n.run(embedded.ContainerSpec{Pod: fmt.Sprint("web-", i), Writer: &embedded.Pattern{BytesPerSecond: 60e3}})
+		n.run(fake.ContainerSpec{Pod: fmt.Sprint("web-", i), Writer: &fake.Pattern{BytesPerSecond: 60e3}})
 	}
 	b.open()
 	b.await(`document.querySelectorAll("tr.row").length === 4`)
@@ -48,7 +48,7 @@ func TestPageShowsRotation(t *testing.T) {
 	for len(n.rotated) > 0 { // those before
 		<-n.rotated
 	}
-	var done []daemon.Rotated
+	var done []agent.Rotated
 	for len(done) < 20 {
 		select {
 		case r := <-n.rotated:
@@ -85,7 +85,7 @@ func TestPageShowsRotation(t *testing.T) {
 // daemon is away, and that it is back.
 func TestPageTellsTrouble(t *testing.T) {
 	n := newWatched(t, "containerLogMaxSize: 64Ki\nminRotationInterval: 0s\ncontainerLogMonitorInterval: 1s\nruntimeRequestTimeout: 1s\n")
-	c := n.run(embedded.ContainerSpec{Pod: "web"})
+	c := n.run(fake.ContainerSpec{Pod: "web"})
 	n.start()
 	b := browse(t, n.base)
 	b.open()
@@ -94,7 +94,7 @@ func TestPageTellsTrouble(t *testing.T) {
 	b.await(`document.querySelectorAll("tr.row").length === 1`)
 	eval[any](b, watchEvents)
 
-	c.Fail(embedded.Failure{Mode: embedded.Hang})
+	c.Fail(fake.Failure{Mode: fake.Hang})
 	if err := c.WriteNumbered("stdout", 1000, 100); err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestPageTellsTrouble(t *testing.T) {
 func TestPageShowsStrangePaths(t *testing.T) {
 	n := newWatched(t, "containerLogMaxSize: 64Ki\nminRotationInterval: 0s\ncontainerLogMonitorInterval: 1s\n")
 	const pod = "<img src=x onerror=alert(1)>\u202e\x1b[2J"
-	c := n.run(embedded.ContainerSpec{Namespace: `"><script>alert(2)<`, Pod: pod, Name: "app"})
+	c := n.run(fake.ContainerSpec{Namespace: `"><script>alert(2)<`, Pod: pod, Name: "app"})
 	n.start()
 	b := browse(t, n.base)
 	b.open()

@@ -13,19 +13,19 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // watched is a real daemon on the embedded runtime, whose page is looked at.
 type watched struct {
 	t       *testing.T
-	runtime *embedded.Runtime
+	runtime *fake.Runtime
 	cfg     config.Config
 	log     *text
-	rotated chan daemon.Rotated
+	rotated chan agent.Rotated
 	base    string
 	stop    func()
 }
@@ -63,7 +63,7 @@ func newWatched(t *testing.T, yaml string) *watched {
 			t.Error(err)
 		}
 	})
-	rt, err := embedded.Start(embedded.Options{Dir: dir})
+	rt, err := fake.Start(fake.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func newWatched(t *testing.T, yaml string) *watched {
 	}
 	cfg.ContainerRuntimeEndpoint, cfg.PodLogsDir = rt.Endpoint(), rt.PodLogsDir()
 	cfg.Metrics.ListenAddress, cfg.ControlSocket = "127.0.0.1:0", ""
-	return &watched{t: t, runtime: rt, cfg: cfg, rotated: make(chan daemon.Rotated, 10_000)}
+	return &watched{t: t, runtime: rt, cfg: cfg, rotated: make(chan agent.Rotated, 10_000)}
 }
 
 var address = regexp.MustCompile(`"address":"([^"]+)","webConfig"`)
@@ -90,9 +90,9 @@ func (n *watched) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- daemon.Run(ctx, daemon.Options{
+		ended <- agent.Run(ctx, agent.Options{
 			Config: n.cfg, Log: zerolog.New(n.log), Listen: true, Version: "v1.0.0",
-			Rotated: func(r daemon.Rotated) {
+			Rotated: func(r agent.Rotated) {
 				select {
 				case n.rotated <- r:
 				default: // nobody counts them
@@ -107,12 +107,12 @@ func (n *watched) start() {
 		}
 	})
 	n.t.Cleanup(n.stop)
-	await.That(n.t, "the server", func() bool { return address.MatchString(n.log.String()) })
+	testutil.Eventually(n.t, "the server", func() bool { return address.MatchString(n.log.String()) })
 	n.base = "http://" + address.FindStringSubmatch(n.log.String())[1]
 	n.cfg.Metrics.ListenAddress = n.base[len("http://"):] // the same after a restart
 }
 
-func (n *watched) run(spec embedded.ContainerSpec) *embedded.Container {
+func (n *watched) run(spec fake.ContainerSpec) *fake.Container {
 	n.t.Helper()
 	c, err := n.runtime.RunContainer(spec)
 	if err != nil {
@@ -148,14 +148,14 @@ func (n *watched) town() {
 	}
 	for _, k := range kinds {
 		uid := fmt.Sprintf("%08x-6a1e-4d0b-9b7a-2c51d0e4a97f", crc32.ChecksumIEEE([]byte(k.pod)))
-		n.run(embedded.ContainerSpec{
+		n.run(fake.ContainerSpec{
 			Namespace: k.namespace, Pod: k.pod, UID: uid, Name: k.name,
-			Writer: &embedded.Pattern{BytesPerSecond: k.rate, On: k.on, Off: k.off, StderrEvery: 7},
+			Writer: &fake.Pattern{BytesPerSecond: k.rate, On: k.on, Off: k.off, StderrEvery: 7},
 		})
 	}
-	n.run(embedded.ContainerSpec{
+	n.run(fake.ContainerSpec{
 		Namespace: "batch", Pod: "report-7d4-k9vlp", Name: "report", Annotations: map[string]string{"logwatch/max-size": "lots"},
-		Writer: &embedded.Pattern{BytesPerSecond: 15e3},
+		Writer: &fake.Pattern{BytesPerSecond: 15e3},
 	})
 }
 
@@ -171,7 +171,7 @@ func TestPictures(t *testing.T) {
 	b.open()
 	b.scheme("light")
 	// Long enough for the rates' lines.
-	await.That(t, "a minute and a half of work", func() bool { return eval[float64](b, `performance.now()`) > 90_000 })
+	testutil.Eventually(t, "a minute and a half of work", func() bool { return eval[float64](b, `performance.now()`) > 90_000 })
 	b.shoot("page.png")
 	b.scheme("dark")
 	b.shoot("page-dark.png")

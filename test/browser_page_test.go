@@ -11,8 +11,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/internal/web"
 )
 
@@ -109,7 +109,7 @@ func TestPageKeyboard(t *testing.T) {
 	at = b.focus()
 	was := eval[string](b, row)
 	looks := st.count()
-	await.That(t, "three more looks", func() bool { return st.count() > looks+3 })
+	testutil.Eventually(t, "three more looks", func() bool { return st.count() > looks+3 })
 	if got, is := b.focus(), eval[string](b, row); got != at || is != was {
 		t.Errorf("the focus went from %q in row %s to %q in row %s", at, was, got, is)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/web"
 )
 
@@ -72,9 +72,9 @@ func (b *tab) frames(d time.Duration) (best frames) {
 func TestPageSmooth(t *testing.T) {
 	n := newWatched(t, "containerLogMaxSize: 64Ki\n")
 	for i := range 1000 {
-		spec := embedded.ContainerSpec{Namespace: fmt.Sprint("team-", i%20), Pod: fmt.Sprintf("service-%04d", i)}
+		spec := fake.ContainerSpec{Namespace: fmt.Sprint("team-", i%20), Pod: fmt.Sprintf("service-%04d", i)}
 		if i%50 == 0 {
-			spec.Writer = &embedded.Pattern{BytesPerSecond: 60e3}
+			spec.Writer = &fake.Pattern{BytesPerSecond: 60e3}
 		}
 		n.run(spec)
 	}

@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/doctor"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
@@ -147,7 +147,7 @@ func TestDoctor(t *testing.T) {
 	d := newPatient(t)
 	d.is("", "daemon", doctor.Warn, "no logwatch runs on")
 	d.p.sweep()
-	await.That(t, "a rotation", func() bool {
+	testutil.Eventually(t, "a rotation", func() bool {
 		return strings.Contains(d.p.text(), `"msg":"rotated"`) || strings.Contains(d.p.text(), "rotated")
 	})
 
@@ -247,7 +247,7 @@ func (d *patient) shipper(t *testing.T) {
 	before := strings.Count(d.p.text(), "the configuration was reloaded")
 	d.fix(d.is("", "shippers", doctor.Warn, "fluent-bit may miss lines"))
 	d.is("", "shippers", doctor.OK, "minRotationInterval 5s, rotatedLogGracePeriod 10s")
-	await.That(t, "the daemon to reload", func() bool {
+	testutil.Eventually(t, "the daemon to reload", func() bool {
 		return strings.Count(d.p.text(), "the configuration was reloaded") > before
 	})
 	d.is("", "control-socket", doctor.OK, "answers")
@@ -267,10 +267,10 @@ func (d *patient) configuration(t *testing.T) {
 	}
 	reloads := func() bool { return strings.Contains(d.p.text(), "was not reloaded") }
 	write(string(good) + "containerLogMaxFiles: 1\n")
-	await.That(t, "the daemon to refuse", reloads)
+	testutil.Eventually(t, "the daemon to refuse", reloads)
 	d.is("", "config", doctor.Fail, "containerLogMaxFiles: 1 is too small")
 	write(string(good))
-	await.That(t, "the daemon to take it", func() bool {
+	testutil.Eventually(t, "the daemon to take it", func() bool {
 		r, _ := d.look("") // the question is one check of it
 		return d.find(r, "control-socket").Status == doctor.OK
 	})

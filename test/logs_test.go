@@ -9,9 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // TestLogsFollow: `logwatch logs -f` prints each line once while the log is rotated
@@ -19,8 +19,8 @@ import (
 func TestLogsFollow(t *testing.T) {
 	for name, fresh := range map[string]func(*testing.T) node{
 		"containerd": func(t *testing.T) node { needRoot(t); return newReal(t, "") },
-		"embedded":   func(t *testing.T) node { return newEmbedded(t, embedded.Containerd) },
-		"conmon":     func(t *testing.T) node { return newEmbedded(t, embedded.Conmon) },
+		"embedded":   func(t *testing.T) node { return newEmbedded(t, fake.Containerd) },
+		"conmon":     func(t *testing.T) node { return newEmbedded(t, fake.Conmon) },
 	} {
 		t.Run(name, func(t *testing.T) { logsFollow(t, fresh(t)) })
 	}
@@ -32,15 +32,15 @@ func logsFollow(t *testing.T, n node) {
 	w := workload{name: "followed", lines: 60_000, rate: 4e6, stderrEvery: 3, longEvery: 100}
 	c := n.run(t, w)
 	live := filepath.Join(n.PodLogsDir(), c.dir(), "0.log")
-	await.That(t, "the log", func() bool { _, err := os.Stat(live); return err == nil })
+	testutil.Eventually(t, "the log", func() bool { _, err := os.Stat(live); return err == nil })
 	prompt, slow := p.logs(n, w.name), p.logs(n, w.name)
 	files := len(names(t, n, c.dir()))
 	for !c.exited() { // the slow one runs once in ten rotations
 		slow.signal(unix.SIGSTOP)
-		await.That(t, "ten rotations", func() bool { return len(names(t, n, c.dir())) >= files+10 || c.exited() })
+		testutil.Eventually(t, "ten rotations", func() bool { return len(names(t, n, c.dir())) >= files+10 || c.exited() })
 		before := slow.size()
 		slow.signal(unix.SIGCONT)
-		await.That(t, "some of what it missed", func() bool { return slow.size() > before || c.exited() })
+		testutil.Eventually(t, "some of what it missed", func() bool { return slow.size() > before || c.exited() })
 		files = len(names(t, n, c.dir()))
 	}
 	c.wait(t)
@@ -49,7 +49,7 @@ func logsFollow(t *testing.T, n node) {
 	}
 	for _, l := range []*logsOf{prompt, slow} {
 		var err error
-		await.That(t, "all lines", func() bool { err = l.check().OK(w.written()); return err == nil || l.settled() })
+		testutil.Eventually(t, "all lines", func() bool { err = l.check().OK(w.written()); return err == nil || l.settled() })
 		if err != nil {
 			t.Error(err)
 		}
@@ -126,14 +126,14 @@ func (l *logsOf) settled() bool {
 }
 
 // check goes through what was printed.
-func (l *logsOf) check() numbered.Report {
+func (l *logsOf) check() linecheck.Report {
 	l.t.Helper()
 	f, err := os.Open(l.out)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	var checker numbered.Checker
+	var checker linecheck.Checker
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {

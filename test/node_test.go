@@ -15,12 +15,12 @@ import (
 	"github.com/rs/zerolog"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/internal/daemon"
-	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
@@ -70,7 +70,7 @@ type logwatch struct {
 	t     *testing.T
 	stop  func()
 	mu    sync.Mutex
-	done  []daemon.Rotated
+	done  []agent.Rotated
 	lines []string
 }
 
@@ -86,9 +86,9 @@ func start(t *testing.T, n node, yaml string) *logwatch {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- daemon.Run(ctx, daemon.Options{
+		ended <- agent.Run(ctx, agent.Options{
 			Config: cfg, Log: zerolog.New(l).Level(zerolog.DebugLevel),
-			Rotated: func(r daemon.Rotated) {
+			Rotated: func(r agent.Rotated) {
 				l.mu.Lock()
 				defer l.mu.Unlock()
 				l.done = append(l.done, r)
@@ -120,17 +120,17 @@ func (l *logwatch) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (l *logwatch) rotations() []daemon.Rotated {
+func (l *logwatch) rotations() []agent.Rotated {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return append([]daemon.Rotated(nil), l.done...)
+	return append([]agent.Rotated(nil), l.done...)
 }
 
 // found reads a container's logs and fails on lines that are damaged, doubled,
 // out of order or missing, but for pruned ones at the front.
-func found(t *testing.T, n node, dir string, written map[string]uint64) verify.Result {
+func found(t *testing.T, n node, dir string, written map[string]uint64) linecheck.Result {
 	t.Helper()
-	res, err := verify.Container(n.PodLogsDir(), dir)
+	res, err := linecheck.Container(n.PodLogsDir(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func found(t *testing.T, n node, dir string, written map[string]uint64) verify.R
 }
 
 // all is found for logs of which nothing was pruned.
-func all(t *testing.T, n node, dir string, written map[string]uint64) verify.Result {
+func all(t *testing.T, n node, dir string, written map[string]uint64) linecheck.Result {
 	t.Helper()
 	res := found(t, n, dir, written)
 	if res.Pruned() > 0 {
@@ -151,11 +151,11 @@ func all(t *testing.T, n node, dir string, written map[string]uint64) verify.Res
 }
 
 // embeddedNode is the embedded runtime.
-type embeddedNode struct{ *embedded.Runtime }
+type embeddedNode struct{ *fake.Runtime }
 
-func newEmbedded(t *testing.T, b embedded.Behaviour) node {
+func newEmbedded(t *testing.T, b fake.Behaviour) node {
 	t.Helper()
-	rt, err := embedded.Start(embedded.Options{Dir: t.TempDir(), Behaviour: b})
+	rt, err := fake.Start(fake.Options{Dir: t.TempDir(), Behaviour: b})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,12 +176,12 @@ func (n embeddedNode) bounce(t *testing.T) {
 
 func (n embeddedNode) run(t *testing.T, w workload) container {
 	t.Helper()
-	return n.start(t, w, embedded.ContainerSpec{Pod: w.name, Name: "app", UID: "uid-" + w.name})
+	return n.start(t, w, fake.ContainerSpec{Pod: w.name, Name: "app", UID: "uid-" + w.name})
 }
 
-func (n embeddedNode) start(t *testing.T, w workload, spec embedded.ContainerSpec) container {
+func (n embeddedNode) start(t *testing.T, w workload, spec fake.ContainerSpec) container {
 	t.Helper()
-	spec.Writer = &embedded.Pattern{
+	spec.Writer = &fake.Pattern{
 		BytesPerSecond: float64(w.rate), StderrEvery: w.stderrEvery, LongEvery: w.longEvery, Lines: w.lines,
 	}
 	c, err := n.RunContainer(spec)
@@ -192,10 +192,10 @@ func (n embeddedNode) start(t *testing.T, w workload, spec embedded.ContainerSpe
 }
 
 type embeddedContainer struct {
-	*embedded.Container
+	*fake.Container
 	node embeddedNode
 	load workload
-	spec embedded.ContainerSpec
+	spec fake.ContainerSpec
 }
 
 func (c *embeddedContainer) dir() string { return relative(c.node, c.Dir()) }
@@ -208,7 +208,7 @@ func (c *embeddedContainer) exited() bool {
 
 func (c *embeddedContainer) wait(t *testing.T) {
 	t.Helper()
-	await.That(t, "the container to write its lines", c.exited)
+	testutil.Eventually(t, "the container to write its lines", c.exited)
 	c.Exit()
 }
 
@@ -262,7 +262,7 @@ func (c *realContainer) exited() bool {
 
 func (c *realContainer) wait(t *testing.T) {
 	t.Helper()
-	await.That(t, "the container to exit", c.exited)
+	testutil.Eventually(t, "the container to exit", c.exited)
 }
 
 func (c *realContainer) restart(t *testing.T) container {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/internal/agent"
 )
 
 // measure is how long TestOvershoot's containers write. The README's figures are
@@ -100,7 +100,7 @@ func sizes(dir string) (live, all int64) {
 	return live, all
 }
 
-func report(t *testing.T, done []daemon.Rotated, top [2]int64) {
+func report(t *testing.T, done []agent.Rotated, top [2]int64) {
 	t.Helper()
 	if len(done) == 0 {
 		t.Fatal("no rotations")

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/logwatch/logwatch/internal/await"
-	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
@@ -50,7 +50,7 @@ overrides:
 	}
 	// The third rotation of each: the first may come before its pod was read.
 	count, limits := map[string]int{}, map[string]int64{}
-	await.That(t, "rotations of each", func() bool {
+	testutil.Eventually(t, "rotations of each", func() bool {
 		clear(count)
 		for _, r := range l.rotations() {
 			if count[r.Due.Dir]++; count[r.Due.Dir] == 3 {
@@ -94,7 +94,7 @@ minRotationInterval: 0s
 		top = max(top, all)
 	}
 	c.wait(t)
-	await.That(t, "the total", func() bool { _, all := sizes(dir); return all <= total })
+	testutil.Eventually(t, "the total", func() bool { _, all := sizes(dir); return all <= total })
 	l.stop()
 	t.Logf("%d restarts: at most %d bytes together, %d at the end, of %d", restarts, top, func() int64 { _, all := sizes(dir); return all }(), total)
 	// The reaction: what a container or two write until housekeeping has run.
@@ -112,7 +112,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	w := workload{name: "reloaded", lines: 60_000, rate: 2e6}
 	c := n.run(t, w)
 	rotated := func() int { return len(names(t, n, c.dir())) }
-	await.That(t, "rotations", func() bool { return rotated() > 3 })
+	testutil.Eventually(t, "rotations", func() bool { return rotated() > 3 })
 	file := p.args[len(p.args)-1]
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -124,13 +124,13 @@ func TestReloadUnderLoad(t *testing.T) {
 	if out, err := p.command("reload", "--config", file).CombinedOutput(); err != nil {
 		t.Fatalf("logwatch reload: %v\n%s", err, out)
 	}
-	await.That(t, "the new limit", func() bool {
+	testutil.Eventually(t, "the new limit", func() bool {
 		return strings.Contains(p.text(), "the configuration was reloaded") && strings.Count(p.text(), `"size":13`) > 3
 	})
 	c.wait(t)
 	p.settled(n, []container{c})
 	p.stop()
-	res, err := verify.Container(n.PodLogsDir(), c.dir())
+	res, err := linecheck.Container(n.PodLogsDir(), c.dir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // unprivileged runs its arguments with the file system read-only but for one
@@ -73,7 +73,7 @@ func TestDurableOrder(t *testing.T) {
 	p.settled(n, []container{c})
 	p.stop()
 	var text []byte
-	await.That(t, "the trace's end", func() bool {
+	testutil.Eventually(t, "the trace's end", func() bool {
 		var err error
 		if text, err = os.ReadFile(trace); err != nil {
 			t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // process is logwatch as an operator runs it: its own process.
@@ -79,7 +79,7 @@ func (p *process) sweep() {
 	p.t.Helper()
 	before := len(p.text())
 	p.start()
-	await.That(p.t, "the first sweep", func() bool { return strings.Contains(p.text()[before:], "sweep ended") })
+	testutil.Eventually(p.t, "the first sweep", func() bool { return strings.Contains(p.text()[before:], "sweep ended") })
 }
 
 func (p *process) signal(s os.Signal) {
@@ -123,7 +123,7 @@ func (p *process) text() string {
 // settled waits until housekeeping has nothing left to do.
 func (p *process) settled(n node, cs []container) {
 	p.t.Helper()
-	await.That(p.t, "housekeeping to end", func() bool {
+	testutil.Eventually(p.t, "housekeeping to end", func() bool {
 		for _, c := range cs {
 			plain := 0
 			for _, name := range names(p.t, n, c.dir()) {

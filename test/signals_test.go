@@ -11,27 +11,27 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // hanging is a node with a full log whose reopen hangs, and logwatch in the
 // middle of it.
 func hanging(t *testing.T) *process {
 	t.Helper()
-	n := newEmbedded(t, embedded.Containerd)
+	n := newEmbedded(t, fake.Containerd)
 	rt := n.(embeddedNode).Runtime
-	c, err := rt.RunContainer(embedded.ContainerSpec{})
+	c, err := rt.RunContainer(fake.ContainerSpec{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Fail(embedded.Failure{Mode: embedded.Hang})
+	c.Fail(fake.Failure{Mode: fake.Hang})
 	if err := c.WriteNumbered("stdout", 10_000, 100); err != nil {
 		t.Fatal(err)
 	}
 	p := newProcess(t, n, everything)
 	p.start()
-	await.That(t, "a reopen that hangs", func() bool { return rt.Calls("ReopenContainerLog") > 0 })
+	testutil.Eventually(t, "a reopen that hangs", func() bool { return rt.Calls("ReopenContainerLog") > 0 })
 	return p
 }
 
@@ -48,7 +48,7 @@ func TestSecondTermEndsAtOnce(t *testing.T) {
 	p := hanging(t)
 	p.signal(unix.SIGTERM)
 	var err error
-	await.That(t, "the end", func() bool {
+	testutil.Eventually(t, "the end", func() bool {
 		p.signal(unix.SIGTERM)
 		select {
 		case err = <-p.exited:
@@ -66,7 +66,7 @@ func TestSecondTermEndsAtOnce(t *testing.T) {
 
 // TestNotifiesSystemd plays systemd's end of sd_notify(3).
 func TestNotifiesSystemd(t *testing.T) {
-	n := newEmbedded(t, embedded.Containerd)
+	n := newEmbedded(t, fake.Containerd)
 	p := newProcess(t, n, everything)
 	socket := filepath.Join(t.TempDir(), "notify")
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})

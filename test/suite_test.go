@@ -9,8 +9,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -18,11 +18,11 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEmbeddedContainerd(t *testing.T) {
-	suite(t, func(t *testing.T) node { return newEmbedded(t, embedded.Containerd) })
+	suite(t, func(t *testing.T) node { return newEmbedded(t, fake.Containerd) })
 }
 
 func TestEmbeddedConmon(t *testing.T) {
-	suite(t, func(t *testing.T) node { return newEmbedded(t, embedded.Conmon) })
+	suite(t, func(t *testing.T) node { return newEmbedded(t, fake.Conmon) })
 }
 
 func TestContainerd(t *testing.T) {
@@ -96,7 +96,7 @@ minRotationInterval: 0s
 	w := workload{name: "pruned", lines: 60_000, rate: 4e6}
 	c := n.run(t, w)
 	c.wait(t)
-	await.That(t, "housekeeping to end", func() bool {
+	testutil.Eventually(t, "housekeeping to end", func() bool {
 		// 0.log, then the others from the oldest on: the last one stays plain. Where
 		// compression came late, the total has removed more than the number of files has,
 		// and what has no room to be compressed in stays plain, too.
@@ -116,12 +116,12 @@ func reopensMissing(t *testing.T, n node) {
 	w := workload{name: "crashed", lines: 30_000, rate: 1e6}
 	c := n.run(t, w)
 	live := filepath.Join(n.PodLogsDir(), c.dir(), "0.log")
-	await.That(t, "lines", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 10_000 })
+	testutil.Eventually(t, "lines", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 10_000 })
 	if err := os.Rename(live, live+".20200101-000000"); err != nil {
 		t.Fatal(err)
 	}
 	l := start(t, n, strict)
-	await.That(t, "the live log to be there again", func() bool { _, err := os.Stat(live); return err == nil })
+	testutil.Eventually(t, "the live log to be there again", func() bool { _, err := os.Stat(live); return err == nil })
 	c.wait(t)
 	l.stop()
 	all(t, n, c.dir(), w.written())
@@ -166,7 +166,7 @@ func startsOnFullLogs(t *testing.T, n node) {
 	w := workload{name: "full", lines: 50_000, rate: 2e6}
 	c := n.run(t, w)
 	live := filepath.Join(n.PodLogsDir(), c.dir(), "0.log")
-	await.That(t, "a full log", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 300<<10 })
+	testutil.Eventually(t, "a full log", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 300<<10 })
 	l := start(t, n, strict)
 	rotatedAtLeast(t, l, c, 1)
 	if cause := l.rotations()[0].Due.Cause; cause != watcher.CauseStartup && cause != watcher.CauseWrite {
@@ -179,7 +179,7 @@ func startsOnFullLogs(t *testing.T, n node) {
 
 func rotatedAtLeast(t *testing.T, l *logwatch, c container, count int) {
 	t.Helper()
-	await.That(t, "rotations", func() bool {
+	testutil.Eventually(t, "rotations", func() bool {
 		done := 0
 		for _, r := range l.rotations() {
 			if r.Due.Dir == c.dir() {

@@ -13,8 +13,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/await"
-	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
@@ -163,7 +163,7 @@ func torturePeer(t *testing.T, least time.Duration) {
 	}
 	lost, doubled, lines := uint64(0), uint64(0), uint64(0)
 	for i, c := range cs {
-		res, err := verify.Container(n.PodLogsDir(), c.dir())
+		res, err := linecheck.Container(n.PodLogsDir(), c.dir())
 		if err != nil {
 			t.Logf("%s cannot be read to its end: %v", c.dir(), err)
 		}
@@ -224,7 +224,7 @@ func TestTortureRuntime(t *testing.T) {
 			settle(t, n, p, cs)
 		}
 		for i, c := range cs {
-			res, err := verify.Container(n.PodLogsDir(), c.dir())
+			res, err := linecheck.Container(n.PodLogsDir(), c.dir())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -270,12 +270,12 @@ func TestTortureDisk(t *testing.T) {
 	p.start()
 	w := workload{name: "full", rate: 2e6, lines: uint64(torture.Seconds() * 2e6 / 121)}
 	c := n.run(t, w)
-	await.That(t, "files", func() bool { return len(names(t, n, c.dir())) >= 3 })
+	testutil.Eventually(t, "files", func() bool { return len(names(t, n, c.dir())) >= 3 })
 	ballast := filepath.Join(disk, "ballast")
 	fill(t, ballast, 1<<20)
 	for range 3 {
 		before := newest(t, n, c)
-		await.That(t, "a rotation on a full disk", func() bool { return newest(t, n, c) != before })
+		testutil.Eventually(t, "a rotation on a full disk", func() bool { return newest(t, n, c) != before })
 	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
@@ -285,7 +285,7 @@ func TestTortureDisk(t *testing.T) {
 	settle(t, n, p, []container{c})
 	// The runtime drops lines while the disk is full; none may come twice or in
 	// disorder, and the files must be readable to their ends.
-	res, err := verify.Container(n.PodLogsDir(), c.dir())
+	res, err := linecheck.Container(n.PodLogsDir(), c.dir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // answers is a daemon that has an answer.
@@ -62,7 +62,7 @@ func TestAskTheDaemon(t *testing.T) {
 	})
 	defer g.Wait()
 	defer cancel()
-	await.That(t, "the daemon to listen", func() bool {
+	testutil.Eventually(t, "the daemon to listen", func() bool {
 		_, err := control.NewClient(socket).Status(t.Context(), control.Names{}, false)
 		return err == nil
 	})

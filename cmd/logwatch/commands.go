@@ -9,16 +9,17 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	sdjournal "github.com/coreos/go-systemd/v22/journal"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/config"
-	logwatch "github.com/logwatch/logwatch/internal/daemon"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -125,9 +126,9 @@ file, reload the configuration.`,
 		if err != nil {
 			return fmt.Errorf("the service manager's watchdog (WATCHDOG_USEC): %w", err)
 		}
-		return logwatch.Run(cmd.Context(), logwatch.Options{
+		return agent.Run(cmd.Context(), agent.Options{
 			Config: c, Log: logger(c.Logging), Notify: notify, Watchdog: watchdog,
-			Reload: logwatch.Reload{File: conf.file, Load: conf.load, Ask: hup},
+			Reload: agent.Reload{File: conf.file, Load: conf.load, Ask: hup},
 			Listen: true, Version: versionText(),
 		})
 	}
@@ -148,7 +149,7 @@ its podLogsDir. A bad configuration is refused here, and changes nothing.`,
 		if err != nil {
 			return err
 		}
-		pid, err := logwatch.Find(c.PodLogsDir)
+		pid, err := agent.Find(c.PodLogsDir)
 		if err != nil {
 			return err
 		}
@@ -206,7 +207,7 @@ func cleanCommand() *cobra.Command {
 		}
 		defer client.Close() //nolint:errcheck // nothing is lost
 		done := waiting(os.Stderr, "waiting for the runtime")
-		removed, err := logwatch.Clean(cmd.Context(), c, client, args[0])
+		removed, err := agent.Clean(cmd.Context(), c, client, args[0])
 		done()
 		for _, name := range removed {
 			cmd.Println("removed", name)

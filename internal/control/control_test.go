@@ -20,7 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -128,7 +128,7 @@ func listens(path string) func() bool {
 func TestAsk(t *testing.T) {
 	path := filepath.Join(socketDir(t), "run", "s.sock") // the directory is missing
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 3}, Log: zerolog.Nop()})
-	await.That(t, "the socket", listens(path))
+	testutil.Eventually(t, "the socket", listens(path))
 	st, err := os.Lstat(path)
 	if err != nil || st.Mode() != fs.ModeSocket|0o600 {
 		t.Errorf("mode %v, %v", st.Mode(), err)
@@ -163,7 +163,7 @@ func TestAsk(t *testing.T) {
 func TestRaw(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	start(t, &Server{Path: path, Daemon: fake{n: 1}, Log: zerolog.Nop()})
-	await.That(t, "the socket", listens(path))
+	testutil.Eventually(t, "the socket", listens(path))
 	for _, tt := range []struct {
 		method, path, body string
 		code               int
@@ -206,12 +206,12 @@ func TestTakesOver(t *testing.T) {
 	l.SetUnlinkOnClose(false)
 	log := &lines{}
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 1}, Log: zerolog.New(log)})
-	await.That(t, "the refusal", func() bool { return log.count("another daemon answers there") == 1 })
+	testutil.Eventually(t, "the refusal", func() bool { return log.count("another daemon answers there") == 1 })
 	if err := l.Close(); err != nil { // as a kill does
 		t.Fatal(err)
 	}
 	c := NewClient(path)
-	await.That(t, "its own socket", func() bool { _, err := c.Status(t.Context(), Names{}, false); return err == nil })
+	testutil.Eventually(t, "its own socket", func() bool { _, err := c.Status(t.Context(), Names{}, false); return err == nil })
 	if n := log.count("another daemon answers there"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
@@ -228,7 +228,7 @@ func TestTakesOver(t *testing.T) {
 	}
 	log = &lines{}
 	stop = start(t, &Server{Path: path, Daemon: fake{}, Log: zerolog.New(log)})
-	await.That(t, "the refusal", func() bool { return log.count("is no socket: remove it") == 1 })
+	testutil.Eventually(t, "the refusal", func() bool { return log.count("is no socket: remove it") == 1 })
 	stop()
 	if data, err := os.ReadFile(path); err != nil || string(data) != "mine" {
 		t.Errorf("%q, %v", data, err)
@@ -241,14 +241,14 @@ func TestNowhere(t *testing.T) {
 	log := &lines{}
 	s := &Server{Path: filepath.Join(dir, "s.sock"), Daemon: fake{n: 1}, Log: zerolog.New(log)}
 	start(t, s)
-	await.That(t, "the message", func() bool { return log.count("no control socket") == 1 })
+	testutil.Eventually(t, "the message", func() bool { return log.count("no control socket") == 1 })
 	if log.count("logs are rotated all the same") != 1 {
 		t.Error("it does not say that rotation goes on")
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	await.That(t, "the socket", listens(s.Path))
+	testutil.Eventually(t, "the socket", listens(s.Path))
 	if n := log.count("no control socket"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
@@ -258,7 +258,7 @@ func TestNowhere(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	log := &lines{}
 	start(t, &Server{Path: "/proc/self/s.sock", Daemon: fake{}, Log: zerolog.New(log)})
-	await.That(t, "the message", func() bool { return log.count("set controlSocket to") == 1 })
+	testutil.Eventually(t, "the message", func() bool { return log.count("set controlSocket to") == 1 })
 }
 
 // TestStuckClient: one that does not read, one that does not write and one that
@@ -266,7 +266,7 @@ func TestReadOnly(t *testing.T) {
 func TestStuckClient(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 5000}, Log: zerolog.Nop(), write: time.Second})
-	await.That(t, "the socket", listens(path))
+	testutil.Eventually(t, "the socket", listens(path))
 	stuck := func(send string) net.Conn {
 		c, err := net.Dial("unix", path)
 		if err != nil {
@@ -286,7 +286,7 @@ func TestStuckClient(t *testing.T) {
 		t.Errorf("%d containers, %v", len(s.Containers), err)
 	}
 	// What it may write is bounded: the rest never comes.
-	await.That(t, "the end of an answer that nobody reads", func() bool { return !waits(reads) })
+	testutil.Eventually(t, "the end of an answer that nobody reads", func() bool { return !waits(reads) })
 	begin := time.Now()
 	stop()
 	if took := time.Since(begin); took > stopTimeout+time.Second {
@@ -313,7 +313,7 @@ func TestStopsInTheMiddle(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	begun := make(chan struct{})
 	stop := start(t, &Server{Path: path, Daemon: fake{n: 1, stuck: begun}, Log: zerolog.Nop()})
-	await.That(t, "the socket", listens(path))
+	testutil.Eventually(t, "the socket", listens(path))
 	asked := make(chan error, 1)
 	go func() { asked <- NewClient(path).Rotate(t.Context(), Selector{All: true}, func(Result) {}) }()
 	<-begun

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/config"
 )
 
@@ -69,7 +69,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.leave(dir)) }()
-	rt, err := embedded.Start(embedded.Options{Dir: dir, Behaviour: behaviour})
+	rt, err := fake.Start(fake.Options{Dir: dir, Behaviour: behaviour})
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
@@ -80,14 +80,14 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // complete checks the options and fills in what is missing.
-func (o *Options) complete() (embedded.Behaviour, config.Config, error) {
+func (o *Options) complete() (fake.Behaviour, config.Config, error) {
 	cfg := config.Default()
-	behaviour := embedded.Containerd
+	behaviour := fake.Containerd
 	switch o.Runtime {
 	case "", "containerd":
 		o.Runtime = "containerd"
 	case "crio":
-		behaviour = embedded.Conmon
+		behaviour = fake.Conmon
 	default:
 		return 0, cfg, fmt.Errorf("runtime %q: choose containerd or crio", o.Runtime)
 	}

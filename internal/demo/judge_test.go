@@ -5,29 +5,29 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/internal/linecheck"
 )
 
-func report(s numbered.StreamReport) numbered.Report {
-	return numbered.Report{Streams: map[string]numbered.StreamReport{"stdout": s}}
+func report(s linecheck.StreamReport) linecheck.Report {
+	return linecheck.Report{Streams: map[string]linecheck.StreamReport{"stdout": s}}
 }
 
 // readBy is a reading back of lines 1 to 60 in a log that was pruned, and of
 // keptLines in one that was not.
-func readBy(s numbered.StreamReport, keptLines uint64) readResult {
+func readBy(s linecheck.StreamReport, keptLines uint64) readResult {
 	return readResult{
 		checked: checked{Report: report(s)},
 		recent:  []perLog{{"old", map[string]uint64{"stdout": s.Lines - keptLines}}, {"new", map[string]uint64{"stdout": keptLines}}},
 	}
 }
 
-func onDisk(s numbered.StreamReport) checked {
+func onDisk(s linecheck.StreamReport) checked {
 	return checked{Names: []string{"new"}, Report: report(s)}
 }
 
 func TestJudge(t *testing.T) {
-	tail := onDisk(numbered.StreamReport{First: 61, Last: 100, Lines: 40})
-	all := readBy(numbered.StreamReport{First: 1, Last: 100, Lines: 100}, 40)
+	tail := onDisk(linecheck.StreamReport{First: 61, Last: 100, Lines: 40})
+	all := readBy(linecheck.StreamReport{First: 1, Last: 100, Lines: 100}, 40)
 	cut := tail
 	cut.Fragments = map[string]uint64{"stdout": 1}
 	for _, c := range []struct {
@@ -39,50 +39,50 @@ func TestJudge(t *testing.T) {
 	}{
 		{"pruned and read back", tail, all, Proof{Found: 40, Pruned: 60}, ""},
 		{
-			"a line cut by pruning", cut, readBy(numbered.StreamReport{First: 1, Last: 100, Lines: 100}, 41),
+			"a line cut by pruning", cut, readBy(linecheck.StreamReport{First: 1, Last: 100, Lines: 100}, 41),
 			Proof{Found: 40, Pruned: 60},
 			"",
 		},
 		{"all pruned", checked{}, all, Proof{Pruned: 100}, ""},
 		{"reader too slow", tail, readResult{gaveUp: errors.New("slow")}, Proof{Found: 40, Pruned: 60}, ""},
 		{
-			"lost before it was pruned", tail, readBy(numbered.StreamReport{First: 1, Last: 100, Lines: 97, Missing: 3}, 40),
+			"lost before it was pruned", tail, readBy(linecheck.StreamReport{First: 1, Last: 100, Lines: 97, Missing: 3}, 40),
 			Proof{Found: 40, Pruned: 57, Lost: 3},
 			"3 missing",
 		},
 		{
-			"lost at the very front", tail, readBy(numbered.StreamReport{First: 3, Last: 100, Lines: 98}, 40),
+			"lost at the very front", tail, readBy(linecheck.StreamReport{First: 3, Last: 100, Lines: 98}, 40),
 			Proof{Found: 40, Pruned: 58, Lost: 2},
 			"2 lost at the front",
 		},
 		{
-			"gone at the front of a log that was not pruned", onDisk(numbered.StreamReport{First: 71, Last: 100, Lines: 30}), all,
+			"gone at the front of a log that was not pruned", onDisk(linecheck.StreamReport{First: 71, Last: 100, Lines: 30}), all,
 			Proof{Found: 30, Pruned: 60, Lost: 10},
 			"",
 		},
 		{
-			"lost on disk", onDisk(numbered.StreamReport{First: 61, Last: 100, Lines: 39, Missing: 1}), all,
+			"lost on disk", onDisk(linecheck.StreamReport{First: 61, Last: 100, Lines: 39, Missing: 1}), all,
 			Proof{Found: 39, Pruned: 60, Lost: 1},
 			"on disk: stdout: 1 missing",
 		},
 		{
-			"lost twice", onDisk(numbered.StreamReport{First: 61, Last: 100, Lines: 39, Missing: 1}),
-			readBy(numbered.StreamReport{First: 1, Last: 100, Lines: 98, Missing: 2}, 40),
+			"lost twice", onDisk(linecheck.StreamReport{First: 61, Last: 100, Lines: 39, Missing: 1}),
+			readBy(linecheck.StreamReport{First: 1, Last: 100, Lines: 98, Missing: 2}, 40),
 			Proof{Found: 39, Pruned: 58, Lost: 3},
 			"2 missing",
 		},
 		{
-			"lost at the end", onDisk(numbered.StreamReport{First: 61, Last: 98, Lines: 38}), all,
+			"lost at the end", onDisk(linecheck.StreamReport{First: 61, Last: 98, Lines: 38}), all,
 			Proof{Found: 38, Pruned: 60, Lost: 2},
 			"lost at the end",
 		},
 		{
-			"doubled and out of order", onDisk(numbered.StreamReport{First: 61, Last: 100, Lines: 41, Doubled: 1, OutOfOrder: 2}), all,
+			"doubled and out of order", onDisk(linecheck.StreamReport{First: 61, Last: 100, Lines: 41, Doubled: 1, OutOfOrder: 2}), all,
 			Proof{Found: 40, Pruned: 60, Doubled: 1, OutOfOrder: 2},
 			"1 doubled",
 		},
 		{
-			"damaged", onDisk(numbered.StreamReport{First: 61, Last: 100, Lines: 40, Corrupt: 1}), all,
+			"damaged", onDisk(linecheck.StreamReport{First: 61, Last: 100, Lines: 40, Corrupt: 1}), all,
 			Proof{Found: 40, Pruned: 60, Damaged: 1},
 			"1 corrupt",
 		},

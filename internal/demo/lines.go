@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -20,7 +20,7 @@ type lineChecker struct {
 	// pruned says that logs before the first one may be gone.
 	pruned  bool
 	joiner  crilog.Joiner
-	checker numbered.Checker
+	checker linecheck.Checker
 	begun   map[string]bool // streams that have come to the beginning of a line
 
 	fragments map[string]uint64 // by stream: lines whose beginning was pruned, one at most
@@ -70,7 +70,7 @@ func (l *lineChecker) fragment(line crilog.Line) bool {
 
 // checked is what was found in a container's logs.
 type checked struct {
-	numbered.Report
+	linecheck.Report
 	// Names are those of the logs that were read, without .gz.
 	Names []string
 	// Fragments are, by stream, lines whose beginning was pruned; they count as

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/internal/linecheck"
 )
 
 // A line that was cut by a rotation may have lost its beginning to pruning; a
@@ -45,7 +45,7 @@ func linesTo5(from uint64) string {
 	var b []byte
 	for seq := from; seq <= 5; seq++ {
 		b = append(b, "2026-01-02T03:04:05Z stdout F "...)
-		b = append(numbered.AppendLine(b, "stdout", seq, 60), '\n')
+		b = append(linecheck.AppendLine(b, "stdout", seq, 60), '\n')
 	}
 	return string(b)
 }

@@ -9,16 +9,16 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/daemon"
 )
 
 // session is one run, from the daemon's start to the summary.
 type session struct {
 	o       Options
 	cfg     config.Config
-	runtime *embedded.Runtime
+	runtime *fake.Runtime
 	dir     string
 	notes   *notes
 	tracker *tracker
@@ -29,7 +29,7 @@ type session struct {
 	daemonErr  error
 }
 
-func newSession(o Options, cfg config.Config, rt *embedded.Runtime, dir string) *session {
+func newSession(o Options, cfg config.Config, rt *fake.Runtime, dir string) *session {
 	s := &session{o: o, cfg: cfg, runtime: rt, dir: dir, notes: &notes{}, ended: make(chan struct{})}
 	s.tracker = newTracker(header{
 		Runtime: o.Runtime, Limit: cfg.MaxSizeBytes(), LimitText: o.MaxSize.String(),
@@ -82,7 +82,7 @@ func (s *session) startDaemon(ctx context.Context) {
 	}).Level(zerolog.WarnLevel)
 	go func() {
 		defer close(s.ended)
-		s.daemonErr = daemon.Run(ctx, daemon.Options{Config: s.cfg, Log: log, Rotated: s.tracker.rotated})
+		s.daemonErr = agent.Run(ctx, agent.Options{Config: s.cfg, Log: log, Rotated: s.tracker.rotated})
 	}()
 }
 
@@ -107,7 +107,7 @@ func (s *session) awaitDaemon(ctx context.Context) {
 
 func (s *session) startContainers() error {
 	for _, spec := range cast() {
-		err := s.tracker.add(spec.Name, func() (*embedded.Container, string, error) {
+		err := s.tracker.add(spec.Name, func() (*fake.Container, string, error) {
 			c, err := s.runtime.RunContainer(spec)
 			if err != nil {
 				return nil, "", err

@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agent"
 )
 
 // rateOver is the time over which rates are taken: shorter, and the bursts make
@@ -35,7 +35,7 @@ type tracker struct {
 // tracked is one container.
 type tracked struct {
 	name      string
-	container *embedded.Container
+	container *fake.Container
 	dir       string // absolute
 	reader    *readback
 	counts    counts
@@ -55,7 +55,7 @@ func newTracker(h header) *tracker {
 
 // add starts a container. The lock is held over the start, for its first
 // rotation may come before start has returned.
-func (t *tracker) add(name string, start func() (c *embedded.Container, rel string, err error), podLogsDir string) error {
+func (t *tracker) add(name string, start func() (c *fake.Container, rel string, err error), podLogsDir string) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c, rel, err := start()
@@ -75,7 +75,7 @@ func (t *tracker) all() []*tracked {
 }
 
 // rotated is called by the daemon's workers, one at a time for a container.
-func (t *tracker) rotated(r daemon.Rotated) {
+func (t *tracker) rotated(r agent.Rotated) {
 	t.mu.Lock()
 	w := t.byID[r.Container.ID]
 	t.mu.Unlock()

@@ -25,7 +25,7 @@ var names = strings.Fields(`config daemon control-socket metrics-port service pr
 	runtime-socket runtime log-paths live-logs log-links inotify-watches inotify-instances inotify-queue
 	kubelet kubelet-rotation kubelet-cleaning logrotate shippers disk-space disk-inodes clock clock-stamps time-zone`)
 
-func (f *fake) run(ctx context.Context, o Options) (Report, error) {
+func (f *fakeNode) run(ctx context.Context, o Options) (Report, error) {
 	f.t.Helper()
 	o.root, o.system, o.ConfigFile = f.root, &f.sys, f.config
 	return Run(ctx, o)
@@ -312,7 +312,7 @@ sed -i 's/a/b/' /etc/a/very/long/path/that/stays/whole
 func TestThisMachine(t *testing.T) {
 	dir := t.TempDir()
 	file := dir + "/logwatch.yaml"
-	f := fake{t: t, root: dir}
+	f := fakeNode{t: t, root: dir}
 	f.file("/logwatch.yaml", "podLogsDir: "+dir+"/pods\ncontrolSocket: \"\"\n")
 	f.file("/pods/a_b_c/d/0.log", "2026-03-04T11:00:00Z stdout F x\n")
 	r, err := Run(t.Context(), Options{ConfigFile: file})

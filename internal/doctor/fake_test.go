@@ -16,7 +16,7 @@ import (
 )
 
 // fake is a node in a folder, on which all is well.
-type fake struct {
+type fakeNode struct {
 	t      *testing.T
 	root   string
 	sys    system
@@ -26,9 +26,9 @@ type fake struct {
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-func newFake(t *testing.T) *fake {
+func newFake(t *testing.T) *fakeNode {
 	t.Helper()
-	f := &fake{t: t, root: t.TempDir(), pid: 100}
+	f := &fakeNode{t: t, root: t.TempDir(), pid: 100}
 	f.sys = system{
 		now: func() time.Time { return noon },
 		statfs: func(_ string, st *unix.Statfs_t) error {
@@ -74,7 +74,7 @@ func utc(t *testing.T) string {
 	return string(data)
 }
 
-func (f *fake) file(name, text string) {
+func (f *fakeNode) file(name, text string) {
 	f.t.Helper()
 	path := filepath.Join(f.root, name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
@@ -82,7 +82,7 @@ func (f *fake) file(name, text string) {
 	}
 }
 
-func (f *fake) link(name, target string) {
+func (f *fakeNode) link(name, target string) {
 	f.t.Helper()
 	path := filepath.Join(f.root, name)
 	_ = os.Remove(path)
@@ -91,7 +91,7 @@ func (f *fake) link(name, target string) {
 	}
 }
 
-func (f *fake) remove(name string) {
+func (f *fakeNode) remove(name string) {
 	f.t.Helper()
 	if err := os.RemoveAll(filepath.Join(f.root, name)); err != nil {
 		f.t.Fatal(err)
@@ -99,13 +99,13 @@ func (f *fake) remove(name string) {
 }
 
 // process adds one of root's, and returns its ID.
-func (f *fake) process(args ...string) int {
+func (f *fakeNode) process(args ...string) int {
 	f.t.Helper()
 	f.pid++
 	return f.processOf(f.pid, 0, args...)
 }
 
-func (f *fake) processOf(pid, uid int, args ...string) int {
+func (f *fakeNode) processOf(pid, uid int, args ...string) int {
 	f.t.Helper()
 	dir := "/proc/" + strconv.Itoa(pid) + "/"
 	comm := filepath.Base(args[0])
@@ -124,7 +124,7 @@ func (f *fake) processOf(pid, uid int, args ...string) int {
 }
 
 // daemon adds a logwatch that holds its podLogsDir's lock.
-func (f *fake) daemon(args ...string) int {
+func (f *fakeNode) daemon(args ...string) int {
 	f.t.Helper()
 	pid := f.process(append([]string{"/usr/bin/logwatch", "run"}, args...)...)
 	f.sys.holder = func(dir string) (int, error) {
@@ -136,7 +136,7 @@ func (f *fake) daemon(args ...string) int {
 	return pid
 }
 
-func (f *fake) node() *node {
+func (f *fakeNode) node() *node {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Second)
 	f.t.Cleanup(cancel)
@@ -144,7 +144,7 @@ func (f *fake) node() *node {
 }
 
 // check runs one by its name.
-func (f *fake) check(name string) Check {
+func (f *fakeNode) check(name string) Check {
 	f.t.Helper()
 	for _, c := range checks {
 		if c.name == name {
@@ -157,7 +157,7 @@ func (f *fake) check(name string) Check {
 
 // mend runs a check's commands as an operator would, on this node's files.
 // Services are not there, and what the kernel takes goes into the folder.
-func (f *fake) mend(c Check) {
+func (f *fakeNode) mend(c Check) {
 	f.t.Helper()
 	bin := filepath.Join(f.t.TempDir(), "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
@@ -197,7 +197,7 @@ func (w wants) hold(t *testing.T, c Check) {
 type scenario struct {
 	name  string
 	check string
-	make  func(*fake)
+	make  func(*fakeNode)
 	wants wants
 	mends bool // running the fix makes the check ok
 }

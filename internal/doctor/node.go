@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/internal/agent"
 )
 
 // node is what the checks look at. What several need is found once, by the first
@@ -56,7 +56,7 @@ func realSystem() system {
 		access: func(path string, mode uint32) error {
 			return unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
 		},
-		holder:    daemon.Find,
+		holder:    agent.Find,
 		noReplace: tryRename, lease: tryLease,
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/cri/fake"
 )
 
 // inotifyOf gives a process descriptors with watches.
-func (f *fake) inotifyOf(pid, instances, watches int) {
+func (f *fakeNode) inotifyOf(pid, instances, watches int) {
 	dir := "/proc/" + itoa(pid) + "/"
 	for i := range instances {
 		fd := itoa(10 + i)
@@ -24,7 +24,7 @@ func (f *fake) inotifyOf(pid, instances, watches int) {
 }
 
 // blindTo makes a process one that cannot be looked into; root can look into all.
-func (f *fake) blindTo(pid int) {
+func (f *fakeNode) blindTo(pid int) {
 	f.t.Helper()
 	if os.Geteuid() == 0 {
 		f.t.Skip("root sees everything")
@@ -37,32 +37,32 @@ func (f *fake) blindTo(pid int) {
 }
 
 func TestInotify(t *testing.T) {
-	busy := func(instances, watches int) func(*fake) {
-		return func(f *fake) { f.inotifyOf(f.process("/usr/bin/busy"), instances, watches) }
+	busy := func(instances, watches int) func(*fakeNode) {
+		return func(f *fakeNode) { f.inotifyOf(f.process("/usr/bin/busy"), instances, watches) }
 	}
-	limit := func(name, value string) func(*fake) {
-		return func(f *fake) { f.file("/proc/sys/fs/inotify/"+name, value+"\n") }
+	limit := func(name, value string) func(*fakeNode) {
+		return func(f *fakeNode) { f.file("/proc/sys/fs/inotify/"+name, value+"\n") }
 	}
 	run(t, []scenario{
 		{"enough", "inotify-watches", busy(1, 30), wants{OK, "65506 inotify watches are left of 65536, and 6 are needed", "", ""}, false},
 		{"too few", "inotify-watches", limit("max_user_watches", "5"), wants{Fail, "5 inotify watches are left of 5, and 6 are needed", "2 pods and each of its 3 containers", "fs.inotify.max_user_watches = 65536"}, true},
-		{"others have them", "inotify-watches", func(f *fake) { limit("max_user_watches", "100")(f); busy(1, 97)(f) }, wants{Fail, "3 inotify watches are left", "others of the same user hold 97 watches", "65536"}, true},
+		{"others have them", "inotify-watches", func(f *fakeNode) { limit("max_user_watches", "100")(f); busy(1, 97)(f) }, wants{Fail, "3 inotify watches are left", "others of the same user hold 97 watches", "65536"}, true},
 		{"no headroom", "inotify-watches", limit("max_user_watches", "11"), wants{Warn, "11 inotify watches are left", "One watch", "65536"}, true},
-		{"its own do not count", "inotify-watches", func(f *fake) { limit("max_user_watches", "15")(f); f.inotifyOf(f.daemon(), 1, 9) }, wants{OK, "15 inotify watches", "", ""}, false},
-		{"another user's do not count", "inotify-watches", func(f *fake) {
+		{"its own do not count", "inotify-watches", func(f *fakeNode) { limit("max_user_watches", "15")(f); f.inotifyOf(f.daemon(), 1, 9) }, wants{OK, "15 inotify watches", "", ""}, false},
+		{"another user's do not count", "inotify-watches", func(f *fakeNode) {
 			limit("max_user_watches", "15")(f)
 			f.inotifyOf(f.processOf(500, 1000, "/bin/other"), 1, 9)
 		}, wants{OK, "15 inotify watches", "", ""}, false},
-		{"not to be seen", "inotify-watches", func(f *fake) {
+		{"not to be seen", "inotify-watches", func(f *fakeNode) {
 			f.sys.euid = 9
 			f.blindTo(f.process("/usr/bin/busy"))
 		}, wants{OK, "there are 65536 inotify watches, and 6 are needed", "from here", ""}, false},
-		{"in a container", "inotify-watches", func(f *fake) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{OK, "there are 65536", "from here", ""}, false},
-		{"unknown", "inotify-watches", func(f *fake) { f.remove("/proc/sys/fs/inotify") }, wants{Skip, "cannot be read", "", ""}, false},
+		{"in a container", "inotify-watches", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{OK, "there are 65536", "from here", ""}, false},
+		{"unknown", "inotify-watches", func(f *fakeNode) { f.remove("/proc/sys/fs/inotify") }, wants{Skip, "cannot be read", "", ""}, false},
 
 		{"enough", "inotify-instances", busy(3, 1), wants{OK, "125 inotify instances are left of 128", "", ""}, false},
-		{"none", "inotify-instances", func(f *fake) { limit("max_user_instances", "4")(f); busy(3, 1)(f); busy(1, 1)(f) }, wants{Fail, "all 4 inotify instances", "Most are held by busy", "fs.inotify.max_user_instances = 1024"}, true},
-		{"not to be seen", "inotify-instances", func(f *fake) {
+		{"none", "inotify-instances", func(f *fakeNode) { limit("max_user_instances", "4")(f); busy(3, 1)(f); busy(1, 1)(f) }, wants{Fail, "all 4 inotify instances", "Most are held by busy", "fs.inotify.max_user_instances = 1024"}, true},
+		{"not to be seen", "inotify-instances", func(f *fakeNode) {
 			f.sys.euid = 9
 			f.blindTo(f.process("/usr/bin/busy"))
 		}, wants{OK, "there are 128 inotify instances", "from here", ""}, false},
@@ -75,89 +75,89 @@ func TestInotify(t *testing.T) {
 
 func TestDaemon(t *testing.T) {
 	const file = "/etc/logwatch/logwatch.yaml"
-	unit := func(f *fake) {
+	unit := func(f *fakeNode) {
 		f.file("/usr/lib/systemd/system/logwatch.service", "")
 	}
-	taken := func(f *fake, pid string, inode string) {
+	taken := func(f *fakeNode, pid string, inode string) {
 		// 127.0.0.1:9790
 		f.file("/proc/"+pid+"/net/tcp", tcpHead+"   0: 0100007F:263E 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 "+inode+" 1 0 100 0 0 10 0\n")
 	}
 	run(t, []scenario{
 		{"none", "daemon", nil, wants{Warn, "no logwatch runs", "Nothing is rotated", "logwatch run # or"}, false},
 		{"none, with a service", "daemon", unit, wants{Warn, "no logwatch runs", "", "systemctl enable --now logwatch"}, false},
-		{"none that can be seen", "daemon", func(f *fake) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Warn, "no logwatch runs", "Only the processes of this PID namespace", ""}, false},
-		{"no systemd", "daemon", func(f *fake) { unit(f); f.remove("/run/systemd") }, wants{Warn, "", "", "service logwatch start"}, false},
-		{"runs", "daemon", func(f *fake) { f.file(file, ""); f.daemon("--config", file) }, wants{OK, "logwatch runs (process 101) on /var/log/pods, by " + file, "", ""}, false},
-		{"runs, without a lock that shows", "daemon", func(f *fake) { f.process("logwatch", "run") }, wants{OK, "by the defaults and its flags", "", ""}, false},
-		{"not another user's", "daemon", func(f *fake) { f.processOf(300, 4711, "logwatch", "run") }, wants{Warn, "no logwatch runs", "", ""}, false},
-		{"works elsewhere", "daemon", func(f *fake) {
+		{"none that can be seen", "daemon", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Warn, "no logwatch runs", "Only the processes of this PID namespace", ""}, false},
+		{"no systemd", "daemon", func(f *fakeNode) { unit(f); f.remove("/run/systemd") }, wants{Warn, "", "", "service logwatch start"}, false},
+		{"runs", "daemon", func(f *fakeNode) { f.file(file, ""); f.daemon("--config", file) }, wants{OK, "logwatch runs (process 101) on /var/log/pods, by " + file, "", ""}, false},
+		{"runs, without a lock that shows", "daemon", func(f *fakeNode) { f.process("logwatch", "run") }, wants{OK, "by the defaults and its flags", "", ""}, false},
+		{"not another user's", "daemon", func(f *fakeNode) { f.processOf(300, 4711, "logwatch", "run") }, wants{Warn, "no logwatch runs", "", ""}, false},
+		{"works elsewhere", "daemon", func(f *fakeNode) {
 			f.file("/other.yaml", "podLogsDir: /data/pods\n")
 			f.config = filepath.Join(f.root, "named.yaml")
 			f.file("/named.yaml", "")
 			f.process("logwatch", "run", "--config", "/other.yaml")
 		}, wants{Warn, "no logwatch runs on /var/log/pods", "process 101 works on /data/pods", "logwatch run --config"}, false},
-		{"goes by another file", "daemon", func(f *fake) {
+		{"goes by another file", "daemon", func(f *fakeNode) {
 			f.file("/other.yaml", "")
 			f.config = filepath.Join(f.root, "named.yaml")
 			f.file("/named.yaml", "")
 			f.daemon("--config", "/other.yaml")
 		}, wants{Warn, "goes by /other.yaml, and not by", "", "logwatch doctor --config /other.yaml"}, false},
-		{"a stranger has the lock", "daemon", func(f *fake) {
+		{"a stranger has the lock", "daemon", func(f *fakeNode) {
 			pid := f.process("/usr/bin/f\nlock")
 			f.sys.holder = func(string) (int, error) { return pid, nil }
 		}, wants{Fail, `podLogsDir is locked by process 101 (f\nlock)`, "lose lines", "ps -p 101"}, false},
-		{"of a pod", "daemon", func(f *fake) {
+		{"of a pod", "daemon", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.process("logwatch", "run"))+"/environ", "KUBERNETES_SERVICE_HOST=10.0.0.1\x00")
 		}, wants{Warn, "no logwatch runs", "", ""}, false},
-		{"of this pod", "daemon", func(f *fake) {
+		{"of this pod", "daemon", func(f *fakeNode) {
 			f.link("/proc/self/ns/pid", "pid:[4026539999]")
 			f.file("/proc/"+itoa(f.process("logwatch", "run"))+"/environ", "KUBERNETES_SERVICE_HOST=10.0.0.1\x00")
 		}, wants{OK, "logwatch runs (process 101)", "", ""}, false},
-		{"of a node within this one", "daemon", func(f *fake) {
+		{"of a node within this one", "daemon", func(f *fakeNode) {
 			f.file("/inner/var/log/pods/.keep", "")
 			f.link("/proc/"+itoa(f.process("logwatch", "run"))+"/root", "../../inner")
 		}, wants{Warn, "no logwatch runs", "", ""}, false},
-		{"a second one", "daemon", func(f *fake) {
+		{"a second one", "daemon", func(f *fakeNode) {
 			f.daemon()
 			f.process("/opt/logwatch", "run", "--pod-logs-dir", "/var/log")
 		}, wants{Fail, "a second logwatch (process 102) is set to work on /var/log", "lose lines", "ps -p 102"}, false},
-		{"another one elsewhere", "daemon", func(f *fake) {
+		{"another one elsewhere", "daemon", func(f *fakeNode) {
 			f.daemon()
 			f.process("/opt/logwatch", "run", "--pod-logs-dir", "/var/log/pods2")
 		}, wants{OK, "process 101", "", ""}, false},
 
-		{"off", "control-socket", func(f *fake) { f.file(file, `controlSocket: ""`) }, wants{Skip, "is empty", "", ""}, false},
+		{"off", "control-socket", func(f *fakeNode) { f.file(file, `controlSocket: ""`) }, wants{Skip, "is empty", "", ""}, false},
 		{"nobody to answer", "control-socket", nil, wants{Skip, "no logwatch runs", "", ""}, false},
-		{"in the way", "control-socket", func(f *fake) { f.file("/run/logwatch/logwatch.sock", "") }, wants{Fail, "is there, and is no socket", "", "mv /run/logwatch/logwatch.sock"}, false},
-		{"silent", "control-socket", func(f *fake) {
+		{"in the way", "control-socket", func(f *fakeNode) { f.file("/run/logwatch/logwatch.sock", "") }, wants{Fail, "is there, and is no socket", "", "mv /run/logwatch/logwatch.sock"}, false},
+		{"silent", "control-socket", func(f *fakeNode) {
 			f.file(file, "controlSocket: /nowhere/x.sock\n")
 			f.daemon("--config", file)
 		}, wants{Warn, "does not answer at /nowhere/x.sock", "", "journalctl -u logwatch"}, false},
 
-		{"off", "metrics-port", func(f *fake) { f.file(file, `metrics: {listenAddress: ""}`) }, wants{Skip, "is empty", "", ""}, false},
+		{"off", "metrics-port", func(f *fakeNode) { f.file(file, `metrics: {listenAddress: ""}`) }, wants{Skip, "is empty", "", ""}, false},
 		{"free", "metrics-port", nil, wants{OK, "127.0.0.1:9790 is free", "", ""}, false},
-		{"taken", "metrics-port", func(f *fake) {
+		{"taken", "metrics-port", func(f *fakeNode) {
 			pid := f.process("/usr/bin/other\x07")
 			f.link("/proc/"+itoa(pid)+"/fd/3", "socket:[777]")
 			taken(f, "self", "777")
 		}, wants{Fail, `127.0.0.1:9790 is taken by other\a (process 101)`, "rotation goes on", "'sport = :9790'"}, false},
-		{"the daemon's", "metrics-port", func(f *fake) {
+		{"the daemon's", "metrics-port", func(f *fakeNode) {
 			pid := f.daemon()
 			f.link("/proc/"+itoa(pid)+"/fd/3", "socket:[777]")
 			taken(f, itoa(pid), "777")
 		}, wants{OK, "the daemon serves metrics", "", ""}, false},
-		{"the daemon has none", "metrics-port", func(f *fake) { f.daemon() }, wants{Warn, "does not listen on 127.0.0.1:9790", "", "journalctl"}, false},
+		{"the daemon has none", "metrics-port", func(f *fakeNode) { f.daemon() }, wants{Warn, "does not listen on 127.0.0.1:9790", "", "journalctl"}, false},
 
-		{"no systemd", "service", func(f *fake) { f.remove("/run/systemd") }, wants{Skip, "no systemd", "", ""}, false},
+		{"no systemd", "service", func(f *fakeNode) { f.remove("/run/systemd") }, wants{Skip, "no systemd", "", ""}, false},
 		{"no unit", "service", nil, wants{Skip, "there is no logwatch.service", "", ""}, false},
-		{"by hand", "service", func(f *fake) { f.daemon() }, wants{Warn, "there is no logwatch.service", "does not come back", ""}, false},
+		{"by hand", "service", func(f *fakeNode) { f.daemon() }, wants{Warn, "there is no logwatch.service", "does not come back", ""}, false},
 		{"not enabled", "service", unit, wants{Warn, "is not enabled", "does not start with the node", "systemctl enable --now logwatch.service"}, false},
-		{"enabled", "service", func(f *fake) {
+		{"enabled", "service", func(f *fakeNode) {
 			unit(f)
 			f.link("/etc/systemd/system/multi-user.target.wants/logwatch.service", "/usr/lib/systemd/system/logwatch.service")
 		}, wants{OK, "is enabled", "", ""}, false},
-		{"masked", "service", func(f *fake) { unit(f); f.link("/etc/systemd/system/logwatch.service", "/dev/null") }, wants{Warn, "is masked", "", "systemctl unmask"}, false},
-		{"a pod", "service", func(f *fake) {
+		{"masked", "service", func(f *fakeNode) { unit(f); f.link("/etc/systemd/system/logwatch.service", "/dev/null") }, wants{Warn, "is masked", "", "systemctl unmask"}, false},
+		{"a pod", "service", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.daemon())+"/cgroup", "0::/kubepods.slice/kubepods-burstable.slice/x\n")
 		}, wants{OK, "in a pod", "", ""}, false},
 	})
@@ -170,13 +170,13 @@ func TestZone(t *testing.T) {
 	}
 	run(t, []scenario{
 		{"alone", "time-zone", nil, wants{OK, "/etc/localtime", "", ""}, false},
-		{"alone, without", "time-zone", func(f *fake) { f.remove("/etc/localtime") }, wants{Warn, "names are in UTC", "", "ln -sf"}, false},
-		{"the same", "time-zone", func(f *fake) { f.daemon(); f.file("/etc/localtime", string(berlin)) }, wants{OK, "the node's time zone, UTC+01:00", "", ""}, false},
-		{"a variable", "time-zone", func(f *fake) {
+		{"alone, without", "time-zone", func(f *fakeNode) { f.remove("/etc/localtime") }, wants{Warn, "names are in UTC", "", "ln -sf"}, false},
+		{"the same", "time-zone", func(f *fakeNode) { f.daemon(); f.file("/etc/localtime", string(berlin)) }, wants{OK, "the node's time zone, UTC+01:00", "", ""}, false},
+		{"a variable", "time-zone", func(f *fakeNode) {
 			f.file("/etc/localtime", string(berlin))
 			f.file("/proc/"+itoa(f.daemon())+"/environ", "A=b\x00TZ=Europe/Berlin\x00")
 		}, wants{OK, "UTC+01:00", "", ""}, false},
-		{"an image without", "time-zone", func(f *fake) {
+		{"an image without", "time-zone", func(f *fakeNode) {
 			f.file("/etc/localtime", string(berlin))
 			f.file("/image/bin/x", "")
 			f.link("/proc/"+itoa(f.daemon())+"/root", "../../image")
@@ -185,13 +185,13 @@ func TestZone(t *testing.T) {
 }
 
 // embeddedRuntime is a runtime of the test's own, and a configuration for it.
-func (f *fake) embeddedRuntime() *embedded.Runtime {
+func (f *fakeNode) embeddedRuntime() *fake.Runtime {
 	f.t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "doctor") // short enough for a socket
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	rt, err := embedded.Start(embedded.Options{Dir: dir})
+	rt, err := fake.Start(fake.Options{Dir: dir})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -204,12 +204,12 @@ func (f *fake) embeddedRuntime() *embedded.Runtime {
 	return rt
 }
 
-func (f *fake) endpoint(path string) {
+func (f *fakeNode) endpoint(path string) {
 	f.file("/etc/logwatch/logwatch.yaml", "containerRuntimeEndpoint: "+path+"\n")
 }
 
 // listen makes a socket that nobody accepts from, and one that is dead.
-func (f *fake) listen(closed bool) (path string) {
+func (f *fakeNode) listen(closed bool) (path string) {
 	f.t.Helper()
 	dir, err := os.MkdirTemp("/tmp", "doctor")
 	if err != nil {
@@ -238,49 +238,49 @@ func (f *fake) listen(closed bool) (path string) {
 }
 
 func TestRuntime(t *testing.T) {
-	started := func(f *fake, spec embedded.ContainerSpec) {
+	started := func(f *fakeNode, spec fake.ContainerSpec) {
 		rt := f.embeddedRuntime()
 		if _, err := rt.RunContainer(spec); err != nil {
 			f.t.Fatal(err)
 		}
 	}
-	spec := embedded.ContainerSpec{Namespace: "shop", Pod: "web", Name: "app", UID: "u"}
+	spec := fake.ContainerSpec{Namespace: "shop", Pod: "web", Name: "app", UID: "u"}
 	run(t, []scenario{
-		{"answers", "runtime-socket", func(f *fake) { f.embeddedRuntime() }, wants{OK, "accepts connections", "", ""}, false},
-		{"missing", "runtime-socket", func(f *fake) { f.endpoint("/run/nowhere/crio.sock") }, wants{Fail, "no runtime's socket at /run/nowhere/crio.sock", "", "systemctl restart crio"}, false},
-		{"a file", "runtime-socket", func(f *fake) { f.endpoint("/dev/null") }, wants{Fail, "/dev/null is no socket", "", "containerRuntimeEndpoint"}, false},
-		{"dead", "runtime-socket", func(f *fake) { f.endpoint(f.listen(true)) }, wants{Fail, "nobody listens", "gone", "systemctl restart containerd"}, false},
-		{"kubelet's is another", "runtime-socket", func(f *fake) {
+		{"answers", "runtime-socket", func(f *fakeNode) { f.embeddedRuntime() }, wants{OK, "accepts connections", "", ""}, false},
+		{"missing", "runtime-socket", func(f *fakeNode) { f.endpoint("/run/nowhere/crio.sock") }, wants{Fail, "no runtime's socket at /run/nowhere/crio.sock", "", "systemctl restart crio"}, false},
+		{"a file", "runtime-socket", func(f *fakeNode) { f.endpoint("/dev/null") }, wants{Fail, "/dev/null is no socket", "", "containerRuntimeEndpoint"}, false},
+		{"dead", "runtime-socket", func(f *fakeNode) { f.endpoint(f.listen(true)) }, wants{Fail, "nobody listens", "gone", "systemctl restart containerd"}, false},
+		{"kubelet's is another", "runtime-socket", func(f *fakeNode) {
 			f.embeddedRuntime()
 			f.process("/usr/bin/kubelet", "--container-runtime-endpoint=unix:///run/crio/crio.sock")
 		}, wants{Fail, "kubelet's runtime is at /run/crio/crio.sock", "not rotated", "containerRuntimeEndpoint: unix:///run/crio/crio.sock"}, false},
 
-		{"answers", "runtime", func(f *fake) { started(f, spec) }, wants{OK, "answers; lists 1 container", "", ""}, false},
-		{"another protocol", "runtime", func(f *fake) {
-			f.embeddedRuntime().Fail(embedded.Failure{Method: "Version", Mode: embedded.Unimplemented})
+		{"answers", "runtime", func(f *fakeNode) { started(f, spec) }, wants{OK, "answers; lists 1 container", "", ""}, false},
+		{"another protocol", "runtime", func(f *fakeNode) {
+			f.embeddedRuntime().Fail(fake.Failure{Method: "Version", Mode: fake.Unimplemented})
 		}, wants{Fail, "does not speak CRI v1", "1.6", "systemctl status containerd"}, false},
-		{"CRI is disabled", "runtime", func(f *fake) {
+		{"CRI is disabled", "runtime", func(f *fakeNode) {
 			f.file("/etc/containerd/config.toml", "disabled_plugins = [\"cri\"]\n")
-			f.embeddedRuntime().Fail(embedded.Failure{Method: "Version", Mode: embedded.Unimplemented, Times: 1})
+			f.embeddedRuntime().Fail(fake.Failure{Method: "Version", Mode: fake.Unimplemented, Times: 1})
 		}, wants{Fail, "does not speak CRI v1", "as Docker's packages do", "sed -i -E"}, true},
-		{"lists nothing", "runtime", func(f *fake) {
+		{"lists nothing", "runtime", func(f *fakeNode) {
 			rt := f.embeddedRuntime()
 			for _, method := range []string{"ListContainers", "StreamContainers"} {
-				rt.Fail(embedded.Failure{Method: method, Mode: embedded.ErrorWithoutActing})
+				rt.Fail(fake.Failure{Method: method, Mode: fake.ErrorWithoutActing})
 			}
 		}, wants{Fail, "does not list its containers", "", "journalctl"}, false},
-		{"is slow", "runtime", func(f *fake) {
+		{"is slow", "runtime", func(f *fakeNode) {
 			rt := f.embeddedRuntime()
-			rt.Fail(embedded.Failure{Method: "StreamContainers", Mode: embedded.Unimplemented})
-			rt.Fail(embedded.Failure{Method: "ListContainers", Mode: embedded.Slow, Delay: 300 * time.Millisecond})
+			rt.Fail(fake.Failure{Method: "StreamContainers", Mode: fake.Unimplemented})
+			rt.Fail(fake.Failure{Method: "ListContainers", Mode: fake.Slow, Delay: 300 * time.Millisecond})
 			f.file("/etc/logwatch/logwatch.yaml", "containerRuntimeEndpoint: "+rt.Endpoint()+"\nruntimeRequestTimeout: 500ms\n")
 		}, wants{Warn, "answers; lists 0 containers", "500ms (runtimeRequestTimeout)", "crictl"}, false},
-		{"hangs", "runtime", func(f *fake) {
+		{"hangs", "runtime", func(f *fakeNode) {
 			f.file("/etc/logwatch/logwatch.yaml", "containerRuntimeEndpoint: "+f.listen(false)+"\nruntimeRequestTimeout: 200ms\n")
 		}, wants{Fail, "does not answer", "Nothing is rotated", "journalctl -u containerd"}, false},
 
-		{"below", "log-paths", func(f *fake) { started(f, spec) }, wants{OK, "the logs of all containers that run (1) are below", "", ""}, false},
-		{"elsewhere", "log-paths", func(f *fake) {
+		{"below", "log-paths", func(f *fakeNode) { started(f, spec) }, wants{OK, "the logs of all containers that run (1) are below", "", ""}, false},
+		{"elsewhere", "log-paths", func(f *fakeNode) {
 			started(f, spec)
 			rt, err := os.ReadFile(f.root + "/etc/logwatch/logwatch.yaml")
 			if err != nil {
@@ -289,7 +289,7 @@ func TestRuntime(t *testing.T) {
 			first, _, _ := strings.Cut(string(rt), "\n")
 			f.file("/etc/logwatch/logwatch.yaml", first+"\npodLogsDir: /var/log/pods\n")
 		}, wants{Fail, "the logs of 1 of 1 container are outside of podLogsDir (/var/log/pods)", "shop/web/app (/tmp/", "podLogsDir: /tmp/"}, true},
-		{"silent runtime", "log-paths", func(f *fake) { f.endpoint("/nowhere/x.sock") }, wants{Skip, "see runtime", "", ""}, false},
+		{"silent runtime", "log-paths", func(f *fakeNode) { f.endpoint("/nowhere/x.sock") }, wants{Skip, "see runtime", "", ""}, false},
 	})
 }
 

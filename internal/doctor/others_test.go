@@ -10,8 +10,8 @@ import (
 
 const kubeletFile = "/var/lib/kubelet/config.yaml"
 
-func kubeletHas(text string, args ...string) func(*fake) {
-	return func(f *fake) {
+func kubeletHas(text string, args ...string) func(*fakeNode) {
+	return func(f *fakeNode) {
 		f.file(kubeletFile, "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"+text)
 		f.process(append([]string{"/usr/bin/kubelet", "--config=" + kubeletFile}, args...)...)
 	}
@@ -19,24 +19,24 @@ func kubeletHas(text string, args ...string) func(*fake) {
 
 func TestKubelet(t *testing.T) {
 	const dir, good = "/etc/kubernetes/kubelet.conf.d", "containerLogMaxSize: 1Gi\ncontainerLogMonitorInterval: 1h0m0s\n"
-	logwatch := func(text string, then func(*fake)) func(*fake) {
-		return func(f *fake) { f.file("/etc/logwatch/logwatch.yaml", text); then(f) }
+	logwatch := func(text string, then func(*fakeNode)) func(*fakeNode) {
+		return func(f *fakeNode) { f.file("/etc/logwatch/logwatch.yaml", text); then(f) }
 	}
 	run(t, []scenario{
 		{"none", "kubelet", nil, wants{Skip, "no kubelet runs here", "", ""}, false},
 		{"runs", "kubelet", kubeletHas(good), wants{OK, "containerLogMaxSize 1Gi in /var/lib/kubelet/config.yaml, containerLogMonitorInterval 1h0m0s", "", ""}, false},
-		{"defaults", "kubelet", func(f *fake) { f.process("kubelet") }, wants{OK, "containerLogMaxSize 10Mi by default", "", ""}, false},
-		{"does not run", "kubelet", func(f *fake) { f.file(kubeletFile, "kind: KubeletConfiguration\n") }, wants{Warn, "does not run", kubeletFile, "systemctl start kubelet"}, false},
-		{"another kind of file", "kubelet", func(f *fake) { f.file("/etc/kubernetes/kubelet.conf", "kind: Config\n") }, wants{Skip, "no kubelet", "", ""}, false},
+		{"defaults", "kubelet", func(f *fakeNode) { f.process("kubelet") }, wants{OK, "containerLogMaxSize 10Mi by default", "", ""}, false},
+		{"does not run", "kubelet", func(f *fakeNode) { f.file(kubeletFile, "kind: KubeletConfiguration\n") }, wants{Warn, "does not run", kubeletFile, "systemctl start kubelet"}, false},
+		{"another kind of file", "kubelet", func(f *fakeNode) { f.file("/etc/kubernetes/kubelet.conf", "kind: Config\n") }, wants{Skip, "no kubelet", "", ""}, false},
 		{"bad YAML", "kubelet", kubeletHas("a: [secret\n"), wants{Warn, "cannot be read", "it is no YAML", ""}, false},
 		{"bad size", "kubelet", kubeletHas("containerLogMaxSize: \"\u202e\"\n"), wants{Warn, "cannot be read", `\u202e`, ""}, false},
 		{"bad interval", "kubelet", kubeletHas("containerLogMonitorInterval: 10\n"), wants{Warn, "cannot be read", "missing unit", ""}, false},
-		{"a part of k3s", "kubelet", func(f *fake) { f.process("/usr/local/bin/k3s", "server") }, wants{Skip, "a part of k3s", "--kubelet-arg", ""}, false},
-		{"not a pod's", "kubelet", func(f *fake) {
+		{"a part of k3s", "kubelet", func(f *fakeNode) { f.process("/usr/local/bin/k3s", "server") }, wants{Skip, "a part of k3s", "--kubelet-arg", ""}, false},
+		{"not a pod's", "kubelet", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.process("kubelet", "--config=/etc/shadow"))+"/cgroup", "0::/kubepods/besteffort/x\n")
 		}, wants{Skip, "no kubelet", "", ""}, false},
-		{"not another user's", "kubelet", func(f *fake) { f.processOf(7, 1000, "kubelet") }, wants{Skip, "no kubelet", "", ""}, false},
-		{"in a container", "kubelet", func(f *fake) {
+		{"not another user's", "kubelet", func(f *fakeNode) { f.processOf(7, 1000, "kubelet") }, wants{Skip, "no kubelet", "", ""}, false},
+		{"in a container", "kubelet", func(f *fakeNode) {
 			f.file("/image/etc/k.yaml", good)
 			f.link("/proc/"+itoa(f.process("kubelet", "--config", "k.yaml"))+"/root", "../../image")
 			f.link("/proc/"+itoa(f.pid)+"/cwd", "/etc")
@@ -53,25 +53,25 @@ func TestKubelet(t *testing.T) {
 		{"often", "kubelet-rotation", kubeletHas("containerLogMaxSize: 1Gi\n"), wants{Warn, "looks at the logs each 10s", "by default", "containerLogMonitorInterval: 1h"}, true},
 		{"an override is larger", "kubelet-rotation", logwatch("overrides:\n- match: {pods: [a]}\n  maxSize: 1Gi\n", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2560Mi", "containerLogMaxSize: 16Gi"}, true},
 		{"a ceiling is larger", "kubelet-rotation", logwatch("annotations: {enabled: true, ceilings: {maxSize: 2Gi}}", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2Gi", "containerLogMaxSize: 8Gi"}, true},
-		{"drop-ins", "kubelet-rotation", func(f *fake) {
+		{"drop-ins", "kubelet-rotation", func(f *fakeNode) {
 			f.file(dir+"/10-a.conf", "containerLogMaxSize: 1Gi\n")
 			f.file(dir+"/20-b.conf", "containerLogMaxSize: 30Mi\n")
 			f.file(dir+"/30-c.yaml", "containerLogMaxSize: 2Gi\n") // no .conf: not read
 			kubeletHas(good, "--config-dir", dir)(f)
 		}, wants{Warn, "at 30Mi", dir + "/20-b.conf", "> " + dir + "/90-logwatch.conf && systemctl restart kubelet"}, true},
-		{"a drop-in behind ours", "kubelet-rotation", func(f *fake) {
+		{"a drop-in behind ours", "kubelet-rotation", func(f *fakeNode) {
 			f.file(dir+"/99-z.conf", "containerLogMaxSize: 30Mi\n")
 			kubeletHas(good, "--config-dir="+dir)(f)
 		}, wants{Warn, "at 30Mi", "", dir + "/zz-logwatch.conf"}, true},
-		{"a drop-in takes a key back", "kubelet-rotation", func(f *fake) {
+		{"a drop-in takes a key back", "kubelet-rotation", func(f *fakeNode) {
 			f.file(dir+"/10-a.conf", "containerLogMaxSize: null\n")
 			kubeletHas(good, "--config-dir="+dir)(f)
 		}, wants{Fail, "at 10Mi", "by default", ""}, true},
-		{"JSON", "kubelet-rotation", func(f *fake) {
+		{"JSON", "kubelet-rotation", func(f *fakeNode) {
 			f.file(kubeletFile, `{"kind":"KubeletConfiguration","containerLogMaxSize":"20Mi"}`)
 			f.process("kubelet", "--config", kubeletFile)
 		}, wants{Fail, "at 20Mi", "", "${EDITOR:-vi} " + kubeletFile + " && systemctl restart kubelet # set containerLogMaxSize: 1Gi"}, false},
-		{"flags alone", "kubelet-rotation", func(f *fake) { f.process("kubelet") }, wants{Fail, "at 10Mi", "", "add --config-dir=" + dir}, false},
+		{"flags alone", "kubelet-rotation", func(f *fakeNode) { f.process("kubelet") }, wants{Fail, "at 10Mi", "", "add --config-dir=" + dir}, false},
 
 		{"it cleans", "kubelet-cleaning", kubeletHas(""), wants{OK, "kubelet removes", "", ""}, false},
 		{"nobody cleans", "kubelet-cleaning", kubeletHas("containerLogMaxSize: -1Mi\n"), wants{Warn, "nobody removes", "each restart", "cleanRemovedContainers: true"}, true},
@@ -98,8 +98,8 @@ func TestKubeletFlag(t *testing.T) {
 }
 
 func TestLogrotate(t *testing.T) {
-	rules := func(text string) func(*fake) {
-		return func(f *fake) {
+	rules := func(text string) func(*fakeNode) {
+		return func(f *fakeNode) {
 			f.file("/etc/logrotate.conf", "# see man\nweekly\nrotate 4\ninclude /etc/logrotate.d\n")
 			f.file("/etc/logrotate.d/apt", "/var/log/apt/term.log {\n  monthly\n}\n")
 			f.file("/etc/logrotate.d/pods", text)
@@ -112,23 +112,23 @@ func TestLogrotate(t *testing.T) {
 		{"some pods", "logrotate", rules("/var/log/pods/kube-system_*/[!a]*/0.log\n{\n  copytruncate\n}\n"), wants{Fail, "", "0.log, with copytruncate", ""}, true},
 		{"rotated logs", "logrotate", rules("/var/log/p?ds/*/*/*.log.* {\n}\n"), wants{Fail, "", "/var/log/p?ds", ""}, true},
 		{"among others", "logrotate", rules("/var/log/x.log\n\"/var/log/pods/*/*/*.log\" /var/log/y.log {\n}\n"), wants{Fail, "", "pods:2:", "sed -i '2s|"}, true},
-		{"copytruncate for all", "logrotate", func(f *fake) {
+		{"copytruncate for all", "logrotate", func(f *fakeNode) {
 			f.file("/etc/logrotate.conf", "copytruncate\n/var/log/pods/*/*/*.log { size 1M }\n")
 		}, wants{Fail, "", "/etc/logrotate.conf:2: /var/log/pods/*/*/*.log, with copytruncate", "sed -i '2,2s/^/#/' /etc/logrotate.conf"}, true},
 		{"behind a script", "logrotate", rules("/var/log/x {\n  postrotate\n    x() { }\n  /var/log/pods/*/*/*.log {\n  endscript\n}\n/var/log/pods/*/*/1.log {\n}\n"), wants{Fail, "", "pods:7:", "'7,8s"}, true},
 		{"links", "logrotate", rules("/var/log/containers/*.log {\n}\n"), wants{Warn, "the links to containers' logs", "3.8.2", "sed -i '1,2s/^/#/'"}, true},
-		{"disabled", "logrotate", func(f *fake) {
+		{"disabled", "logrotate", func(f *fakeNode) {
 			rules("")(f)
 			f.file("/etc/logrotate.d/pods.disabled", "/var/log/pods/*/*/*.log {\n}\n")
 		}, wants{OK, "", "", ""}, false},
 		{"includes itself", "logrotate", rules("include /etc/logrotate.conf\n"), wants{OK, "", "", ""}, false},
-		{"a link to podLogsDir", "logrotate", func(f *fake) {
+		{"a link to podLogsDir", "logrotate", func(f *fakeNode) {
 			f.remove("/var/log/pods")
 			f.file("/data/pods/a_b_c/app/0.log", "")
 			f.link("/var/log/pods", f.root+"/data/pods")
 			rules("/data/pods/*/*/*.log {\n}\n")(f)
 		}, wants{Fail, "", "/data/pods/*/*/*.log", ""}, true},
-		{"cannot be read", "logrotate", func(f *fake) {
+		{"cannot be read", "logrotate", func(f *fakeNode) {
 			rules("")(f)
 			f.remove("/etc/logrotate.d/apt")
 			f.file("/etc/logrotate.d/apt", strings.Repeat("#", mostRead+1))
@@ -215,26 +215,26 @@ func FuzzLogrotate(f *testing.F) {
 
 func TestShippers(t *testing.T) {
 	const file = "/etc/logwatch/logwatch.yaml"
-	runs := func(conf string, args ...string) func(*fake) {
-		return func(f *fake) {
+	runs := func(conf string, args ...string) func(*fakeNode) {
+		return func(f *fakeNode) {
 			f.file(file, conf)
 			f.process(args...)
 		}
 	}
 	run(t, []scenario{
 		{"none", "shippers", nil, wants{OK, "no log shipper", "", ""}, false},
-		{"none that can be seen", "shippers", func(f *fake) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Skip, "no log shipper can be seen", "hostPID", ""}, false},
+		{"none that can be seen", "shippers", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Skip, "no log shipper can be seen", "hostPID", ""}, false},
 		{"its profile", "shippers", runs("collectorProfile: vector\n", "/usr/bin/vector"), wants{OK, "vector can follow: minRotationInterval 1s, rotatedLogGracePeriod 1m5s", "", ""}, false},
 		{"no profile", "shippers", runs("", "/usr/bin/vector", "--config", "x"), wants{Warn, "vector may miss lines: rotatedLogGracePeriod is 0s, and should be 1m5s", "(process 101) needs 1s and 1m5s", "collectorProfile: vector"}, true},
-		{"no file", "shippers", func(f *fake) { f.process("/fluent-bit/bin/fluent-bit") }, wants{Warn, "fluent-bit may miss", "", "mkdir -p /etc/logwatch && printf"}, true},
-		{"the daemon takes it", "shippers", func(f *fake) {
+		{"no file", "shippers", func(f *fakeNode) { f.process("/fluent-bit/bin/fluent-bit") }, wants{Warn, "fluent-bit may miss", "", "mkdir -p /etc/logwatch && printf"}, true},
+		{"the daemon takes it", "shippers", func(f *fakeNode) {
 			f.file(file, "")
 			f.daemon("--config", file)
 			f.process("vector")
 		}, wants{Warn, "vector may miss", "", " && logwatch reload --config " + file}, true},
 		{"the wrong profile", "shippers", runs("collectorProfile: vector\n", "/usr/share/filebeat/bin/filebeat"), wants{Warn, "minRotationInterval is 1s, and should be 12s", "", "collectorProfile: filebeat"}, true},
 		{"keys of its own", "shippers", runs("minRotationInterval: 2s\n# end", "/usr/bin/otelcol-contrib"), wants{Warn, "minRotationInterval is 2s", "", "minRotationInterval: 10s"}, true},
-		{"two", "shippers", func(f *fake) {
+		{"two", "shippers", func(f *fakeNode) {
 			runs("collectorProfile: fluent-bit\n", "fluent-bit")(f)
 			f.process("vector")
 			f.process("/opt/datadog-agent/bin/agent/agent", "run")
@@ -242,11 +242,11 @@ func TestShippers(t *testing.T) {
 		{"strict on purpose", "shippers", runs("collectorProfile: none\n", "alloy", "run"), wants{Warn, "minRotationInterval is 0s, and should be 5s", "", "collectorProfile: alloy"}, true},
 		{"an override", "shippers", runs("collectorProfile: alloy\noverrides:\n- match: {pods: [x]}\n  minRotationInterval: 0s\n", "alloy"), wants{Warn, "override 1", "should have 5s and 5s", "overrides"}, false},
 		{"zstd", "shippers", runs("collectorProfile: alloy\ncompression: {codec: zstd}\n", "alloy"), wants{Warn, ".zst", "", "gzip"}, false},
-		{"a flag of the daemon", "shippers", func(f *fake) {
+		{"a flag of the daemon", "shippers", func(f *fakeNode) {
 			f.daemon("--min-rotation-interval", "1s")
 			f.process("vlagent-prod")
 		}, wants{Warn, "should be 12s", "", "remove --min-rotation-interval from its command line"}, false},
-		{"the daemon in a pod", "shippers", func(f *fake) {
+		{"the daemon in a pod", "shippers", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.daemon())+"/cgroup", "0::/kubepods/x\n")
 			f.process("promtail")
 		}, wants{Warn, "promtail may miss", "", "configmaps"}, false},

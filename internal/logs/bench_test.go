@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/internal/linecheck"
 )
 
 // text is about so many bytes of a usual log.
@@ -22,7 +22,7 @@ func text(size int) string {
 	for seq := uint64(1); b.Len() < size; seq++ {
 		line = at.Add(time.Duration(seq)*12345).AppendFormat(line[:0], time.RFC3339Nano)
 		line = append(line, " stdout F "...)
-		b.Write(append(numbered.AppendLine(line, "stdout", seq, 120), '\n'))
+		b.Write(append(linecheck.AppendLine(line, "stdout", seq, 120), '\n'))
 	}
 	return b.String()
 }

@@ -11,12 +11,12 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // fake is a daemon whose answers a test makes.
-type fake struct {
+type fakeDaemon struct {
 	mu     sync.Mutex
 	answer func() control.Status
 	hold   chan struct{} // answers wait until it is closed; nil: they do not
@@ -29,7 +29,7 @@ type asked struct {
 	at time.Time
 }
 
-func (f *fake) Status(ctx context.Context, which control.Names, detail bool) control.Status {
+func (f *fakeDaemon) Status(ctx context.Context, which control.Names, detail bool) control.Status {
 	f.mu.Lock()
 	f.asked = append(f.asked, asked{want{which, detail}, time.Now()})
 	s, hold := f.answer(), f.hold
@@ -53,20 +53,20 @@ func (f *fake) Status(ctx context.Context, which control.Names, detail bool) con
 	return s
 }
 
-func (f *fake) Rotate(context.Context, control.Names) (<-chan control.Result, int, error) {
+func (f *fakeDaemon) Rotate(context.Context, control.Names) (<-chan control.Result, int, error) {
 	return nil, 0, nil
 }
 
-func (f *fake) questions() []asked {
+func (f *fakeDaemon) questions() []asked {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return append([]asked{}, f.asked...)
 }
 
 // running makes a daemon of samples that go on with the clock.
-func running() *fake {
+func running() *fakeDaemon {
 	begun := time.Now()
-	return &fake{answer: func() control.Status {
+	return &fakeDaemon{answer: func() control.Status {
 		s := sample(int(time.Since(begun).Seconds()))
 		shift := time.Since(start.Add(time.Duration(time.Since(begun).Seconds()) * time.Second))
 		s.Node.Started = s.Node.Started.Add(shift)
@@ -93,7 +93,7 @@ func serve(t testing.TB, d control.Daemon, socket string) (stop func()) {
 		g.Wait()
 	}
 	t.Cleanup(stop)
-	await.That(t, "the socket", func() bool {
+	testutil.Eventually(t, "the socket", func() bool {
 		c, err := net.Dial("unix", socket)
 		return err == nil && c.Close() == nil
 	})

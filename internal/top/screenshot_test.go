@@ -25,7 +25,7 @@ func TestScreenshots(t *testing.T) {
 		t.Skip("only with -screenshots")
 	}
 	const width, height = 116, 22
-	tm := topIn(t, &fake{answer: busyNode()}, width, height, "--interval", "200ms")
+	tm := topIn(t, &fakeDaemon{answer: busyNode()}, width, height, "--interval", "200ms")
 	tm.awaitText("payments-0")
 	time.Sleep(15 * time.Second) // for the trends: a picture waits for nothing else
 	tm.keys("Down", "Down", "Down")

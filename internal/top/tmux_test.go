@@ -16,9 +16,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // tmux is a terminal with a screen: a tmux of its own, whose one window runs a
@@ -215,7 +215,7 @@ func TestTmuxHolds(t *testing.T) {
 	tm := topIn(t, d, 200, 24, "--interval", "100ms")
 	tm.awaitText("日本語")
 	asked := len(d.questions())
-	await.That(t, "some answers", func() bool { return len(d.questions()) > asked+15 })
+	testutil.Eventually(t, "some answers", func() bool { return len(d.questions()) > asked+15 })
 	ends := map[int]int{}
 	for _, l := range tm.lines()[4:12] {
 		before, _, _ := strings.Cut(l, "/s ")
@@ -268,7 +268,7 @@ func TestDaemonSlow(t *testing.T) {
 	tm.await("the answer", func(lines []string) bool { return strings.HasPrefix(lines[3], "errors: 2 of 8 containers") })
 	// What is measured is when questions arrive, so the first of them may be late.
 	const late = time.Second
-	await.That(t, "more answers", func() bool { return len(d.questions()) > before+30 })
+	testutil.Eventually(t, "more answers", func() bool { return len(d.questions()) > before+30 })
 	q := d.questions()[before+1:]
 	if took, least := q[len(q)-1].at.Sub(q[0].at), time.Duration(len(q)-1)*interval; took < least-late {
 		t.Errorf("%d questions within %v", len(q), took)
@@ -292,7 +292,7 @@ func TestStopAndContinue(t *testing.T) {
 		if tm.ask("alternate_on") != "0" || tm.ask("cursor_flag") != "1" {
 			t.Error("the shell does not have its screen")
 		}
-		await.That(t, "the shell", written(socket+".stopped"))
+		testutil.Eventually(t, "the shell", written(socket+".stopped"))
 		tm.resize(100, 30) // while it is stopped
 		tm.typed("clear; fg; echo code $?; stty -g >" + socket + ".after\n")
 		tm.await("the list at another size", whole(100, 30, "? help  q quit"))
@@ -301,7 +301,7 @@ func TestStopAndContinue(t *testing.T) {
 	tm.await("the list", whole(80, 24, "? help  q quit"))
 	tm.keys("q")
 	tm.awaitText("code 0")
-	await.That(t, "the shell", written(socket+".after"))
+	testutil.Eventually(t, "the shell", written(socket+".after"))
 	before, _ := os.ReadFile(socket + ".before")
 	for _, name := range []string{".stopped", ".after"} {
 		if got, err := os.ReadFile(socket + name); err != nil || len(got) == 0 || string(got) != string(before) {
@@ -320,7 +320,7 @@ func written(path string) func() bool {
 
 // TestMany: 5000 containers.
 func TestMany(t *testing.T) {
-	d := &fake{answer: func() control.Status { return many(5000, 20) }}
+	d := &fakeDaemon{answer: func() control.Status { return many(5000, 20) }}
 	tm := topIn(t, d, 120, 40)
 	tm.awaitText("5000 containers")
 	tm.keys("End")
@@ -335,13 +335,13 @@ func TestMany(t *testing.T) {
 // TestRealDaemon: what the daemon itself says, of containers that log.
 func TestRealDaemon(t *testing.T) {
 	dir := filepath.Dir(socketPath(t))
-	rt, err := embedded.Start(embedded.Options{Dir: dir})
+	rt, err := fake.Start(fake.Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rt.Close() //nolint:errcheck // its directory is removed
 	for pod, rate := range map[string]float64{"loud": 2e6, "quiet": 100} {
-		if _, err := rt.RunContainer(embedded.ContainerSpec{Namespace: "shop", Pod: pod, Name: "app", Writer: &embedded.Pattern{BytesPerSecond: rate}}); err != nil {
+		if _, err := rt.RunContainer(fake.ContainerSpec{Namespace: "shop", Pod: pod, Name: "app", Writer: &fake.Pattern{BytesPerSecond: rate}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -367,7 +367,7 @@ metrics: {listenAddress: ""}
 			t.Errorf("the daemon: %v: %s", err, &log)
 		}
 	}()
-	await.That(t, "the socket", func() bool {
+	testutil.Eventually(t, "the socket", func() bool {
 		c, err := net.Dial("unix", filepath.Join(dir, "s.sock"))
 		return err == nil && c.Close() == nil
 	})

@@ -30,7 +30,7 @@
 // # Blocking and shutdown
 //
 // Handlers end with their request's context; the server's base context must end
-// when the daemon stops, as that of metrics.Server does.
+// when the daemon stops, as that of telemetry.Server does.
 //
 // # Not promised
 //

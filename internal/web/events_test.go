@@ -17,9 +17,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
-	"github.com/logwatch/logwatch/internal/metrics"
+	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // stream is a viewer's end.
@@ -154,7 +154,7 @@ func testEvents(t *testing.T, p *Page, srv *httptest.Server) {
 		follow(t, srv, after).want(0)
 	}
 	s.close()
-	await.That(t, "the viewers to be forgotten", func() bool { return p.hub.count() <= 6 })
+	testutil.Eventually(t, "the viewers to be forgotten", func() bool { return p.hub.count() <= 6 })
 }
 
 // TestFallsBehind: who is too slow learns how much he missed, and goes on with
@@ -194,7 +194,7 @@ func TestSlowViewer(t *testing.T) {
 	if _, err := io.WriteString(c, "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	await.That(t, "the slow one", func() bool { return p.hub.count() == 1 })
+	testutil.Eventually(t, "the slow one", func() bool { return p.hub.count() == 1 })
 	s := follow(t, srv, "")
 	big := Event{Kind: KindFailed, Error: strings.Repeat("x", 10*maxText)}
 	got := make(chan int, 1) // events that the other one got, or was told of
@@ -222,7 +222,7 @@ func TestSlowViewer(t *testing.T) {
 	defer g.Wait()
 	var longest time.Duration
 	n := 0
-	await.That(t, "the slow one to be left", func() bool {
+	testutil.Eventually(t, "the slow one to be left", func() bool {
 		for range 50 {
 			begin := time.Now()
 			p.hub.Publish(big)
@@ -250,7 +250,7 @@ func TestTooManyViewers(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	first.close()
-	await.That(t, "a place", func() bool { return p.hub.count() < maxViewers })
+	testutil.Eventually(t, "a place", func() bool { return p.hub.count() < maxViewers })
 	p.hub.publish(0, 1)
 	follow(t, srv, "").want(0)
 }
@@ -261,7 +261,7 @@ func TestStops(t *testing.T) {
 	mux := http.NewServeMux()
 	p.Mount(mux)
 	at := make(chan net.Addr, 1)
-	server := metrics.Server{Address: "127.0.0.1:0", Handler: mux, Log: zerolog.Nop(), Listening: func(a net.Addr) { at <- a }}
+	server := telemetry.Server{Address: "127.0.0.1:0", Handler: mux, Log: zerolog.Nop(), Listening: func(a net.Addr) { at <- a }}
 	ctx, cancel := context.WithCancel(t.Context())
 	var g sync.WaitGroup
 	g.Go(func() { server.Run(ctx) })
@@ -284,7 +284,7 @@ func TestStops(t *testing.T) {
 	}
 }
 
-// stopShare is less than the second that metrics.Server gives to answers under way.
+// stopShare is less than the second that telemetry.Server gives to answers under way.
 const stopShare = 900 * time.Millisecond
 
 // TestPublishCosts: nothing that is worth a word, as long as nobody looks, and

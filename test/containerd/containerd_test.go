@@ -17,7 +17,7 @@ import (
 	"go.uber.org/goleak"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/internal/linecheck"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -200,7 +200,7 @@ func waitForLines(ctx context.Context, t *testing.T, c *Container, want map[stri
 	for {
 		content, err := os.ReadFile(c.LogPath)
 		if err == nil {
-			var checker numbered.Checker
+			var checker linecheck.Checker
 			addLines(&checker, content)
 			if err = checker.Report().OK(want); err == nil {
 				return
@@ -215,7 +215,7 @@ func waitForLines(ctx context.Context, t *testing.T, c *Container, want map[stri
 }
 
 // addLines takes the CRI log format apart: time, stream, P or F, content.
-func addLines(checker *numbered.Checker, log []byte) {
+func addLines(checker *linecheck.Checker, log []byte) {
 	partial := map[string][]byte{}
 	for line := range bytes.Lines(log) {
 		fields := bytes.SplitN(bytes.TrimSuffix(line, []byte("\n")), []byte(" "), 4)

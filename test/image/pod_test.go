@@ -22,10 +22,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/test/containerd"
 )
@@ -299,7 +299,7 @@ func (n *cluster) probe(p *corev1.Probe) error {
 func (n *cluster) wait(what string, done func() bool) {
 	n.t.Helper()
 	id := n.pod.Containers()[0].ID
-	await.That(n.t, what, func() bool {
+	testutil.Eventually(n.t, what, func() bool {
 		if st, err := n.state(id); err == nil && st.GetState() == runtimeapi.ContainerState_CONTAINER_EXITED {
 			n.t.Fatalf("logwatch has ended with %d", st.GetExitCode())
 		}
@@ -478,7 +478,7 @@ func (n *cluster) stop() {
 // nobody knows how many there were: they came after the last rotation.)
 func (n *cluster) lines(pod *containerd.Pod) {
 	n.t.Helper()
-	res, err := verify.Container(n.PodLogsDir(), n.dir(pod))
+	res, err := linecheck.Container(n.PodLogsDir(), n.dir(pod))
 	if err == nil {
 		err = res.OK(nil)
 	}

@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/internal/linecheck"
 )
 
 const (
@@ -114,7 +114,7 @@ func (w *writer) writeLine(n uint64) error {
 	}
 	before := len(s.buf)
 	s.seq++
-	s.buf = numbered.AppendLine(s.buf, s.name, s.seq, width)
+	s.buf = linecheck.AppendLine(s.buf, s.name, s.seq, width)
 	if !w.noFinalNewline || n != w.lines {
 		s.buf = append(s.buf, '\n')
 	}

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/numbered"
+	"github.com/logwatch/logwatch/internal/linecheck"
 )
 
 // writeAll runs the command line to its end.
@@ -27,7 +27,7 @@ func writeAll(t *testing.T, args ...string) (stdout, stderr string) {
 func lines(stream string, widths ...int) string {
 	var b strings.Builder
 	for i, width := range widths {
-		b.Write(numbered.AppendLine(nil, stream, uint64(i)+1, width))
+		b.Write(linecheck.AppendLine(nil, stream, uint64(i)+1, width))
 		b.WriteByte('\n')
 	}
 	return b.String()

@@ -5,15 +5,15 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
-	"github.com/logwatch/logwatch/internal/metrics"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // results are those that have series only once they occur.
 var results = []string{
-	metrics.ResultRotated, metrics.ResultReopened, metrics.ResultNotDue, metrics.ResultNotRunning, metrics.ResultNotRegular,
-	metrics.ResultRefused, metrics.ResultUnanswered, metrics.ResultUnknown, metrics.ResultFailed,
+	telemetry.ResultRotated, telemetry.ResultReopened, telemetry.ResultNotDue, telemetry.ResultNotRunning, telemetry.ResultNotRegular,
+	telemetry.ResultRefused, telemetry.ResultUnanswered, telemetry.ResultUnknown, telemetry.ResultFailed,
 }
 
 // wanted are the keys that metrics want which a default configuration does not have.
@@ -28,11 +28,11 @@ var wanted = map[string]string{
 func TestNames(t *testing.T) {
 	byDefault := startNode(t, "").exposed(t)
 	n := startNode(t, "metrics: {perContainer: true}\nnodeLogBudget: 1Gi\ncontainerLogMonitorInterval: 1s\n")
-	if _, err := n.runtime.RunContainer(embedded.ContainerSpec{}); err != nil {
+	if _, err := n.runtime.RunContainer(fake.ContainerSpec{}); err != nil {
 		t.Fatal(err)
 	}
 	var full exposed
-	await.That(t, "the container's series", func() bool { full = n.exposed(t); return full["logwatch_container_retention_seconds"] != nil })
+	testutil.Eventually(t, "the container's series", func() bool { full = n.exposed(t); return full["logwatch_container_retention_seconds"] != nil })
 	for _, r := range results {
 		full.add("logwatch_rotations_total", "result", r)
 	}

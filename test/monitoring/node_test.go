@@ -17,15 +17,15 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/daemon"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // node is a real daemon with metrics, on an embedded runtime.
 type node struct {
-	runtime *embedded.Runtime
+	runtime *fake.Runtime
 	address string // of the metrics
 	stop    func() // of the daemon alone
 	ask     chan os.Signal
@@ -50,7 +50,7 @@ func startNode(t *testing.T, yaml string) *node {
 		}
 	})
 	n := &node{address: freeAddress(t), ask: make(chan os.Signal, 1)}
-	if n.runtime, err = embedded.Start(embedded.Options{Dir: dir}); err != nil {
+	if n.runtime, err = fake.Start(fake.Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -62,9 +62,9 @@ func startNode(t *testing.T, yaml string) *node {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- daemon.Run(ctx, daemon.Options{
+		ended <- agent.Run(ctx, agent.Options{
 			Config: n.next.Load().cfg, Log: zerolog.Nop(), Listen: true, Version: "v1.2.3",
-			Reload: daemon.Reload{Ask: n.ask, Load: func() (config.Config, error) { l := n.next.Load(); return l.cfg, l.err }},
+			Reload: agent.Reload{Ask: n.ask, Load: func() (config.Config, error) { l := n.next.Load(); return l.cfg, l.err }},
 		})
 	}()
 	n.stop = sync.OnceFunc(func() {
@@ -74,7 +74,7 @@ func startNode(t *testing.T, yaml string) *node {
 		}
 	})
 	t.Cleanup(n.stop)
-	await.That(t, "the first sweep", func() bool {
+	testutil.Eventually(t, "the first sweep", func() bool {
 		text, err := get("http://" + n.address + "/metrics")
 		return err == nil && !strings.Contains(text, "\nlogwatch_last_sweep_timestamp_seconds 0\n")
 	})

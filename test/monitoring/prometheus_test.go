@@ -17,8 +17,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/cri/embedded"
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 var screenshots = flag.String("screenshots", "", "draw the dashboard into this folder, for the docs")
@@ -66,7 +66,7 @@ func startPrometheus(t *testing.T, target string, flags ...string) *prometheus {
 		_ = log.Close()
 	}))
 	p := &prometheus{url: "http://" + address}
-	await.That(t, "Prometheus", func() bool { _, err := get(p.url + "/-/ready"); return err == nil })
+	testutil.Eventually(t, "Prometheus", func() bool { _, err := get(p.url + "/-/ready"); return err == nil })
 	return p
 }
 
@@ -152,14 +152,14 @@ func (p *prometheus) holds(t *testing.T) map[string]bool {
 func (p *prometheus) until(t *testing.T, alerts ...string) {
 	t.Helper()
 	for _, name := range alerts {
-		await.That(t, name, func() bool { return p.holds(t)[name] })
+		testutil.Eventually(t, name, func() bool { return p.holds(t)[name] })
 	}
 }
 
 // scraped waits until Prometheus has that many scrapes.
 func (p *prometheus) scraped(t *testing.T, count int) {
 	t.Helper()
-	await.That(t, "scrapes", func() bool { return len(p.query(t, fmt.Sprintf("count_over_time(up[10m]) >= %d", count))) > 0 })
+	testutil.Eventually(t, "scrapes", func() bool { return len(p.query(t, fmt.Sprintf("count_over_time(up[10m]) >= %d", count))) > 0 })
 }
 
 // calmly: a total that is large enough for a machine that stalls for seconds.
@@ -177,13 +177,13 @@ nodeLogBudget: `
 func busyNode(t *testing.T) *node {
 	t.Helper()
 	n := startNode(t, calmly+"100Mi\n")
-	for _, spec := range []embedded.ContainerSpec{
-		{Namespace: "shop", Name: "checkout", Writer: &embedded.Pattern{BytesPerSecond: 1.8e6, On: 400 * time.Millisecond, Off: 600 * time.Millisecond}},
-		{Namespace: "shop", Name: "payments", Writer: &embedded.Pattern{BytesPerSecond: 400e3}},
-		{Namespace: "shop", Name: "search", Writer: &embedded.Pattern{BytesPerSecond: 900e3, On: 3 * time.Second, Off: 2 * time.Second}},
-		{Namespace: "batch", Name: "import", Writer: &embedded.Pattern{BytesPerSecond: 1.9e6, On: 8 * time.Second, Off: 4 * time.Second}},
-		{Namespace: "ingress", Name: "proxy", Writer: &embedded.Pattern{BytesPerSecond: 150e3}},
-		{Namespace: "shop", Name: "quiet", Writer: &embedded.Pattern{BytesPerSecond: 1e3}},
+	for _, spec := range []fake.ContainerSpec{
+		{Namespace: "shop", Name: "checkout", Writer: &fake.Pattern{BytesPerSecond: 1.8e6, On: 400 * time.Millisecond, Off: 600 * time.Millisecond}},
+		{Namespace: "shop", Name: "payments", Writer: &fake.Pattern{BytesPerSecond: 400e3}},
+		{Namespace: "shop", Name: "search", Writer: &fake.Pattern{BytesPerSecond: 900e3, On: 3 * time.Second, Off: 2 * time.Second}},
+		{Namespace: "batch", Name: "import", Writer: &fake.Pattern{BytesPerSecond: 1.9e6, On: 8 * time.Second, Off: 4 * time.Second}},
+		{Namespace: "ingress", Name: "proxy", Writer: &fake.Pattern{BytesPerSecond: 150e3}},
+		{Namespace: "shop", Name: "quiet", Writer: &fake.Pattern{BytesPerSecond: 1e3}},
 	} {
 		if _, err := n.runtime.RunContainer(spec); err != nil {
 			t.Fatal(err)
@@ -214,10 +214,10 @@ func TestRealDaemon(t *testing.T) {
 
 	// A container without a log, a runtime that hangs, a budget that is too small, a bad
 	// file.
-	if _, err := n.runtime.RunContainer(embedded.ContainerSpec{Name: "strange", LogPath: embedded.NoLog}); err != nil {
+	if _, err := n.runtime.RunContainer(fake.ContainerSpec{Name: "strange", LogPath: fake.NoLog}); err != nil {
 		t.Fatal(err)
 	}
-	n.runtime.Fail(embedded.Failure{Mode: embedded.Hang, Times: 3})
+	n.runtime.Fail(fake.Failure{Mode: fake.Hang, Times: 3})
 	n.reload(loaded{cfg: n.config(t, calmly+"8Mi\n")})
 	p.until(t, "LogwatchRefusedLogs", "LogwatchReopenFailing", "LogwatchPressurePruning")
 	n.reload(loaded{err: errBadFile})

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 const (
@@ -118,7 +118,7 @@ func newMachine(t *testing.T, root string) *machine {
 	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	await.That(t, "the machine to boot", func() bool {
+	testutil.Eventually(t, "the machine to boot", func() bool {
 		if m.ended() {
 			t.Fatal("the machine has ended before it was up")
 		}

@@ -12,10 +12,10 @@ import (
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/logwatch/logwatch/internal/await"
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
@@ -215,15 +215,15 @@ func (l *load) files(t *testing.T) []string {
 func (l *load) rotated(t *testing.T) {
 	t.Helper()
 	had := len(l.files(t))
-	await.That(t, "rotations", func() bool { return len(l.files(t)) > had+1 })
+	testutil.Eventually(t, "rotations", func() bool { return len(l.files(t)) > had+1 })
 }
 
 // complete waits until the container has exited and all is compressed that will
 // be, and checks that each line is there once and in order.
 func (l *load) complete(t *testing.T) (files int) {
 	t.Helper()
-	await.That(t, "the container to exit", l.exited)
-	await.That(t, "housekeeping to end", func() bool {
+	testutil.Eventually(t, "the container to exit", l.exited)
+	testutil.Eventually(t, "housekeeping to end", func() bool {
 		plain := 0
 		for _, name := range l.files(t) {
 			switch filepath.Ext(name) {
@@ -236,7 +236,7 @@ func (l *load) complete(t *testing.T) (files int) {
 		}
 		return plain <= 1
 	})
-	res, err := verify.Container(l.n.path(podLogsDir), l.dir)
+	res, err := linecheck.Container(l.n.path(podLogsDir), l.dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // TestReadme follows the README's section Install word for word, on a Debian that
@@ -51,7 +51,7 @@ func TestReadme(t *testing.T) {
 		t.Logf("# %s\n%s", command, n.run(t, "sh", "-ec", command))
 	}
 
-	await.That(t, "the pod to be known", func() bool { return len(n.status(t).Containers) == 1 })
+	testutil.Eventually(t, "the pod to be known", func() bool { return len(n.status(t).Containers) == 1 })
 	if out := n.run(t, "logwatch", "rotate", "--all"); !strings.Contains(out, "rotated") {
 		t.Errorf("logwatch rotate: %s", out)
 	}

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/await"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -70,7 +70,7 @@ func startsAfterRuntime(t *testing.T, n *node) {
 	n.run(t, "systemctl", "start", "multi-user.target")
 	started := func(u string) int {
 		t.Helper()
-		await.That(t, u, func() bool { return n.show(t, u, "ActiveState") == "active" })
+		testutil.Eventually(t, u, func() bool { return n.show(t, u, "ActiveState") == "active" })
 		at, err := strconv.Atoi(n.show(t, u, "ActiveEnterTimestampMonotonic"))
 		if err != nil {
 			t.Fatal(err)
@@ -146,7 +146,7 @@ func answers(t *testing.T, n *node) {
 	if info.Mode().Perm() != 0o700 {
 		t.Errorf("/run/logwatch has mode %v", info.Mode())
 	}
-	await.That(t, "metrics", func() bool {
+	testutil.Eventually(t, "metrics", func() bool {
 		metrics, err := n.metrics("127.0.0.1")
 		return err == nil && strings.Contains(metrics, "\nlogwatch_rotations_total")
 	})
@@ -166,7 +166,7 @@ func otherHosts(t *testing.T, n *node) {
 	config := n.config(t)
 	n.write(t, configFile, strings.Replace(config, "listenAddress: 127.0.0.1:9790", `listenAddress: "[::]:9790"`, 1))
 	n.run(t, "systemctl", "restart", unit)
-	await.That(t, "metrics on this host", func() bool { _, err := n.metrics("127.0.0.1"); return err == nil })
+	testutil.Eventually(t, "metrics on this host", func() bool { _, err := n.metrics("127.0.0.1"); return err == nil })
 	if out, err := n.metrics(host); err == nil {
 		t.Errorf("another host has metrics without the drop-in: %.200s", out)
 	}
@@ -175,7 +175,7 @@ func otherHosts(t *testing.T, n *node) {
 	n.write(t, dropIns+"/metrics.conf", "[Service]\nIPAddressAllow=any\n")
 	n.run(t, "systemctl", "daemon-reload")
 	n.run(t, "systemctl", "restart", unit)
-	await.That(t, "metrics on another host", func() bool { _, err := n.metrics(host); return err == nil })
+	testutil.Eventually(t, "metrics on another host", func() bool { _, err := n.metrics(host); return err == nil })
 	n.run(t, "rm", "-r", dropIns)
 	n.run(t, "systemctl", "daemon-reload")
 	n.write(t, configFile, config)
@@ -195,7 +195,7 @@ func reloads(t *testing.T, n *node) {
 	}
 	before := n.pid(t)
 	n.configure(t, "128Ki")
-	await.That(t, "the file's new limit", func() bool { return limit() == 128<<10 })
+	testutil.Eventually(t, "the file's new limit", func() bool { return limit() == 128<<10 })
 
 	n.run(t, "systemctl", "reload", unit)
 	if journal := n.run(t, "journalctl", "--no-pager", "--unit="+unit); !strings.Contains(journal, "asked process "+before+" to reload") {
@@ -206,13 +206,13 @@ func reloads(t *testing.T, n *node) {
 	if out, err := n.try("systemctl", "reload", unit); err == nil {
 		t.Errorf("a bad file was reloaded: %s", out)
 	}
-	await.That(t, "the bad file to be told of", func() bool { return strings.Contains(n.status(t).Node.Config.Error, "lots") })
+	testutil.Eventually(t, "the bad file to be told of", func() bool { return strings.Contains(n.status(t).Node.Config.Error, "lots") })
 	if active := n.show(t, unit, "ActiveState"); active != "active" || limit() != 128<<10 {
 		t.Errorf("after a bad file it is %s, with a limit of %d", active, limit())
 	}
 
 	n.configure(t, "64Ki")
-	await.That(t, "the good file's limit", func() bool { return limit() == 64<<10 })
+	testutil.Eventually(t, "the good file's limit", func() bool { return limit() == 64<<10 })
 	if n.pid(t) != before {
 		t.Error("a reload has restarted it")
 	}
@@ -241,7 +241,7 @@ func watchdog(t *testing.T, n *node) {
 	l.rotated(t)
 	before, begin := n.pid(t), time.Now()
 	n.run(t, "kill", "-STOP", before)
-	await.That(t, "a restart by the watchdog", func() bool {
+	testutil.Eventually(t, "a restart by the watchdog", func() bool {
 		return n.show(t, unit, "NRestarts") == "1" && n.show(t, unit, "ActiveState") == "active"
 	})
 	t.Logf("restarted after %v", time.Since(begin).Round(100*time.Millisecond))

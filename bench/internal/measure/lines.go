@@ -7,8 +7,7 @@ import (
 
 	"github.com/logwatch/logwatch/bench/internal/subject"
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/internal/numbered"
-	"github.com/logwatch/logwatch/internal/verify"
+	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -33,7 +32,7 @@ func (l Lines) why() string {
 func count(podLogsDir string, written map[string]uint64, p subject.Policy) (Lines, error) {
 	var sum Lines
 	for dir, lines := range written {
-		res, err := verify.Container(podLogsDir, dir)
+		res, err := linecheck.Container(podLogsDir, dir)
 		if errors.Is(err, crilog.ErrMalformed) || errors.Is(err, io.ErrUnexpectedEOF) {
 			res, err = tolerant(podLogsDir, dir)
 		}
@@ -63,14 +62,14 @@ func count(podLogsDir string, written map[string]uint64, p subject.Policy) (Line
 	return sum, nil
 }
 
-// tolerant is verify.Container for logs with damaged records: they are counted,
+// tolerant is linecheck.Container for logs with damaged records: they are counted,
 // and what comes after them is read all the same.
-func tolerant(podLogsDir, dir string) (res verify.Result, err error) {
+func tolerant(podLogsDir, dir string) (res linecheck.Result, err error) {
 	r := rotator.New(rotator.Options{PodLogsDir: podLogsDir})
 	if res.Logs, err = r.Logs(dir); err != nil {
 		return res, err
 	}
-	var checker numbered.Checker
+	var checker linecheck.Checker
 	var damaged uint64
 	for _, l := range res.Logs {
 		f, err := r.OpenLog(dir, l.Path)
@@ -92,7 +91,7 @@ func tolerant(podLogsDir, dir string) (res verify.Result, err error) {
 
 // readTolerant needs no joiner: the benchmark's lines are shorter than what
 // runtimes cut.
-func readTolerant(from io.Reader, checker *numbered.Checker) (damaged uint64, err error) {
+func readTolerant(from io.Reader, checker *linecheck.Checker) (damaged uint64, err error) {
 	records := crilog.NewReader(from)
 	for {
 		line, err := records.Next()

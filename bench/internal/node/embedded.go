@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/logwatch/logwatch/cri/embedded"
+	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/crilog"
 )
 
@@ -29,15 +29,15 @@ var methods = []string{
 // Server is the embedded runtime in its process, called over standard input and
 // output by the benchmark.
 type Server struct {
-	rt         *embedded.Runtime
+	rt         *fake.Runtime
 	root       string
-	containers []*embedded.Container
+	containers []*fake.Container
 	loads      []Load
 }
 
 // Serve runs until standard input is closed.
 func Serve(dir string) error {
-	rt, err := embedded.Start(embedded.Options{Dir: dir})
+	rt, err := fake.Start(fake.Options{Dir: dir})
 	if err != nil {
 		return err
 	}
@@ -65,9 +65,9 @@ func (s *Server) Info(_ struct{}, out *Info) error {
 
 // Run starts a container.
 func (s *Server) Run(l Load, out *Container) error {
-	spec := embedded.ContainerSpec{Pod: l.Name, Name: "app"}
+	spec := fake.ContainerSpec{Pod: l.Name, Name: "app"}
 	if l.Lines > 0 {
-		spec.Writer = &embedded.Pattern{BytesPerSecond: l.Rate, On: l.On, Off: l.Off, LineBytes: ContentBytes, Lines: l.Lines}
+		spec.Writer = &fake.Pattern{BytesPerSecond: l.Rate, On: l.On, Off: l.Off, LineBytes: ContentBytes, Lines: l.Lines}
 	}
 	c, err := s.rt.RunContainer(spec)
 	if err != nil {

@@ -1,0 +1,125 @@
+package fake
+
+import (
+	"time"
+)
+
+// Pattern says what a container writes: numbered lines (package
+// internal/numbered), counted by stream.
+type Pattern struct {
+	BytesPerSecond float64       // of the log's file; 0: as fast as it goes
+	On, Off        time.Duration // writes for On, then is quiet for Off; Off 0: steady
+	LineBytes      int           // content of a line; 0: 120
+	StderrEvery    int           // each k-th line goes to stderr; 0: none
+	LongEvery      int           // each k-th line is longer than 16 KiB, so that it is cut into parts; 0: none
+	Lines          uint64        // stop after so many; 0: never. The container keeps running
+}
+
+const (
+	maxBatch = 64 << 10 // bytes a write(2); beyond it a bigger write gains nothing
+
+	// Time between writes: short against the time in which a rotation must
+	// happen, long against the cost of waking up.
+	minTick = time.Millisecond
+	maxTick = 100 * time.Millisecond
+
+	// maxDebt bounds how much is made up for after a stall, as a pipe does by
+	// blocking the container.
+	maxDebt = 100 * time.Millisecond
+)
+
+// pace tells how much is to be written by when.
+type pace struct {
+	rate  float64 // bytes a second; 0: no limit
+	since time.Time
+	sent  int64 // bytes made before since
+}
+
+// due returns how many bytes are to be written now.
+func (p *pace) due(now time.Time, made int64) int {
+	if p.rate == 0 {
+		return maxBatch
+	}
+	want := p.rate*now.Sub(p.since).Seconds() - float64(made-p.sent)
+	if limit := p.rate * maxDebt.Seconds(); want > limit && want > maxBatch {
+		p.since, p.sent = now.Add(-maxDebt), made
+		want = limit
+	}
+	return int(want)
+}
+
+// runPattern is the writer's goroutine; Exit ends it.
+func (c *Container) runPattern() {
+	p := c.spec.Writer
+	line := float64(c.lines.pattern.LineBytes + len("2006-01-02T15:04:05.000000000Z stdout F \n"))
+	tick := minTick
+	if p.BytesPerSecond > 0 {
+		tick = time.Duration(min(max(line/p.BytesPerSecond*1e9, float64(minTick)), float64(maxTick)))
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	start := time.Now()
+	at := pace{rate: p.BytesPerSecond, since: start}
+	for {
+		select {
+		case <-c.stop:
+			return
+		case <-timer.C:
+		}
+		now := time.Now()
+		if wait := p.quiet(now.Sub(start)); wait > 0 {
+			at.sent, at.since = c.rest(), now.Add(wait)
+			timer.Reset(wait)
+			continue
+		}
+		full, done := c.writeDue(&at, now)
+		switch {
+		case done:
+			return
+		case full:
+			timer.Reset(0)
+		default:
+			timer.Reset(tick)
+		}
+	}
+}
+
+// quiet returns how long the pattern is to be quiet from now, after running for d.
+func (p *Pattern) quiet(d time.Duration) time.Duration {
+	if p.Off <= 0 || p.On <= 0 {
+		return 0
+	}
+	cycle := p.On + p.Off
+	if in := d % cycle; in >= p.On {
+		return cycle - in
+	}
+	return 0
+}
+
+// rest notes that nothing is in flight, and returns what was made so far.
+func (c *Container) rest() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.flowing = false
+	return c.lines.madeBytes
+}
+
+// writeDue writes the lines that are due, one batch at most. full: there is more
+// to write at once.
+func (c *Container) writeDue(at *pace, now time.Time) (full, done bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.exited {
+		return false, true
+	}
+	limit := at.due(now, c.lines.madeBytes)
+	if limit > 0 {
+		c.lines.stampNow()
+		c.buf = c.lines.fill(c.buf[:0], min(limit, maxBatch))
+		// An error is kept in c.err; the container goes on, as a real one would.
+		_ = c.putLocked(c.file, c.buf)
+	}
+	done = c.lines.done()
+	c.flowing = !done
+	return limit >= maxBatch, done
+}
