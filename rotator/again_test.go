@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // TestOneBadFile: a file that cannot be looked at, opened or removed holds no
@@ -23,7 +25,7 @@ func TestOneBadFile(t *testing.T) {
 		}
 		place(t, root, "0.log", nil)
 		r := newRotator(root, nil)
-		r.fs = hookFS{fsys: r.fs, hook: func(o, name string) error {
+		r.fs = hookFS{FS: r.fs, hook: func(o, name string) error {
 			if o == op && name == bad {
 				return unix.EIO
 			}
@@ -48,7 +50,7 @@ func TestAgainAfterError(t *testing.T) {
 		root := t.TempDir()
 		place(t, root, "0.log", nil)
 		r := newRotator(root, nil)
-		r.fs = hookFS{fsys: r.fs, hook: func(o, _ string) error {
+		r.fs = hookFS{FS: r.fs, hook: func(o, _ string) error {
 			if o == op {
 				return unix.EMFILE
 			}
@@ -58,7 +60,7 @@ func TestAgainAfterError(t *testing.T) {
 		if !errors.Is(err, unix.EMFILE) || rep.Again != errorPause {
 			t.Errorf("%s: %+v, %v", op, rep, err)
 		}
-		if _, err := r.Logs(container); !errors.Is(err, unix.EMFILE) {
+		if _, err := podlogs.Logs(r.fs, container); !errors.Is(err, unix.EMFILE) {
 			t.Errorf("%s: Logs hides what it could not list: %v", op, err)
 		}
 	}
@@ -100,7 +102,7 @@ func TestGzIsThere(t *testing.T) {
 		r := newRotator(root, nil)
 		plain := r.fs
 		written := 0
-		r.fs = hookFS{fsys: plain, hook: func(o, name string) error {
+		r.fs = hookFS{FS: plain, hook: func(o, name string) error {
 			if o == "write" {
 				written++
 			}
@@ -137,17 +139,17 @@ func TestListedTwice(t *testing.T) {
 	}
 }
 
-type twiceFS struct{ fsys }
+type twiceFS struct{ podlogs.FS }
 
-func (f twiceFS) OpenDir(rel string) (dir, error) {
-	d, err := f.fsys.OpenDir(rel)
+func (f twiceFS) OpenDir(rel string) (podlogs.Dir, error) {
+	d, err := f.FS.OpenDir(rel)
 	return twiceDir{d}, err
 }
 
-type twiceDir struct{ dir }
+type twiceDir struct{ podlogs.Dir }
 
 func (d twiceDir) Names(yield func(string) bool) error {
-	return d.dir.Names(func(name string) bool {
+	return d.Dir.Names(func(name string) bool {
 		more := yield(name)
 		return more && yield(name)
 	})
@@ -161,7 +163,7 @@ func TestHousekeepEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r := newRotator(root, nil)
-	r.fs = hookFS{fsys: r.fs, hook: func(op, _ string) error {
+	r.fs = hookFS{FS: r.fs, hook: func(op, _ string) error {
 		if op == "remove" {
 			cancel()
 		}
@@ -182,7 +184,7 @@ func TestSettleDiskError(t *testing.T) {
 		place(t, root, "0.log.20260101-000002", nil)
 		r := newRotator(root, nil)
 		reads := 0
-		r.fs = hookFS{fsys: r.fs, hook: func(op, name string) error {
+		r.fs = hookFS{FS: r.fs, hook: func(op, name string) error {
 			if op == "read" && strings.HasSuffix(name, ".gz") {
 				if reads++; reads == nth {
 					return unix.EIO

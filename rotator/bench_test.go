@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 func BenchmarkParseName(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := ParseName("0.log.20261120-123456.gz"); !ok {
+		if _, ok := podlogs.ParseName("0.log.20261120-123456.gz"); !ok {
 			b.Fatal("not parsed")
 		}
 	}
@@ -20,15 +22,15 @@ func BenchmarkParseName(b *testing.B) {
 func BenchmarkPlan(b *testing.B) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	for _, n := range []int{4, 10_000} {
-		files := []File{{Name: Name{Base: "0.log", Kind: Live}, Size: 1 << 20, Changed: now, Modified: now, Plain: true}}
+		files := []podlogs.File{{Name: podlogs.Name{Base: "0.log", Kind: podlogs.Live}, Size: 1 << 20, Changed: now, Modified: now, Regular: true}}
 		for i := range n {
 			at := now.Add(time.Duration(i-n) * time.Second)
-			kind := Compressed
+			kind := podlogs.Compressed
 			if i == n-1 {
-				kind = Rotated
+				kind = podlogs.Rotated
 			}
-			files = append(files, File{
-				Name: Name{Base: "0.log", Kind: kind, Stamp: at}, Size: 1 << 20, Changed: at, Modified: at, Plain: true,
+			files = append(files, podlogs.File{
+				Name: podlogs.Name{Base: "0.log", Kind: kind, Stamp: at}, Size: 1 << 20, Changed: at, Modified: at, Regular: true,
 			})
 		}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -1,13 +1,14 @@
 package rotator
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Codec is how rotated logs are compressed.
@@ -23,23 +24,17 @@ const (
 )
 
 const (
-	gzipSuffix = ".gz"
-	zstdSuffix = ".zst"
-
 	// zstdWindow is in bytes. Logs repeat themselves soon; the library's 8 MiB
 	// would cost memory for each compression and gain next to nothing.
 	zstdWindow = 1 << 20
-	// zstdMaxWindow bounds the memory for reading what somebody else packed:
-	// the largest window of zstd's command up to level 19.
-	zstdMaxWindow = 8 << 20
 )
 
 // kind is what a rotated log becomes.
-func (c Codec) kind() Kind {
+func (c Codec) kind() podlogs.Kind {
 	if c == Zstd {
-		return CompressedZstd
+		return podlogs.CompressedZstd
 	}
-	return Compressed
+	return podlogs.Compressed
 }
 
 // encoder is a codec's writer, used over and over: making one costs more than
@@ -84,23 +79,3 @@ func newEncoder(codec Codec, level int, dst io.Writer) (encoder, func(), error) 
 	}
 	return e, func() { pool.Put(e) }, nil
 }
-
-// newDecoder reads what a codec wrote.
-func newDecoder(k Kind, src io.Reader) (io.ReadCloser, error) {
-	if k != CompressedZstd {
-		return gzip.NewReader(src)
-	}
-	d, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil
-}
-
-// packedFile is a compressed log, read decompressed.
-type packedFile struct {
-	io.ReadCloser
-	f file
-}
-
-func (p packedFile) Close() error { return errors.Join(p.ReadCloser.Close(), p.f.Close()) }

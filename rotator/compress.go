@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"sync"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // chunkSize is how much is read at a time; a compression heeds its context
@@ -26,13 +28,13 @@ var errChanged = errors.New("changed while it was read")
 // compress replaces a rotated log by a compressed one. The order is the guarantee:
 // content, sync, rename, sync of the directory, and only then is the source
 // removed. in and out are the sizes in bytes of the source and the result.
-func (r *Rotator) compress(ctx context.Context, d dir, s Step, p Policy) (in, out int64, err error) {
-	name, source, temp, packed := s.Name, s.Name.String(), s.Name.as(Temp).String(), s.Packed.String()
+func (r *Rotator) compress(ctx context.Context, d podlogs.Dir, s Step, p Policy) (in, out int64, err error) {
+	name, source, temp, packed := s.Name, s.Name.String(), s.Name.As(podlogs.Temp).String(), s.Packed.String()
 	// The rename would fail on it; better before the work than after.
 	if _, err := d.Stat(packed); !isGone(err) {
 		return 0, 0, errors.Join(fmt.Errorf("compress %s: %s is there already", source, packed), err)
 	}
-	src, before, err := openPlain(d, source)
+	src, before, err := podlogs.OpenRegular(d, source)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -61,7 +63,7 @@ func (r *Rotator) compress(ctx context.Context, d dir, s Step, p Policy) (in, ou
 }
 
 // discard removes a temp that came to nothing; that it is not there is fine.
-func discard(d dir, temp string) error {
+func discard(d podlogs.Dir, temp string) error {
 	if err := d.Remove(temp); err != nil && !isGone(err) {
 		return err
 	}
@@ -70,7 +72,7 @@ func discard(d dir, temp string) error {
 
 // fill compresses src into dst, gives it src's modification time, syncs and
 // closes it.
-func fill(ctx context.Context, dst, src file, like stat, p Policy) (out int64, err error) {
+func fill(ctx context.Context, dst, src podlogs.Handle, like podlogs.Stat, p Policy) (out int64, err error) {
 	defer func() { err = errors.Join(err, dst.Close()) }()
 	if err := pack(ctx, dst, src, like.Size, p); err != nil {
 		return 0, err
@@ -87,7 +89,7 @@ func fill(ctx context.Context, dst, src file, like stat, p Policy) (out int64, e
 }
 
 // unchanged makes sure that the source is still what was read from it.
-func (r *Rotator) unchanged(d dir, src file, before stat, name Name) error {
+func (r *Rotator) unchanged(d podlogs.Dir, src podlogs.Handle, before podlogs.Stat, name podlogs.Name) error {
 	if err := r.idle(d, src, name); err != nil {
 		return err
 	}
@@ -135,16 +137,16 @@ func pack(ctx context.Context, dst io.Writer, src io.Reader, size int64, p Polic
 
 // sameContent reports whether a compressed log holds exactly what plain does. One
 // that is damaged is not the same; that is no error.
-func sameContent(ctx context.Context, d dir, plain io.Reader, name Name) (bool, error) {
-	packed, _, err := openPlain(d, name.String())
-	if errors.Is(err, ErrNotRegular) {
+func sameContent(ctx context.Context, d podlogs.Dir, plain io.Reader, name podlogs.Name) (bool, error) {
+	packed, _, err := podlogs.OpenRegular(d, name.String())
+	if errors.Is(err, podlogs.ErrNotRegular) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
 	defer packed.Close() //nolint:errcheck // opened for reading
-	zr, err := newDecoder(name.Kind, packed)
+	zr, err := podlogs.NewDecoder(name.Kind, packed)
 	if err != nil {
 		return false, notDamage(err)
 	}

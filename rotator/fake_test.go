@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 const container = "ns_pod_uid/app" // relative to podLogsDir
@@ -150,12 +152,12 @@ func request(minSize int64) Request {
 // readLines returns the numbers of all lines, over all logs.
 func readLines(t testing.TB, r *Rotator) (got []int) {
 	t.Helper()
-	logs, err := r.Logs(container)
+	logs, err := podlogs.Logs(r.fs, container)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range logs {
-		f, err := r.OpenLog(container, l.Path)
+		f, err := podlogs.OpenLog(r.fs, container, l.Name.String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,12 +165,12 @@ func readLines(t testing.TB, r *Rotator) (got []int) {
 		for s.Scan() {
 			n, err := strconv.Atoi(s.Text()[:8])
 			if err != nil || s.Text()+"\n" != numberedLine(n) {
-				t.Fatalf("%s: line %q (%v)", l.Path, s.Text(), err)
+				t.Fatalf("%s: line %q (%v)", l.Name.String(), s.Text(), err)
 			}
 			got = append(got, n)
 		}
 		if err := errors.Join(s.Err(), f.Close()); err != nil {
-			t.Fatalf("%s: %v", l.Path, err)
+			t.Fatalf("%s: %v", l.Name.String(), err)
 		}
 	}
 	return got
@@ -212,4 +214,17 @@ func needRoot(t testing.TB, why string) {
 		t.Fatalf("needs root: %s", why)
 	}
 	t.Skipf("needs root: %s", why)
+}
+
+func parseName(t testing.TB, names ...string) []podlogs.Name {
+	t.Helper()
+	var list []podlogs.Name
+	for _, s := range names {
+		n, ok := podlogs.ParseName(s)
+		if !ok {
+			t.Fatalf("%q is not a log's name", s)
+		}
+		list = append(list, n)
+	}
+	return list
 }

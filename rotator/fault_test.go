@@ -127,7 +127,7 @@ func newScene(t *testing.T, conmon bool) *scene {
 // run is a rotation and what follows, with the runtime writing throughout.
 func (s *scene) run(f *faults) {
 	r := newRotator(s.root, hookedRuntime{s.rt, f})
-	r.fs = hookFS{fsys: r.fs, hook: f.hook, idleSync: true}
+	r.fs = hookFS{FS: r.fs, hook: f.hook, idleSync: true}
 	_, _ = r.Rotate(context.Background(), request(sceneRotate))
 	s.rt.write(2)
 	for range 2 {
@@ -155,7 +155,7 @@ func (rt hookedRuntime) ReopenContainerLog(ctx context.Context, id string) error
 func (s *scene) repair() {
 	s.t.Helper()
 	r := newRotator(s.root, s.rt)
-	r.fs = hookFS{fsys: r.fs, hook: func(string, string) error { return nil }, idleSync: true}
+	r.fs = hookFS{FS: r.fs, hook: func(string, string) error { return nil }, idleSync: true}
 	for range 2 { // the live log was missing, and now it is due
 		if _, err := r.Rotate(s.t.Context(), request(sceneRotate)); err != nil && !errors.Is(err, ErrNotDue) {
 			s.t.Fatal(err)

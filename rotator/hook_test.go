@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // hookFS asks a hook before each operation. The operation is not done, and fails
 // with what the hook returns, as the operating system would have it fail. Only a
 // Close is done all the same.
 type hookFS struct {
-	fsys
+	podlogs.FS
 	hook func(op, name string) error
 	// idleSync leaves out what syncs would do to the disk: a test that runs
 	// thousands of them needs their order alone.
@@ -29,11 +31,11 @@ func (h hookFS) ask(op, name string) error {
 	return nil
 }
 
-func (h hookFS) OpenDir(rel string) (dir, error) {
+func (h hookFS) OpenDir(rel string) (podlogs.Dir, error) {
 	if err := h.ask("open-dir", rel); err != nil {
 		return nil, err
 	}
-	d, err := h.fsys.OpenDir(rel)
+	d, err := h.FS.OpenDir(rel)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +43,7 @@ func (h hookFS) OpenDir(rel string) (dir, error) {
 }
 
 type hookDir struct {
-	dir
+	podlogs.Dir
 	h hookFS
 }
 
@@ -49,7 +51,7 @@ type hookDir struct {
 func (d hookDir) Names(yield func(string) bool) error {
 	var failed error
 	stopped := false
-	err := d.dir.Names(func(name string) bool {
+	err := d.Dir.Names(func(name string) bool {
 		if failed = d.h.ask("readdir", name); failed != nil {
 			return false
 		}
@@ -62,29 +64,29 @@ func (d hookDir) Names(yield func(string) bool) error {
 	return errors.Join(failed, err)
 }
 
-func (d hookDir) Stat(name string) (stat, error) {
+func (d hookDir) Stat(name string) (podlogs.Stat, error) {
 	if err := d.h.ask("stat", name); err != nil {
-		return stat{}, err
+		return podlogs.Stat{}, err
 	}
-	return d.dir.Stat(name)
+	return d.Dir.Stat(name)
 }
 
-func (d hookDir) Open(name string) (file, error) {
+func (d hookDir) Open(name string) (podlogs.Handle, error) {
 	if err := d.h.ask("open", name); err != nil {
 		return nil, err
 	}
-	f, err := d.dir.Open(name)
+	f, err := d.Dir.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	return hookFile{f, name, d.h}, nil
 }
 
-func (d hookDir) Create(name string, like stat) (file, error) {
+func (d hookDir) Create(name string, like podlogs.Stat) (podlogs.Handle, error) {
 	if err := d.h.ask("create", name); err != nil {
 		return nil, err
 	}
-	f, err := d.dir.Create(name, like)
+	f, err := d.Dir.Create(name, like)
 	if err != nil {
 		return nil, err
 	}
@@ -95,29 +97,29 @@ func (d hookDir) Rename(from, to string) error {
 	if err := d.h.ask("rename", from); err != nil {
 		return err
 	}
-	return d.dir.Rename(from, to)
+	return d.Dir.Rename(from, to)
 }
 
 func (d hookDir) Remove(name string) error {
 	if err := d.h.ask("remove", name); err != nil {
 		return err
 	}
-	return d.dir.Remove(name)
+	return d.Dir.Remove(name)
 }
 
 func (d hookDir) Sync() error {
 	if err := d.h.ask("sync-dir", ""); err != nil || d.h.idleSync {
 		return err
 	}
-	return d.dir.Sync()
+	return d.Dir.Sync()
 }
 
 func (d hookDir) Close() error {
-	return errors.Join(d.h.ask("close-dir", ""), d.dir.Close())
+	return errors.Join(d.h.ask("close-dir", ""), d.Dir.Close())
 }
 
 type hookFile struct {
-	file
+	podlogs.Handle
 	name string
 	h    hookFS
 }
@@ -126,49 +128,49 @@ func (f hookFile) Read(b []byte) (int, error) {
 	if err := f.h.ask("read", f.name); err != nil {
 		return 0, err
 	}
-	return f.file.Read(b)
+	return f.Handle.Read(b)
 }
 
 func (f hookFile) Write(b []byte) (int, error) {
 	err := f.h.ask("write", f.name)
 	switch {
 	case errors.Is(err, errShort):
-		n, err := f.file.Write(b[:len(b)/2])
+		n, err := f.Handle.Write(b[:len(b)/2])
 		return n, errors.Join(&fs.PathError{Op: "write", Path: f.name, Err: unix.ENOSPC}, err)
 	case err != nil:
 		return 0, err
 	}
-	return f.file.Write(b)
+	return f.Handle.Write(b)
 }
 
-func (f hookFile) Stat() (stat, error) {
+func (f hookFile) Stat() (podlogs.Stat, error) {
 	if err := f.h.ask("fstat", f.name); err != nil {
-		return stat{}, err
+		return podlogs.Stat{}, err
 	}
-	return f.file.Stat()
+	return f.Handle.Stat()
 }
 
-func (f hookFile) Writers() (bool, error) {
+func (f hookFile) OpenForWrite() (bool, error) {
 	if err := f.h.ask("lease", f.name); err != nil {
-		return false, errors.Join(errUnproven, err)
+		return false, errors.Join(podlogs.ErrLeaseUnsupported, err)
 	}
-	return f.file.Writers()
+	return f.Handle.OpenForWrite()
 }
 
 func (f hookFile) SetModTime(t time.Time) error {
 	if err := f.h.ask("set-mtime", f.name); err != nil {
 		return err
 	}
-	return f.file.SetModTime(t)
+	return f.Handle.SetModTime(t)
 }
 
 func (f hookFile) Sync() error {
 	if err := f.h.ask("sync", f.name); err != nil || f.h.idleSync {
 		return err
 	}
-	return f.file.Sync()
+	return f.Handle.Sync()
 }
 
 func (f hookFile) Close() error {
-	return errors.Join(f.h.ask("close", f.name), f.file.Close())
+	return errors.Join(f.h.ask("close", f.name), f.Handle.Close())
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // The container's directory belongs to whoever can write to /var/log/pods.
@@ -55,12 +57,12 @@ func wantNoCopy(t *testing.T, r *Rotator, root, outside string) {
 		t.Fatal(err)
 	}
 	for _, name := range ls(t, root) {
-		n, ok := ParseName(name)
+		n, ok := podlogs.ParseName(name)
 		fi, err := os.Lstat(filepath.Join(root, container, name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !ok || !fi.Mode().IsRegular() || fi.Sys().(*syscall.Stat_t).Nlink > 1 || n.Kind == Temp {
+		if !ok || !fi.Mode().IsRegular() || fi.Sys().(*syscall.Stat_t).Nlink > 1 || n.Kind == podlogs.Temp {
 			continue
 		}
 		if bytes.Contains(unpacked(t, r, name), want) {
@@ -121,12 +123,12 @@ func TestIntruders(t *testing.T) {
 					t.Errorf("the oldest was not compressed: %v", err)
 				}
 				wantNoCopy(t, r, root, outside)
-				logs, err := r.Logs(container)
+				logs, err := podlogs.Logs(r.fs, container)
 				if err != nil {
 					t.Fatal(err)
 				}
 				for _, l := range logs {
-					if l.Path == at && !strings.HasSuffix(at, ".gz") {
+					if l.Name.String() == at && !strings.HasSuffix(at, ".gz") {
 						t.Errorf("%s is listed as a log", at)
 					}
 				}
@@ -162,7 +164,7 @@ func TestSwapped(t *testing.T) {
 				r := newRotator(root, nil)
 				plain := r.fs
 				swapped := false
-				r.fs = hookFS{fsys: plain, hook: func(o, _ string) error {
+				r.fs = hookFS{FS: plain, hook: func(o, _ string) error {
 					if o != op || swapped {
 						return nil
 					}
@@ -178,7 +180,7 @@ func TestSwapped(t *testing.T) {
 				if op != "open" {
 					return
 				}
-				if _, err := r.OpenLog(container, "0.log.20260101-000001"); !errors.Is(err, ErrNotRegular) {
+				if _, err := podlogs.OpenLog(r.fs, container, "0.log.20260101-000001"); !errors.Is(err, podlogs.ErrNotRegular) {
 					t.Errorf("OpenLog: %v", err)
 				}
 			})
@@ -206,8 +208,8 @@ func TestLinkedDirs(t *testing.T) {
 		_, rotateErr := r.Rotate(t.Context(), request(1))
 		_, tidyErr := r.Housekeep(t.Context(), container, Policy{MaxFiles: 1, Codec: Gzip})
 		_, cleanErr := r.Clean(t.Context(), container, "0.log")
-		_, logsErr := r.Logs(container)
-		_, openErr := r.OpenLog(container, "0.log")
+		_, logsErr := podlogs.Logs(r.fs, container)
+		_, openErr := podlogs.OpenLog(r.fs, container, "0.log")
 		for i, err := range []error{rotateErr, tidyErr, cleanErr, logsErr, openErr} {
 			if err == nil || errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("%s: call %d followed the link: %v", level, i, err)
@@ -270,7 +272,7 @@ func TestGzipBomb(t *testing.T) {
 	r := newRotator(root, nil)
 	plain := r.fs
 	reads := 0
-	r.fs = hookFS{fsys: plain, hook: func(op, name string) error {
+	r.fs = hookFS{FS: plain, hook: func(op, name string) error {
 		if op == "read" && strings.HasSuffix(name, ".gz") {
 			reads++
 		}
@@ -286,7 +288,7 @@ func TestGzipBomb(t *testing.T) {
 }
 
 // TestSparse: a terabyte of nothing is over any total: it is pruned, not read.
-func TestSparse(t *testing.T) {
+func TestSparseName(t *testing.T) {
 	root := t.TempDir()
 	for _, name := range []string{"0.log.20260101-000001", "0.log.20260101-000002"} {
 		if err := os.Truncate(place(t, root, name, nil), 1<<40); err != nil {
@@ -299,7 +301,7 @@ func TestSparse(t *testing.T) {
 	r := newRotator(root, nil)
 	plain := r.fs
 	reads := 0
-	r.fs = hookFS{fsys: plain, hook: func(op, _ string) error {
+	r.fs = hookFS{FS: plain, hook: func(op, _ string) error {
 		if op == "read" {
 			reads++
 		}
@@ -329,7 +331,7 @@ func TestCompareEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		r := newRotator(root, nil)
 		reads := 0
-		r.fs = hookFS{fsys: r.fs, hook: func(op, _ string) error {
+		r.fs = hookFS{FS: r.fs, hook: func(op, _ string) error {
 			if op == "read" {
 				if reads++; reads == 5 {
 					cancel()
@@ -377,7 +379,7 @@ func TestManyRotated(t *testing.T) {
 	first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var want []string
 	for i := range n {
-		path := rt.path + "." + first.Add(time.Duration(i)*time.Second).Format(stampLayout)
+		path := rt.path + "." + first.Add(time.Duration(i)*time.Second).Format(podlogs.StampLayout)
 		if err := unix.Mknod(path, unix.S_IFREG|0o600, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -417,7 +419,7 @@ func TestLogsOrder(t *testing.T) {
 		t.Errorf("%d lines", len(got))
 	}
 	for _, name := range []string{"../app/0.log", "0.log.tmp", "", "/etc/passwd"} {
-		if _, err := r.OpenLog(container, name); err == nil {
+		if _, err := podlogs.OpenLog(r.fs, container, name); err == nil {
 			t.Errorf("OpenLog of %q", name)
 		}
 	}
@@ -434,7 +436,7 @@ func TestClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	removed, err := r.Clean(t.Context(), container, "0.log")
-	if !errors.Is(err, ErrWritten) || len(removed) != 3 {
+	if !errors.Is(err, ErrBusy) || len(removed) != 3 {
 		t.Fatalf("with the live log open: removed %q, %v", removed, err)
 	}
 	wantNames(t, root, "0.log", "1.log", "1.log.20260101-000003", "00.log")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Report says what a Housekeep did.
@@ -59,7 +61,7 @@ func (r *Rotator) Housekeep(ctx context.Context, dirName string, p Policy) (Repo
 		return rep, fmt.Errorf("housekeeping: %w", err)
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
-	files, err := list(d, filesAtOnce)
+	files, err := podlogs.List(d, filesAtOnce)
 	steps, again := Plan(files, p, r.now())
 	rep.Again = again
 	var errs []error
@@ -84,7 +86,7 @@ func (r *Rotator) Housekeep(ctx context.Context, dirName string, p Policy) (Repo
 }
 
 // step does one step and notes in rep what became of it.
-func (r *Rotator) step(ctx context.Context, d dir, s Step, p Policy, rep *Report) error {
+func (r *Rotator) step(ctx context.Context, d podlogs.Dir, s Step, p Policy, rep *Report) error {
 	err := r.do(ctx, d, s, p, rep)
 	switch {
 	case err == nil:
@@ -92,7 +94,7 @@ func (r *Rotator) step(ctx context.Context, d dir, s Step, p Policy, rep *Report
 		return nil
 	case isGone(err):
 		return nil // somebody else did it: kubelet, or who deleted the pod
-	case errors.Is(err, ErrWritten):
+	case errors.Is(err, ErrBusy):
 		rep.Busy++
 		rep.soonest(r.pauseFor(s.Name))
 		return nil
@@ -107,8 +109,8 @@ func (r *Rotator) step(ctx context.Context, d dir, s Step, p Policy, rep *Report
 // the file was rotated: nearly all writers are gone at once, and one that is
 // not, say a runtime that hangs, must not have the directory listed ten times a
 // second for hours.
-func (r *Rotator) pauseFor(n Name) time.Duration {
-	return min(max(busyPause, wallClock(r.now()).Sub(n.Stamp).Abs()/10), errorPause)
+func (r *Rotator) pauseFor(n podlogs.Name) time.Duration {
+	return min(max(busyPause, podlogs.WallClock(r.now()).Sub(n.Stamp).Abs()/10), errorPause)
 }
 
 // soonest moves the next run forward to after at most d.
@@ -118,7 +120,7 @@ func (rep *Report) soonest(d time.Duration) {
 	}
 }
 
-func (r *Rotator) do(ctx context.Context, d dir, s Step, p Policy, rep *Report) error {
+func (r *Rotator) do(ctx context.Context, d podlogs.Dir, s Step, p Policy, rep *Report) error {
 	switch s.Action {
 	case Settle:
 		return r.settle(ctx, d, s.Name, s.Packed, rep)
@@ -134,11 +136,11 @@ func (r *Rotator) do(ctx context.Context, d dir, s Step, p Policy, rep *Report) 
 
 // remove unlinks a file that nobody writes. What is not a regular file has no
 // lines: its name goes, wherever it leads stays.
-func (r *Rotator) remove(d dir, n Name) error {
+func (r *Rotator) remove(d podlogs.Dir, n podlogs.Name) error {
 	name := n.String()
 	f, err := d.Open(name)
 	switch {
-	case errors.Is(err, ErrNotRegular):
+	case errors.Is(err, podlogs.ErrNotRegular):
 		return d.Remove(name)
 	case err != nil:
 		return err
@@ -151,15 +153,15 @@ func (r *Rotator) remove(d dir, n Name) error {
 }
 
 // idle returns nil when nobody writes f, whose name is n, any more; else
-// ErrWritten.
-func (r *Rotator) idle(d dir, f file, n Name) error {
-	writers, err := f.Writers()
+// ErrBusy.
+func (r *Rotator) idle(d podlogs.Dir, f podlogs.Handle, n podlogs.Name) error {
+	writers, err := f.OpenForWrite()
 	switch {
 	case err == nil && !writers:
 		return nil
 	case err == nil:
-		return ErrWritten
-	case !errors.Is(err, errUnproven):
+		return ErrBusy
+	case !errors.Is(err, podlogs.ErrLeaseUnsupported):
 		return err
 	}
 	st, err := f.Stat()
@@ -167,21 +169,21 @@ func (r *Rotator) idle(d dir, f file, n Name) error {
 		return err
 	}
 	if r.now().Sub(st.Changed) < unprovenAge {
-		return ErrWritten
+		return ErrBusy
 	}
 	// Without a live log the runtime may write here still, however seldom: a
 	// crash came between rename and reopen.
 	_, err = d.Stat(n.Base)
 	if isGone(err) {
-		return ErrWritten
+		return ErrBusy
 	}
 	return err
 }
 
 // settle decides between a rotated log and the compressed one beside it: a crash
 // came between that one's rename and the source's removal, or it is not whole.
-func (r *Rotator) settle(ctx context.Context, d dir, source, packed Name, rep *Report) error {
-	src, before, err := openPlain(d, source.String())
+func (r *Rotator) settle(ctx context.Context, d podlogs.Dir, source, packed podlogs.Name, rep *Report) error {
+	src, before, err := podlogs.OpenRegular(d, source.String())
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 var keepAll = Policy{MaxFiles: 1000, Codec: Gzip}
@@ -75,7 +77,7 @@ func did(rep Report) (text string) { return planText(rep.Done, 0) }
 
 func unpacked(t testing.TB, r *Rotator, name string) []byte {
 	t.Helper()
-	f, err := r.OpenLog(container, name)
+	f, err := podlogs.OpenLog(r.fs, container, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +153,7 @@ func TestCompressPrivately(t *testing.T) {
 	}
 	r := newRotator(root, nil)
 	writes := 0
-	r.fs = hookFS{fsys: r.fs, hook: func(op, name string) error {
+	r.fs = hookFS{FS: r.fs, hook: func(op, name string) error {
 		if op == "write" {
 			writes++
 			fi, err := os.Lstat(filepath.Join(root, container, name))
@@ -235,7 +237,7 @@ func TestBusyPause(t *testing.T) {
 	for stamp, want := range map[string]time.Duration{
 		"20260101-120000": busyPause, "20260101-115950": time.Second, "20260101-000000": errorPause, "20270101-000000": errorPause,
 	} {
-		if got := r.pauseFor(parse(t, "0.log."+stamp)[0]); got != want {
+		if got := r.pauseFor(parseName(t, "0.log."+stamp)[0]); got != want {
 			t.Errorf("%s: %v, want %v", stamp, got, want)
 		}
 	}
@@ -283,8 +285,8 @@ func TestRuntimeWritesRotated(t *testing.T) {
 	}
 }
 
-func withoutLeases(inner fsys) fsys {
-	return hookFS{fsys: inner, hook: func(op, _ string) error {
+func withoutLeases(inner podlogs.FS) podlogs.FS {
+	return hookFS{FS: inner, hook: func(op, _ string) error {
 		if op == "lease" {
 			return unix.EACCES
 		}
@@ -325,7 +327,7 @@ func TestNoSpace(t *testing.T) {
 			place(t, root, "0.log", nil)
 			r := newRotator(root, nil)
 			tries := 0
-			r.fs = hookFS{fsys: r.fs, hook: func(op, name string) error {
+			r.fs = hookFS{FS: r.fs, hook: func(op, name string) error {
 				if op == at && strings.HasSuffix(name, ".tmp") {
 					tries++
 					return errno
@@ -420,7 +422,7 @@ func TestChanged(t *testing.T) {
 			seen := 0
 			r := newRotator(root, nil)
 			plain := r.fs
-			r.fs = hookFS{fsys: plain, hook: func(op, name string) error {
+			r.fs = hookFS{FS: plain, hook: func(op, name string) error {
 				if op == tt.op && name == tt.name {
 					seen++
 					if seen == tt.nth {

@@ -4,16 +4,18 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // crowd is a directory of n rotated logs and nothing else.
 type crowd struct {
-	dir
+	podlogs.Dir
 	n int
 }
 
 func (c crowd) Names(yield func(string) bool) error {
-	first := Name{Base: "0.log", Kind: Rotated, Stamp: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	first := podlogs.Name{Base: "0.log", Kind: podlogs.Rotated, Stamp: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	for i := range c.n {
 		n := first
 		n.Stamp = n.Stamp.Add(time.Duration(i*7919%c.n) * time.Second)
@@ -24,7 +26,9 @@ func (c crowd) Names(yield func(string) bool) error {
 	return nil
 }
 
-func (c crowd) Stat(string) (stat, error) { return stat{Size: 1, Links: 1, Regular: true}, nil }
+func (c crowd) Stat(string) (podlogs.Stat, error) {
+	return podlogs.Stat{Size: 1, Links: 1, Regular: true}, nil
+}
 
 // TestMemory: what a listing and its plan take is bounded, however many rotated
 // logs somebody puts there; and choosing a name takes nothing.
@@ -37,7 +41,7 @@ func TestMemory(t *testing.T) {
 	}
 	measure := func(files, atMost int) (perFile, held int64) {
 		before := live()
-		found, err := list(crowd{n: files}, atMost)
+		found, err := podlogs.List(crowd{n: files}, atMost)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,10 +65,10 @@ func TestMemory(t *testing.T) {
 	if held > 8<<20 {
 		t.Errorf("%d bytes are held", held)
 	}
-	base := parse(t, "0.log")[0]
+	base := parseName(t, "0.log")[0]
 	before := live()
 	var err error
-	next := nextName(base, names(crowd{n: 1_000_000}, &err), planNow)
+	next := podlogs.NextName(base, podlogs.Names(crowd{n: 1_000_000}, &err), planNow)
 	if err != nil || next.String() <= "0.log.20260112" {
 		t.Errorf("next: %s, %v", next, err)
 	}

@@ -3,6 +3,8 @@ package rotator
 import (
 	"slices"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Policy is what a container's rotated logs are kept to.
@@ -28,22 +30,6 @@ type Policy struct {
 	Codec Codec
 	// Level is the codec's, 1 (fastest) to 9 (smallest); 0: its default.
 	Level int
-}
-
-// File is one of a container's log files, as a listing finds it.
-type File struct {
-	Name
-	// Size is in bytes.
-	Size int64
-	// Changed is the inode's change time: the latest of its last write, its
-	// rename and its last chmod. A rotated log's age counts from here.
-	Changed time.Time
-	// Modified is when its last line was written; a compressed log has its
-	// source's.
-	Modified time.Time
-	// Plain is a regular file with one link. Anything else under a log's name
-	// is not ours: it is never read, and as a link it has nothing to compress.
-	Plain bool
 }
 
 // Action is what one step does.
@@ -77,10 +63,10 @@ const (
 type Step struct {
 	Action Action
 	// Name is the file that the step removes or replaces.
-	Name Name
+	Name podlogs.Name
 	// Packed is the compressed log: the one beside a source, for Settle, or the
 	// one to be made.
-	Packed Name
+	Packed podlogs.Name
 	// Size is the file's size in bytes.
 	Size int64
 	// Reason is set for Prune.
@@ -97,10 +83,10 @@ type Step struct {
 // A plan on a part of a listing is safe: what makes a file one too many is newer
 // than it, and what makes the total too large is on the disk. Only a grace period
 // may be missed, and by size a file may go that would have fitted in the end.
-func Plan(files []File, p Policy, now time.Time) (steps []Step, again time.Duration) {
+func Plan(files []podlogs.File, p Policy, now time.Time) (steps []Step, again time.Duration) {
 	pl := planner{policy: p, now: now}
 	sorted := slices.Clone(files)
-	slices.SortFunc(sorted, func(a, b File) int { return a.compare(b.Name) })
+	slices.SortFunc(sorted, func(a, b podlogs.File) int { return a.Compare(b.Name) })
 	if len(sorted) > 0 {
 		pl.base = sorted[len(sorted)-1].Base
 	}
@@ -123,17 +109,17 @@ type planner struct {
 
 // settle removes temps, and joins a source and its .gz to one generation. It
 // returns the live logs and one file a generation, oldest first.
-func (pl *planner) settle(sorted []File) (kept []File) {
+func (pl *planner) settle(sorted []podlogs.File) (kept []podlogs.File) {
 	for _, f := range sorted {
-		if f.Kind != Temp {
+		if f.Kind != podlogs.Temp {
 			continue
 		}
 		pl.steps = append(pl.steps, Step{Action: RemoveTemp, Name: f.Name, Size: f.Size})
 	}
 	for i, f := range sorted {
 		switch {
-		case f.Kind == Temp:
-		case f.Kind == Rotated && f.Plain && i+1 < len(sorted) && sorted[i+1].packed() && sorted[i+1].sameGeneration(f.Name):
+		case f.Kind == podlogs.Temp:
+		case f.Kind == podlogs.Rotated && f.Regular && i+1 < len(sorted) && sorted[i+1].Compressed() && sorted[i+1].SameGeneration(f.Name):
 			// Sorted, a compressed log stands right behind its source.
 			pl.steps = append(pl.steps, Step{Action: Settle, Name: f.Name, Packed: sorted[i+1].Name, Size: f.Size})
 		default:
@@ -145,7 +131,7 @@ func (pl *planner) settle(sorted []File) (kept []File) {
 
 // pruneAge removes what is older than MaxAge, and notes when the next one will
 // be. A time ahead of now is of a clock that was wrong: it tells no age.
-func (pl *planner) pruneAge(files []File) (kept []File) {
+func (pl *planner) pruneAge(files []podlogs.File) (kept []podlogs.File) {
 	if pl.policy.MaxAge <= 0 {
 		return files
 	}
@@ -165,17 +151,17 @@ func (pl *planner) pruneAge(files []File) (kept []File) {
 }
 
 // pruneFiles keeps each live log to MaxFiles, itself counted.
-func (pl *planner) pruneFiles(files []File) (kept []File) {
+func (pl *planner) pruneFiles(files []podlogs.File) (kept []podlogs.File) {
 	atMost := max(0, pl.policy.MaxFiles-1)
 	rotated := make(map[string]int)
 	for _, f := range files {
-		if f.Kind != Live {
+		if f.Kind != podlogs.Live {
 			rotated[f.Base]++
 		}
 	}
 	for _, f := range files {
 		switch {
-		case f.Kind == Live || rotated[f.Base] <= atMost:
+		case f.Kind == podlogs.Live || rotated[f.Base] <= atMost:
 		case pl.inGrace(f):
 			rotated[f.Base] = 0 // what is newer does not go before it
 		default:
@@ -190,7 +176,7 @@ func (pl *planner) pruneFiles(files []File) (kept []File) {
 
 // pruneSize keeps the directory to MaxTotalSize; the promise to the disk comes
 // before the grace period.
-func (pl *planner) pruneSize(files []File) (kept []File) {
+func (pl *planner) pruneSize(files []podlogs.File) (kept []podlogs.File) {
 	if pl.policy.MaxTotalSize <= 0 {
 		return files
 	}
@@ -229,21 +215,21 @@ func (pl *planner) pruneSize(files []File) (kept []File) {
 
 // isLive reports whether f is the log that a runtime writes, or is going to. The
 // live logs of earlier restarts are not: their containers have ended.
-func (pl *planner) isLive(f File) bool { return f.Kind == Live && f.Base == pl.base }
+func (pl *planner) isLive(f podlogs.File) bool { return f.Kind == podlogs.Live && f.Base == pl.base }
 
 // newestRotated is the index of the newest rotated log in sorted files; -1 if
 // there is none.
-func newestRotated(files []File) int {
+func newestRotated(files []podlogs.File) int {
 	newest := -1
 	for i, f := range files {
-		if f.Kind != Live {
+		if f.Kind != podlogs.Live {
 			newest = i
 		}
 	}
 	return newest
 }
 
-func (pl *planner) prune(f File, why Reason) {
+func (pl *planner) prune(f podlogs.File, why Reason) {
 	pl.steps = append(pl.steps, Step{
 		Action: Prune, Name: f.Name, Size: f.Size, Reason: why, Forced: pl.remainingGrace(f) > 0,
 	})
@@ -252,7 +238,7 @@ func (pl *planner) prune(f File, why Reason) {
 // compress takes every plain rotated log but the newest, which log shippers may
 // still be reading under its new name, as long as there is room for both source
 // and result.
-func (pl *planner) compress(files []File) {
+func (pl *planner) compress(files []podlogs.File) {
 	if pl.policy.Codec == NoCodec {
 		return
 	}
@@ -263,9 +249,9 @@ func (pl *planner) compress(files []File) {
 	}
 	for i, f := range files {
 		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
-		if f.Kind == Rotated && f.Plain && i != newest && fits && !pl.inGrace(f) {
+		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.inGrace(f) {
 			pl.steps = append(pl.steps, Step{
-				Action: Compress, Name: f.Name, Packed: f.as(pl.policy.Codec.kind()), Size: f.Size,
+				Action: Compress, Name: f.Name, Packed: f.As(pl.policy.Codec.kind()), Size: f.Size,
 			})
 		}
 	}
@@ -276,7 +262,7 @@ const logsShrink = 4
 
 // inGrace reports whether f is still to be left alone, and notes when it is not
 // any more.
-func (pl *planner) inGrace(f File) bool {
+func (pl *planner) inGrace(f podlogs.File) bool {
 	left := pl.remainingGrace(f)
 	if left > 0 {
 		pl.notBefore(left)
@@ -294,8 +280,8 @@ func (pl *planner) notBefore(left time.Duration) {
 // remainingGrace is 0 for a compressed log, which had its grace before it was made, and
 // for a change time ahead of now: after a clock step nobody knows the age, and
 // the grace period is a courtesy, not what keeps lines safe.
-func (pl *planner) remainingGrace(f File) time.Duration {
-	if f.Kind != Rotated || f.Changed.After(pl.now) {
+func (pl *planner) remainingGrace(f podlogs.File) time.Duration {
+	if f.Kind != podlogs.Rotated || f.Changed.After(pl.now) {
 		return 0
 	}
 	return max(0, pl.policy.Grace-pl.now.Sub(f.Changed))

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/tools/txtar"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 var update = flag.Bool("update", false, "write the plans into testdata/plan")
@@ -36,7 +38,7 @@ func TestPlan(t *testing.T) {
 				t.Fatal(err)
 			}
 			var policy Policy
-			var files []File
+			var files []podlogs.File
 			var want *txtar.File
 			for i, f := range ar.Files {
 				switch f.Name {
@@ -96,7 +98,7 @@ func parsePolicy(t *testing.T, text []byte) (p Policy) {
 	return p
 }
 
-func parseListing(t *testing.T, text []byte) (files []File) {
+func parseListing(t *testing.T, text []byte) (files []podlogs.File) {
 	t.Helper()
 	for line := range strings.Lines(string(text)) {
 		fields := strings.Fields(line)
@@ -108,8 +110,8 @@ func parseListing(t *testing.T, text []byte) (files []File) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, File{
-			Name: parse(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Modified: planNow.Add(-age), Plain: !strings.HasSuffix(line, " not-plain\n"),
+		files = append(files, podlogs.File{
+			Name: parseName(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Modified: planNow.Add(-age), Regular: !strings.HasSuffix(line, " not-plain\n"),
 		})
 	}
 	return files
@@ -134,7 +136,7 @@ func planText(steps []Step, again time.Duration) string {
 }
 
 // listing makes a listing and a policy of a fuzzer's bytes.
-func listing(data []byte) ([]File, Policy) {
+func listing(data []byte) ([]podlogs.File, Policy) {
 	b := bytes.NewReader(data)
 	var head struct {
 		MaxFiles, Total, Grace, Compress uint8
@@ -146,74 +148,74 @@ func listing(data []byte) ([]File, Policy) {
 		MaxFiles: int(head.MaxFiles % 8), MaxTotalSize: int64(head.Total),
 		Grace: time.Duration(head.Grace%64) * time.Second, Codec: Codec(head.Compress % 3),
 	}
-	files := map[Name]File{}
+	files := map[podlogs.Name]podlogs.File{}
 	for {
 		var e struct{ Kind, Restart, Stamp, Size, Age uint8 }
 		if binary.Read(b, binary.BigEndian, &e) != nil {
 			return slices.Collect(maps.Values(files)), p
 		}
-		n := Name{Kind: Live + Kind(e.Kind%5), Restart: uint64(e.Restart % 3)}
+		n := podlogs.Name{Kind: podlogs.Live + podlogs.Kind(e.Kind%5), Restart: uint64(e.Restart % 3)}
 		n.Base = fmt.Sprintf("%d.log", n.Restart)
-		if n.Kind != Live {
+		if n.Kind != podlogs.Live {
 			n.Stamp = planNow.Add(time.Duration(e.Stamp%64) * time.Second)
 		}
 		size := int64(e.Size)
 		if e.Size == 255 { // sparse
 			size = 1<<63 - 1
 		}
-		files[n] = File{Name: n, Size: size, Changed: planNow.Add(-time.Duration(int8(e.Age)) * time.Second), Plain: e.Kind&128 == 0}
+		files[n] = podlogs.File{Name: n, Size: size, Changed: planNow.Add(-time.Duration(int8(e.Age)) * time.Second), Regular: e.Kind&128 == 0}
 	}
 }
 
 // apply does to a listing what the steps would do to the directory; every .gz
 // holds what its source does, and is half its size.
-func apply(t *testing.T, files []File, steps []Step) []File {
+func apply(t *testing.T, files []podlogs.File, steps []Step) []podlogs.File {
 	t.Helper()
-	there := map[Name]File{}
+	there := map[podlogs.Name]podlogs.File{}
 	for _, f := range files {
 		there[f.Name] = f
 	}
-	seen := map[Name]bool{}
+	seen := map[podlogs.Name]bool{}
 	for _, s := range steps {
 		f, ok := there[s.Name]
 		switch {
 		case !ok || f.Size != s.Size:
 			t.Fatalf("%s %s, %d bytes: the listing has no such file", s.Action, s.Name, s.Size)
-		case s.Name.Kind == Live && s.Name.Base == latest(files):
+		case s.Name.Kind == podlogs.Live && s.Name.Base == latest(files):
 			t.Fatalf("%s the live log %s", s.Action, s.Name)
 		case seen[s.Name]:
 			t.Fatalf("%s twice", s.Name)
-		case s.Action == Compress && (!f.Plain || there[s.Packed] != File{}):
+		case s.Action == Compress && (!f.Regular || there[s.Packed] != podlogs.File{}):
 			t.Fatalf("%s %s, which is not plain or has a .gz", s.Action, s.Name)
 		}
 		seen[s.Name] = true
 		delete(there, s.Name)
 		if s.Action == Compress {
 			gz := s.Packed
-			there[gz] = File{Name: gz, Size: f.Size / 2, Changed: planNow, Plain: true}
+			there[gz] = podlogs.File{Name: gz, Size: f.Size / 2, Changed: planNow, Regular: true}
 		}
 	}
 	return slices.Collect(maps.Values(there))
 }
 
 // latest is the live log's name of the latest restart.
-func latest(files []File) string {
-	return slices.MaxFunc(files, func(a, b File) int { return a.compare(b.Name) }).Base
+func latest(files []podlogs.File) string {
+	return slices.MaxFunc(files, func(a, b podlogs.File) int { return a.Compare(b.Name) }).Base
 }
 
 // within checks that files keep the policy, as far as live logs and grace
 // periods let them.
-func within(t *testing.T, files []File, p Policy) {
+func within(t *testing.T, files []podlogs.File, p Policy) {
 	t.Helper()
 	grace := planner{policy: p, now: planNow}
 	rotated, waits := map[string]int{}, map[string]bool{}
 	var total float64 // bytes; an int64 could overflow
 	plain, generations, smallest := 0, 0, int64(math.MaxInt64)
 	oldestGone := ""
-	slices.SortFunc(files, func(a, b File) int { return a.compare(b.Name) })
+	slices.SortFunc(files, func(a, b podlogs.File) int { return a.Compare(b.Name) })
 	for i, f := range files {
 		total += float64(f.Size)
-		if f.Kind == Live {
+		if f.Kind == podlogs.Live {
 			continue
 		}
 		rotated[f.Base]++
@@ -223,13 +225,13 @@ func within(t *testing.T, files []File, p Policy) {
 		}
 		if grace.remainingGrace(f) > 0 {
 			waits[f.Base] = true
-		} else if f.Kind == Rotated && f.Plain {
+		} else if f.Kind == podlogs.Rotated && f.Regular {
 			plain++
 			if i != newestRotated(files) {
 				smallest = min(smallest, f.Size)
 			}
 		}
-		if f.Kind == Temp {
+		if f.Kind == podlogs.Temp {
 			t.Fatalf("the temp %s is left", f)
 		}
 	}
@@ -273,20 +275,20 @@ func FuzzPlan(f *testing.F) {
 // olderFirst: no file is kept while a newer one of its live log is pruned for
 // their number, or a newer one of all for their size; but for the newest rotated
 // one, which stays.
-func olderFirst(t *testing.T, files []File, steps []Step) {
+func olderFirst(t *testing.T, files []podlogs.File, steps []Step) {
 	t.Helper()
-	gone := map[Name]bool{}
+	gone := map[podlogs.Name]bool{}
 	for _, s := range steps {
 		gone[s.Name] = s.Action != Compress
 	}
-	kept := slices.DeleteFunc(slices.Clone(files), func(f File) bool { return gone[f.Name] })
-	slices.SortFunc(kept, func(a, b File) int { return a.compare(b.Name) })
+	kept := slices.DeleteFunc(slices.Clone(files), func(f podlogs.File) bool { return gone[f.Name] })
+	slices.SortFunc(kept, func(a, b podlogs.File) int { return a.Compare(b.Name) })
 	if i := newestRotated(kept); i >= 0 {
 		gone[kept[i].Name] = true // it may stay, whatever goes
 	}
 	for _, s := range steps {
 		for _, f := range files {
-			older := f.Kind != Live && !gone[f.Name] && f.compare(s.Name) < 0
+			older := f.Kind != podlogs.Live && !gone[f.Name] && f.Compare(s.Name) < 0
 			if s.Action == Prune && older && (s.Reason == BySize || f.Base == s.Name.Base) {
 				t.Fatalf("%s is pruned (%s), and %s kept", s.Name, s.Reason, f)
 			}
@@ -296,15 +298,15 @@ func olderFirst(t *testing.T, files []File, steps []Step) {
 
 // partOf: a plan made on a part of the listing removes nothing that the whole
 // plan keeps, grace periods and size left aside.
-func partOf(t *testing.T, files []File, p Policy) {
+func partOf(t *testing.T, files []podlogs.File, p Policy) {
 	t.Helper()
 	p.Grace, p.MaxTotalSize = 0, 0
-	gone := map[Name]bool{}
+	gone := map[podlogs.Name]bool{}
 	whole, _ := Plan(files, p, planNow)
 	for _, s := range whole {
 		gone[s.Name] = s.Action != Compress
 	}
-	var part []File
+	var part []podlogs.File
 	for _, f := range files {
 		if f.Stamp.Second()%2 == 0 {
 			part = append(part, f)

@@ -5,26 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // ByPressure: the node's logs take too much; whoever calls Prune says which go.
 const ByPressure Reason = "pressure"
-
-// Files returns what a container's directory holds of its logs, temps and links
-// included, oldest first: what Plan takes. It is at most what a Housekeep looks
-// at in one run.
-func (r *Rotator) Files(dirName string) ([]File, error) {
-	d, err := r.fs.OpenDir(dirName)
-	if err != nil {
-		return nil, fmt.Errorf("files: %w", err)
-	}
-	defer d.Close() //nolint:errcheck // opened for reading
-	files, err := list(d, filesAtOnce)
-	if err != nil {
-		err = fmt.Errorf("files: list %s: %w", dirName, err)
-	}
-	return files, err
-}
 
 // Prune removes rotated logs of one container, the oldest first, whatever its
 // policy and the grace period say. A name stands for its generation: by now the
@@ -37,10 +23,10 @@ func (r *Rotator) Files(dirName string) ([]File, error) {
 // must not overlap with each other, nor with Housekeep.
 //
 // It ends early when ctx does. All errors come back joined.
-func (r *Rotator) Prune(ctx context.Context, dirName string, names []Name) (Report, error) {
+func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Name) (Report, error) {
 	var rep Report
 	for _, n := range names {
-		if n.Kind <= Live || n.Kind > Temp {
+		if n.Kind <= podlogs.Live || n.Kind > podlogs.Temp {
 			return rep, fmt.Errorf("prune %s/%s: not a rotated log", dirName, n)
 		}
 	}
@@ -52,8 +38,8 @@ func (r *Rotator) Prune(ctx context.Context, dirName string, names []Name) (Repo
 		return rep, fmt.Errorf("prune: %w", err)
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
-	names = slices.SortedFunc(slices.Values(names), Name.compare)
-	names = slices.CompactFunc(names, Name.sameGeneration)
+	names = slices.SortedFunc(slices.Values(names), podlogs.Name.Compare)
+	names = slices.CompactFunc(names, podlogs.Name.SameGeneration)
 	var errs []error
 	stays := map[string]bool{} // live logs of which a generation could not be removed
 	for _, n := range names {
@@ -74,9 +60,9 @@ func (r *Rotator) Prune(ctx context.Context, dirName string, names []Name) (Repo
 
 // pruneGeneration removes the files of one rotation. The source goes last: until
 // then it is what counts, whatever stands beside it.
-func (r *Rotator) pruneGeneration(ctx context.Context, d dir, n Name, rep *Report) error {
-	for _, kind := range []Kind{Temp, CompressedZstd, Compressed, Rotated} {
-		s := Step{Action: Prune, Name: n.as(kind), Reason: ByPressure}
+func (r *Rotator) pruneGeneration(ctx context.Context, d podlogs.Dir, n podlogs.Name, rep *Report) error {
+	for _, kind := range []podlogs.Kind{podlogs.Temp, podlogs.CompressedZstd, podlogs.Compressed, podlogs.Rotated} {
+		s := Step{Action: Prune, Name: n.As(kind), Reason: ByPressure}
 		st, err := d.Stat(s.Name.String())
 		if isGone(err) {
 			continue

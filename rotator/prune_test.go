@@ -11,13 +11,15 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // logNames parses names that stand in one line.
-func logNames(t testing.TB, line string) (names []Name) {
+func logNames(t testing.TB, line string) (names []podlogs.Name) {
 	t.Helper()
 	for s := range strings.FieldsSeq(line) {
-		n, ok := ParseName(s)
+		n, ok := podlogs.ParseName(s)
 		if !ok {
 			t.Fatalf("%q is no log's name", s)
 		}
@@ -77,7 +79,7 @@ func TestPruneRefusesLiveLogs(t *testing.T) {
 	root := t.TempDir()
 	place(t, root, "0.log", nil)
 	place(t, root, first, nil)
-	for _, bad := range []Name{logNames(t, "0.log")[0], {}, {Base: "0.log", Kind: Temp + 1}} {
+	for _, bad := range []podlogs.Name{logNames(t, "0.log")[0], {}, {Base: "0.log", Kind: podlogs.Temp + 1}} {
 		rep, err := newRotator(root, nil).Prune(t.Context(), container, append(logNames(t, first), bad))
 		if err == nil || !strings.Contains(err.Error(), "not a rotated log") || len(rep.Done) > 0 {
 			t.Errorf("%+v: %+v, %v", bad, rep, err)
@@ -180,7 +182,7 @@ func TestPruneWithFaults(t *testing.T) {
 		place(t, root, second+".gz", gzipped(t, someLines(10, 10)))
 		f := &faults{at: at, err: unix.EIO}
 		broken := newRotator(root, nil)
-		broken.fs = hookFS{fsys: broken.fs, hook: f.hook}
+		broken.fs = hookFS{FS: broken.fs, hook: f.hook}
 		_, err := broken.Prune(t.Context(), container, logNames(t, first+" "+second))
 		if f.met == "" {
 			if err != nil {
@@ -205,7 +207,7 @@ func TestPruneWithFaults(t *testing.T) {
 func TestFiles(t *testing.T) {
 	root := t.TempDir()
 	r := newRotator(root, nil)
-	if _, err := r.Files(container); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := podlogs.ListDir(r.fs, container, 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no directory: %v", err)
 	}
 	for _, name := range []string{"1.log", second, first + ".gz", "0.log", "foreign", third + ".tmp"} {
@@ -214,14 +216,14 @@ func TestFiles(t *testing.T) {
 	if err := os.Symlink("0.log", filepath.Join(root, container, third)); err != nil {
 		t.Fatal(err)
 	}
-	files, err := r.Files(container)
+	files, err := podlogs.ListDir(r.fs, container, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, f := range files {
 		got = append(got, f.Name.String())
-		if f.Plain != (f.Name.String() != third) || (f.Plain && f.Size != 5) {
+		if f.Regular != (f.Name.String() != third) || (f.Regular && f.Size != 5) {
 			t.Errorf("%+v", f)
 		}
 	}

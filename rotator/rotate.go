@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Request asks for one live log's rotation.
@@ -49,7 +51,7 @@ const (
 //
 // It blocks for as long as the runtime takes, at most a few ReopenTimeouts; ctx
 // is heeded only before the rename. Errors, by errors.Is: ErrNotDue,
-// ErrNotRegular and ErrNotRunning (nothing to be done), ErrRefused (trying again
+// podlogs.ErrNotRegular and ErrNotRunning (nothing to be done), ErrRefused (trying again
 // soon is of no use), ErrUnanswered (the live log may be missing: call again, no
 // line is lost meanwhile, the runtime writes on into the renamed file). Any
 // other error: nothing was done, or the live log has its name back.
@@ -90,9 +92,9 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (Rotation, error) {
 
 // check says whether the live log may be rotated, and to which name; to none
 // when it is missing.
-func (r *Rotator) check(d dir, req Request) (to string, err error) {
-	base, ok := ParseName(req.Log)
-	if !ok || base.Kind != Live {
+func (r *Rotator) check(d podlogs.Dir, req Request) (to string, err error) {
+	base, ok := podlogs.ParseName(req.Log)
+	if !ok || base.Kind != podlogs.Live {
 		return "", errors.New("not a live log's name, which is N.log")
 	}
 	st, err := d.Stat(req.Log)
@@ -102,17 +104,17 @@ func (r *Rotator) check(d dir, req Request) (to string, err error) {
 	case err != nil:
 		return "", err
 	case !st.Regular:
-		return "", ErrNotRegular
+		return "", podlogs.ErrNotRegular
 	case st.Size < req.MinSize:
 		return "", fmt.Errorf("%w: %d bytes, due from %d", ErrNotDue, st.Size, req.MinSize)
 	}
-	next := nextName(base, names(d, &err), r.now())
+	next := podlogs.NextName(base, podlogs.Names(d, &err), r.now())
 	return next.String(), err
 }
 
 // reopen has the runtime make the absent live log. It looks before it acts,
 // each time: a reopen over a path that is there destroys the log on CRI-O.
-func (r *Rotator) reopen(ctx context.Context, d dir, req Request) error {
+func (r *Rotator) reopen(ctx context.Context, d podlogs.Dir, req Request) error {
 	for try := 1; ; try++ {
 		there, err := present(d, req.Log)
 		if there || err != nil {
@@ -142,7 +144,7 @@ func (r *Rotator) reopen(ctx context.Context, d dir, req Request) error {
 
 // renameBack undoes a rename whose reopen is known not to have happened, nor to
 // be about to. A live log that is there meanwhile stays.
-func (r *Rotator) renameBack(d dir, req Request, to string, cause error) error {
+func (r *Rotator) renameBack(d podlogs.Dir, req Request, to string, cause error) error {
 	err := d.Rename(to, req.Log)
 	if err == nil || errors.Is(err, fs.ErrExist) {
 		return cause
@@ -151,7 +153,7 @@ func (r *Rotator) renameBack(d dir, req Request, to string, cause error) error {
 }
 
 // present reports whether the live log's path exists, as a file of its own.
-func present(d dir, log string) (bool, error) {
+func present(d podlogs.Dir, log string) (bool, error) {
 	st, err := d.Stat(log)
 	switch {
 	case isGone(err):
@@ -159,7 +161,7 @@ func present(d dir, log string) (bool, error) {
 	case err != nil:
 		return false, fmt.Errorf("reopen: %w: %w", ErrUnanswered, err)
 	case !st.Regular:
-		return false, fmt.Errorf("reopen %s: %w", log, ErrNotRegular)
+		return false, fmt.Errorf("reopen %s: %w", log, podlogs.ErrNotRegular)
 	}
 	return true, nil
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // bothRuntimes runs a test in a bubble of fake time, where waiting takes none,
@@ -37,8 +39,8 @@ func TestRotate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			n, ok := ParseName(done.To)
-			if !ok || n.Kind != Rotated || done.Size != size || done.Took < done.Renamed {
+			n, ok := podlogs.ParseName(done.To)
+			if !ok || n.Kind != podlogs.Rotated || done.Size != size || done.Took < done.Renamed {
 				t.Fatalf("rotation %d: %+v", i, done)
 			}
 			rt.live()
@@ -213,7 +215,7 @@ func TestRotateMissing(t *testing.T) {
 // to be given back. Both stay.
 func TestRotateBackIsTaken(t *testing.T) {
 	bothRuntimes(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, root string) {
-		r.fs = hookFS{fsys: r.fs, hook: func(op, name string) error {
+		r.fs = hookFS{FS: r.fs, hook: func(op, name string) error {
 			if op == "rename" && name != "0.log" { // the rename back
 				rt.do()
 				rt.write(5)
@@ -237,9 +239,9 @@ func TestRotateBackIsTaken(t *testing.T) {
 func TestRotateNameTaken(t *testing.T) {
 	bothRuntimes(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, root string) {
 		taken := ""
-		r.fs = hookFS{fsys: r.fs, hook: func(op, _ string) error {
+		r.fs = hookFS{FS: r.fs, hook: func(op, _ string) error {
 			if op == "rename" {
-				taken = rt.path + "." + time.Now().Format(stampLayout)
+				taken = rt.path + "." + time.Now().Format(podlogs.StampLayout)
 				if err := os.WriteFile(taken, []byte("somebody's"), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -277,7 +279,7 @@ func TestRotateCancelled(t *testing.T) {
 			t.Fatalf("cancelled before the rename: %v, %q", err, ls(t, root))
 		}
 		ctx, cancel = context.WithCancel(t.Context())
-		r.fs = hookFS{fsys: r.fs, hook: func(op, _ string) error {
+		r.fs = hookFS{FS: r.fs, hook: func(op, _ string) error {
 			if op == "rename" {
 				cancel()
 			}
@@ -328,14 +330,14 @@ func TestRotateNotALog(t *testing.T) {
 				if err := errors.Join(os.Remove(rt.path), makeIt(rt.path)); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := r.Rotate(t.Context(), request(0)); !errors.Is(err, ErrNotRegular) || rt.asked != 0 {
+				if _, err := r.Rotate(t.Context(), request(0)); !errors.Is(err, podlogs.ErrNotRegular) || rt.asked != 0 {
 					t.Fatalf("asked %d times: %v", rt.asked, err)
 				}
 				// It comes only between the rename and the reopen.
 				if err := errors.Join(os.RemoveAll(rt.path), os.WriteFile(rt.path, []byte("x"), 0o600)); err != nil {
 					t.Fatal(err)
 				}
-				r.fs = hookFS{fsys: r.fs, hook: func(op, name string) error {
+				r.fs = hookFS{FS: r.fs, hook: func(op, name string) error {
 					if op == "stat" && name != "0.log" { // the renamed one's size
 						if err := makeIt(rt.path); err != nil {
 							t.Error(err)
@@ -343,7 +345,7 @@ func TestRotateNotALog(t *testing.T) {
 					}
 					return nil
 				}}
-				if _, err := r.Rotate(t.Context(), request(0)); !errors.Is(err, ErrNotRegular) || rt.asked != 0 {
+				if _, err := r.Rotate(t.Context(), request(0)); !errors.Is(err, podlogs.ErrNotRegular) || rt.asked != 0 {
 					t.Fatalf("asked %d times: %v", rt.asked, err)
 				}
 			})

@@ -3,12 +3,10 @@ package rotator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"iter"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Runtime is what the rotator needs of a container runtime.
@@ -35,14 +33,8 @@ var (
 	// ErrRefused: the runtime runs, and the container too, but it does not
 	// reopen the log. The live log has its name back.
 	ErrRefused = errors.New("the runtime does not reopen this log")
-	// ErrNotRegular: a link, directory, FIFO or device under a log's name. It
-	// is left alone.
-	ErrNotRegular = errors.New("not a regular file")
-	// ErrWritten: somebody has the file open for writing.
-	ErrWritten = errors.New("somebody still writes it")
-
-	// errUnproven: file leases are not to be had.
-	errUnproven = errors.New("cannot tell whether somebody writes")
+	// ErrBusy: somebody has the file open for writing.
+	ErrBusy = errors.New("somebody still writes it")
 )
 
 // Options are what a Rotator is made of. PodLogsDir and Runtime are required.
@@ -61,7 +53,7 @@ type Options struct {
 // be called from any goroutine, within the limits that the package's
 // documentation names.
 type Rotator struct {
-	fs            fsys
+	fs            podlogs.FS
 	runtime       Runtime
 	reopenTimeout time.Duration
 	now           func() time.Time
@@ -76,72 +68,11 @@ func New(o Options) *Rotator {
 		o.Now = time.Now
 	}
 	return &Rotator{
-		fs:            podLogs{root: o.PodLogsDir},
+		fs:            podlogs.At(o.PodLogsDir),
 		runtime:       o.Runtime,
 		reopenTimeout: o.ReopenTimeout,
 		now:           o.Now,
 	}
-}
-
-// names yields the log names in d, foreign ones left out, and sets *err when the
-// listing ends early.
-func names(d dir, err *error) iter.Seq[Name] {
-	return func(yield func(Name) bool) {
-		*err = d.Names(func(s string) bool {
-			n, ok := ParseName(s)
-			return !ok || yield(n)
-		})
-	}
-}
-
-// list returns up to atMost log files in d (0: all), sorted, each once.
-// Directories are left out, whatever they are called: nobody wrote a line into
-// one, and none is ever removed. So are files that vanish before they are
-// looked at. After an error it returns the rest with it.
-func list(d dir, atMost int) ([]File, error) {
-	var files []File
-	var listErr, statErr error
-	for n := range names(d, &listErr) {
-		st, err := d.Stat(n.String())
-		switch {
-		case isGone(err) || st.Dir:
-			continue
-		case err != nil:
-			statErr = err // one says enough: a directory may have millions
-			continue
-		}
-		// Each name came as a string of its own; one of them is kept.
-		if last := len(files) - 1; last >= 0 && files[last].Base == n.Base {
-			n.Base = files[last].Base
-		} else {
-			n.Base = strings.Clone(n.Base)
-		}
-		files = append(files, File{Name: n, Size: st.Size, Changed: st.Changed, Modified: st.Modified, Plain: st.Regular && st.Links == 1})
-		if len(files) == atMost {
-			break
-		}
-	}
-	slices.SortFunc(files, func(a, b File) int { return a.compare(b.Name) })
-	// A listing may name a file twice when others come and go meanwhile.
-	files = slices.CompactFunc(files, func(a, b File) bool { return a.Name == b.Name })
-	return files, errors.Join(listErr, statErr)
-}
-
-// openPlain opens a regular file that has no other name. Another name may be
-// anywhere: what it holds is not ours to read into a .gz.
-func openPlain(d dir, name string) (file, stat, error) {
-	f, err := d.Open(name)
-	if err != nil {
-		return nil, stat{}, err
-	}
-	st, err := f.Stat()
-	if err == nil && st.Links > 1 {
-		err = fmt.Errorf("open %s: it has %d names: %w", name, st.Links, ErrNotRegular)
-	}
-	if err != nil {
-		return nil, stat{}, errors.Join(err, f.Close())
-	}
-	return f, st, nil
 }
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // TestZstd: the codec may change from one start to the next.
@@ -23,13 +25,13 @@ func TestZstd(t *testing.T) {
 	if rep.BytesIn != int64(len(want[1])) || rep.BytesOut*4 > rep.BytesIn {
 		t.Errorf("%d bytes became %d", rep.BytesIn, rep.BytesOut)
 	}
-	logs, err := r.Logs(container)
+	logs, err := podlogs.Logs(r.fs, container)
 	if err != nil || len(logs) != 4 {
 		t.Fatalf("%v, %v", logs, err)
 	}
 	for i, l := range logs {
-		if !bytes.Equal(unpacked(t, r, l.Path), want[i]) {
-			t.Errorf("%s holds something else", l.Path)
+		if !bytes.Equal(unpacked(t, r, l.Name.String()), want[i]) {
+			t.Errorf("%s holds something else", l.Name.String())
 		}
 	}
 }

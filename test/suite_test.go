@@ -10,8 +10,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
-	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -150,7 +150,7 @@ func containerRestarts(t *testing.T, n node) {
 	l.stop()
 	byBase := map[string]int{}
 	for _, name := range names(t, n, again.dir()) {
-		parsed, ok := rotator.ParseName(name)
+		parsed, ok := podlogs.ParseName(name)
 		if !ok {
 			t.Errorf("foreign file %q", name)
 		}

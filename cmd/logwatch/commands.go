@@ -212,7 +212,7 @@ func cleanCommand() *cobra.Command {
 		for _, name := range removed {
 			cmd.Println("removed", name)
 		}
-		if errors.Is(err, rotator.ErrWritten) {
+		if errors.Is(err, rotator.ErrBusy) {
 			return fmt.Errorf("%w; it is still open for writing: stop the container first", err)
 		}
 		return err

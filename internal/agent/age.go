@@ -5,6 +5,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -34,7 +35,7 @@ func (d *Daemon) sweepAge(c cri.Container, dir, log string, size int64) {
 
 // readFirst returns the time of a live log's first line; zero if there is none.
 func (d *Daemon) readFirst(dir, log string) (time.Time, error) {
-	f, err := d.rotator.OpenLog(dir, log)
+	f, err := podlogs.OpenLog(d.fs, dir, log)
 	if err != nil {
 		return time.Time{}, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
@@ -119,7 +120,7 @@ func TestMetricsOfADaemon(t *testing.T) {
 		}
 	}
 	s, err := client.Status(t.Context(), control.Names{Pod: "outside"}, true)
-	if err != nil || len(s.Containers) != 1 || s.Containers[0].Refused != errNoPath.Error() || s.Node.Rotations < 8 {
+	if err != nil || len(s.Containers) != 1 || s.Containers[0].Refused != podlogs.ErrNoPath.Error() || s.Node.Rotations < 8 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -294,7 +295,7 @@ func TestReplacedJobServesTheOperator(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	stopped := make(chan error, 1)
 	go func() { stopped <- d.watcher.Run(ctx) }()
-	dir, log, err := splitLogPath(n.cfg.PodLogsDir, c.LogPath())
+	dir, log, err := podlogs.SplitPath(n.cfg.PodLogsDir, c.LogPath())
 	must(t, err)
 	size, _ := sizeOf(c.LogPath())
 	told := make(chan control.Result, 2)

@@ -14,6 +14,7 @@ import (
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -119,7 +120,7 @@ func TestRefusesStrangeLogPaths(t *testing.T) {
 	good := n.run(fake.ContainerSpec{Name: "good", Writer: &fake.Pattern{BytesPerSecond: 1e6}})
 	n.start()
 	n.waitRotations(2)
-	for _, want := range []string{errNoPath.Error(), errOutside.Error(), errLayout.Error()} {
+	for _, want := range []string{podlogs.ErrNoPath.Error(), podlogs.ErrOutside.Error(), podlogs.ErrLayout.Error()} {
 		testutil.Eventually(t, want, func() bool { return n.log.count(want) >= 1 })
 	}
 	good.Exit()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -23,7 +24,7 @@ func Clean(ctx context.Context, cfg config.Config, client *cri.Client, id string
 	case c.Running:
 		return nil, fmt.Errorf("clean: container %s (%s/%s/%s) is running: stop it first", id, c.Namespace, c.Pod, c.Name)
 	}
-	dir, log, err := splitLogPath(cfg.PodLogsDir, c.LogPath)
+	dir, log, err := podlogs.SplitPath(cfg.PodLogsDir, c.LogPath)
 	if err != nil {
 		return nil, fmt.Errorf("clean: container %s, log path %q: %w", id, c.LogPath, err)
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/pressure"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
@@ -70,6 +69,7 @@ type Daemon struct {
 	inventory    *cri.Inventory
 	watcher      *watcher.Watcher
 	rotator      *rotator.Rotator
+	fs           podlogs.FS
 	rotations    *workerpool.Pool
 	housekeeping *workerpool.Pool
 	pressure     *pressurer
@@ -171,6 +171,7 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 	if r.readsPods() {
 		d.inventory.ReadPods()
 	}
+	d.fs = podlogs.At(o.Config.PodLogsDir)
 	d.rotator = rotator.New(rotator.Options{
 		PodLogsDir: o.Config.PodLogsDir, Runtime: reopener{client},
 		ReopenTimeout: o.Config.RuntimeRequestTimeout.Duration,
@@ -288,7 +289,7 @@ func (d *Daemon) sweepRunning(cause watcher.Cause) {
 	missing, running := map[string]bool{}, map[string]bool{}
 	for _, c := range d.inventory.Running() {
 		running[c.ID] = true
-		dir, log, err := splitLogPath(d.cfg.PodLogsDir, c.LogPath)
+		dir, log, err := podlogs.SplitPath(d.cfg.PodLogsDir, c.LogPath)
 		if err != nil {
 			d.refuse(c, err)
 			continue
@@ -308,29 +309,6 @@ func (d *Daemon) sweepRunning(cause watcher.Cause) {
 	d.missing = missing
 	maps.DeleteFunc(d.oldest, func(id string, _ time.Time) bool { return !running[id] })
 }
-
-// splitLogPath takes a log path apart into the container's directory, relative to
-// podLogsDir, and the live log's name.
-func splitLogPath(podLogsDir, logPath string) (dir, log string, err error) {
-	if logPath == "" {
-		return "", "", errNoPath
-	}
-	rel, ok := strings.CutPrefix(logPath, podLogsDir+"/")
-	if !ok {
-		return "", "", errOutside
-	}
-	dir, log = filepath.Dir(rel), filepath.Base(rel)
-	if strings.Count(dir, "/") != 1 || !rotator.IsLive(log) {
-		return "", "", errLayout
-	}
-	return dir, log, nil
-}
-
-var (
-	errNoPath  = errors.New("the runtime names no log path for it")
-	errOutside = errors.New("its log path is not below podLogsDir")
-	errLayout  = errors.New("its log path is not <pod>/<container>/<restart>.log below podLogsDir")
-)
 
 // refuse says once that a container's log is not ours to rotate.
 func (d *Daemon) refuse(c cri.Container, why error) {

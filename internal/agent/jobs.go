@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/telemetry"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
@@ -105,7 +106,7 @@ func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Out
 		return watcher.Outcome{}
 	case errors.Is(err, rotator.ErrNotRunning), errors.Is(err, fs.ErrNotExist):
 		return watcher.Outcome{Ignore: true}
-	case errors.Is(err, rotator.ErrNotRegular):
+	case errors.Is(err, podlogs.ErrNotRegular):
 		d.refuse(c, err)
 		return watcher.Outcome{Ignore: true}
 	case errors.Is(err, rotator.ErrRefused):

@@ -9,7 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -35,7 +35,7 @@ func TestWatcherAndRotatorAgreeOnLiveLogs(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := reportsOnStart(t, root)
-			if want := rotator.IsLive(name); (len(got) == 1 && got[0] == name) != want {
+			if want := podlogs.IsLive(name); (len(got) == 1 && got[0] == name) != want {
 				t.Errorf("the watcher reports %q; the rotator says live: %t", got, want)
 			}
 		})

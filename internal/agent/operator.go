@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -57,7 +58,7 @@ func (s *stats) Rotate(ctx context.Context, which control.Names) (<-chan control
 	out := make(chan control.Result, len(all))
 	for _, c := range all {
 		names := namesOf(c)
-		dir, log, err := splitLogPath(d.cfg.PodLogsDir, c.LogPath)
+		dir, log, err := podlogs.SplitPath(d.cfg.PodLogsDir, c.LogPath)
 		if err != nil {
 			out <- control.Result{Names: names, Outcome: control.Failed, Error: err.Error()}
 			continue

@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/pressure"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
@@ -41,9 +40,8 @@ const (
 	// runtime closes a rotated log within milliseconds.
 	stuckAfter = 10 * time.Second
 	stuckUntil = time.Minute
-	// maxDirs bounds the directories that are followed in podLogsDir, or in one
-	// pod's, as the watcher does.
-	maxDirs = 10_000
+	// maxFiles bounds the listing of one directory.
+	maxFiles = 1 << 14
 )
 
 // pressure keeps the node's logs to their budget and the disk below its
@@ -75,7 +73,7 @@ type pressurer struct {
 	nextCount time.Time
 
 	mu      sync.Mutex
-	wanted  map[string][]rotator.Name     // to be pruned, by directory
+	wanted  map[string][]podlogs.Name     // to be pruned, by directory
 	tidying map[string]context.CancelFunc // housekeeping that runs, by directory
 	pass    *pass                         // under way; nil: none
 	stuck   map[string]time.Time          // since when something fails, by directory or live log
@@ -96,7 +94,7 @@ type pass struct {
 func newPressure(d *Daemon, o Options) *pressurer {
 	p := &pressurer{
 		d: d, statfs: o.statfs, wake: make(chan struct{}, 1),
-		wanted: map[string][]rotator.Name{}, tidying: map[string]context.CancelFunc{}, stuck: map[string]time.Time{},
+		wanted: map[string][]podlogs.Name{}, tidying: map[string]context.CancelFunc{}, stuck: map[string]time.Time{},
 	}
 	if p.statfs == nil {
 		p.statfs = statfs
@@ -219,11 +217,11 @@ func (p *pressurer) count(ctx context.Context) (containers []pressure.Container)
 	maps.DeleteFunc(p.stuck, func(_ string, since time.Time) bool { return begin.Sub(since) >= stuckUntil })
 	p.mu.Unlock()
 	p.usage = 0
-	for _, dir := range containerDirs(p.d.cfg.PodLogsDir) {
+	for _, dir := range podlogs.ContainerDirs(p.d.cfg.PodLogsDir) {
 		if ctx.Err() != nil {
 			return nil
 		}
-		files, err := p.d.rotator.Files(dir)
+		files, err := podlogs.ListDir(p.d.fs, dir, maxFiles)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			p.d.log.Debug().Err(err).Str("dir", dir).Msg("not all logs could be counted")
 		}
@@ -240,14 +238,14 @@ func (p *pressurer) count(ctx context.Context) (containers []pressure.Container)
 }
 
 // container describes one directory for the plan.
-func (p *pressurer) container(dir string, files []rotator.File, live map[string]bool) pressure.Container {
+func (p *pressurer) container(dir string, files []podlogs.File, live map[string]bool) pressure.Container {
 	policy := p.d.policy(dir)
 	c := pressure.Container{
 		Dir: dir, Files: files, Stuck: p.isStuck(dir),
 		MaxFiles: policy.MaxFiles, MaxAge: policy.MaxAge,
 	}
 	for _, f := range files {
-		if f.Kind == rotator.Live && live[p.d.cfg.PodLogsDir+"/"+dir+"/"+f.Base] {
+		if f.Kind == podlogs.Live && live[p.d.cfg.PodLogsDir+"/"+dir+"/"+f.Base] {
 			c.Live = f.Base
 		}
 	}
@@ -443,36 +441,4 @@ func largest(from map[string]int64) *zerolog.Event {
 		dict.Int64(dir, from[dir])
 	}
 	return dict
-}
-
-// containerDirs are the containers' directories below podLogsDir, relative to it;
-// links are not followed. What cannot be listed is left out: it comes again.
-func containerDirs(podLogsDir string) (dirs []string) {
-	for _, pod := range subdirs(podLogsDir, 0) {
-		for _, container := range subdirs(podLogsDir+"/"+pod, unix.O_NOFOLLOW) {
-			dirs = append(dirs, pod+"/"+container)
-		}
-	}
-	return dirs
-}
-
-func subdirs(path string, flags int) (names []string) {
-	f, err := os.OpenFile(path, flags|unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil
-	}
-	defer f.Close() //nolint:errcheck // opened for reading
-	for err == nil && len(names) < maxDirs {
-		var entries []fs.DirEntry
-		entries, err = f.ReadDir(1024)
-		for _, e := range entries {
-			if e.IsDir() {
-				names = append(names, e.Name())
-			}
-		}
-		if len(entries) == 0 && err == nil {
-			err = io.EOF
-		}
-	}
-	return names
 }

@@ -18,9 +18,9 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/pressure"
 	"github.com/logwatch/logwatch/internal/testutil"
-	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -56,7 +56,7 @@ func (n *node) startWith(statfs func(string) (pressure.Disk, error)) {
 
 // taken is what all files below podLogsDir take, in bytes.
 func (n *node) taken() (bytes int64) {
-	for _, dir := range containerDirs(n.runtime.PodLogsDir()) {
+	for _, dir := range podlogs.ContainerDirs(n.runtime.PodLogsDir()) {
 		entries, err := os.ReadDir(filepath.Join(n.runtime.PodLogsDir(), dir))
 		if err != nil {
 			continue
@@ -222,7 +222,7 @@ func TestPrunesAndHousekeepingTakeTurns(t *testing.T) {
 		d := newDaemon(Options{Config: cfg, Log: zerolog.Nop()}, nil, r)
 		p := d.pressure
 		const stamp = "0.log.20260101-000001"
-		name, _ := rotator.ParseName(stamp)
+		name, _ := podlogs.ParseName(stamp)
 		var plan []pressure.Prune
 		for _, dir := range []string{"a/c", "b/c"} {
 			must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
@@ -296,10 +296,10 @@ func TestContainerDirs(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(root, "file"), nil, 0o600))
 	must(t, os.Symlink("ns_pod_uid", filepath.Join(root, "link")))
 	must(t, os.Symlink("app", filepath.Join(root, "ns_pod_uid/link")))
-	if got := containerDirs(root); len(got) != 2 || got[0]+" "+got[1] != "ns_pod_uid/app ns_pod_uid/side" {
+	if got := podlogs.ContainerDirs(root); len(got) != 2 || got[0]+" "+got[1] != "ns_pod_uid/app ns_pod_uid/side" {
 		t.Errorf("dirs = %q", got)
 	}
-	if got := containerDirs(root + "/none"); got != nil {
+	if got := podlogs.ContainerDirs(root + "/none"); got != nil {
 		t.Errorf("of nothing: %q", got)
 	}
 	disk, err := statfs(root)

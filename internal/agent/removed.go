@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // goneSweeps is how many sweeps in a row a container must be gone from the
@@ -53,7 +54,7 @@ func (d *Daemon) sweepRemoved(ctx context.Context) {
 // cleanLater has a removed container's logs removed by its directory's next
 // housekeeping job: the pool runs one at a time for a directory.
 func (d *Daemon) cleanLater(c cri.Container) {
-	dir, log, err := splitLogPath(d.cfg.PodLogsDir, c.LogPath)
+	dir, log, err := podlogs.SplitPath(d.cfg.PodLogsDir, c.LogPath)
 	if err != nil {
 		return // refused while it ran
 	}

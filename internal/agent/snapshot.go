@@ -10,8 +10,8 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/telemetry"
-	"github.com/logwatch/logwatch/rotator"
 )
 
 // Status describes the daemon and the running containers that fit, for those who
@@ -81,7 +81,7 @@ func (s *stats) node(ctx context.Context, d *Daemon) control.Node {
 // container describes one.
 func (s *stats) container(d *Daemon, c cri.Container, detail bool) control.Container {
 	out := control.Container{Names: namesOf(c), ID: c.ID}
-	dir, log, err := splitLogPath(d.cfg.PodLogsDir, c.LogPath)
+	dir, log, err := podlogs.SplitPath(d.cfg.PodLogsDir, c.LogPath)
 	if err != nil {
 		out.Refused = err.Error()
 		return out
@@ -98,7 +98,7 @@ func (s *stats) container(d *Daemon, c cri.Container, detail bool) control.Conta
 		out.Rejects = append(out.Rejects, control.Reject{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
 	}
 	out.Hot = d.watcher.IsHot(dir)
-	files, _ := d.rotator.Files(dir) // what cannot be listed is in LastError
+	files, _ := podlogs.ListDir(d.fs, dir, maxFiles) // what cannot be listed is in LastError
 	out.Size, out.Total, out.Files = sizes(files, log)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,16 +111,16 @@ func (s *stats) container(d *Daemon, c cri.Container, detail bool) control.Conta
 
 // sizes are those of a directory's logs. Unfinished temps take room, and are no
 // logs.
-func sizes(files []rotator.File, log string) (live, total int64, count int) {
+func sizes(files []podlogs.File, log string) (live, total int64, count int) {
 	for _, f := range files {
-		if !f.Plain {
+		if !f.Regular {
 			continue
 		}
 		total += f.Size
-		if f.Kind != rotator.Temp {
+		if f.Kind != podlogs.Temp {
 			count++
 		}
-		if f.Kind == rotator.Live && f.Base == log {
+		if f.Kind == podlogs.Live && f.Base == log {
 			live = f.Size
 		}
 	}
@@ -134,11 +134,11 @@ func (s *stats) containers() (all []telemetry.Container) {
 		return nil
 	}
 	for _, c := range d.running(control.Names{}) {
-		dir, log, err := splitLogPath(d.cfg.PodLogsDir, c.LogPath)
+		dir, log, err := podlogs.SplitPath(d.cfg.PodLogsDir, c.LogPath)
 		if err != nil {
 			continue
 		}
-		files, _ := d.rotator.Files(dir) // what cannot be listed has no numbers
+		files, _ := podlogs.ListDir(d.fs, dir, maxFiles) // what cannot be listed has no numbers
 		m := telemetry.Container{Namespace: c.Namespace, Pod: c.Pod, Container: c.Name}
 		m.Live, m.Total, m.Files = sizes(files, log)
 		if at := s.oldestLine(d, dir, files); !at.IsZero() {
@@ -156,8 +156,8 @@ func (s *stats) containers() (all []telemetry.Container) {
 
 // oldestLine is the time of the first line that is kept; zero if nobody can tell.
 // A file is read once for it.
-func (s *stats) oldestLine(d *Daemon, dir string, files []rotator.File) time.Time {
-	i := slices.IndexFunc(files, func(f rotator.File) bool { return f.Plain && f.Kind != rotator.Temp })
+func (s *stats) oldestLine(d *Daemon, dir string, files []podlogs.File) time.Time {
+	i := slices.IndexFunc(files, func(f podlogs.File) bool { return f.Regular && f.Kind != podlogs.Temp })
 	if i < 0 {
 		return time.Time{}
 	}
@@ -167,7 +167,7 @@ func (s *stats) oldestLine(d *Daemon, dir string, files []rotator.File) time.Tim
 	// A generation keeps its first line whatever it is compressed to; a live log
 	// does so until it is rotated.
 	key := oldest.Base + oldest.Stamp.String()
-	if oldest.Kind == rotator.Live {
+	if oldest.Kind == podlogs.Live {
 		key = fmt.Sprintf("%s %d", oldest.Base, e.rotations)
 	}
 	known, at := e.oldest == key && !e.oldestAt.IsZero(), e.oldestAt

@@ -16,6 +16,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/telemetry"
 	"github.com/logwatch/logwatch/internal/web"
 	"github.com/logwatch/logwatch/rotator"
@@ -198,7 +199,7 @@ func (s *stats) failed(due watcher.Due, err error) {
 		s.ended(due, telemetry.ResultNotRunning, control.Result{Outcome: control.Gone}, nil)
 	case errors.Is(err, fs.ErrNotExist):
 		s.ended(due, telemetry.ResultNotRunning, control.Result{Outcome: control.Gone}, nil)
-	case errors.Is(err, rotator.ErrNotRegular):
+	case errors.Is(err, podlogs.ErrNotRegular):
 		s.ended(due, telemetry.ResultNotRegular, failed, err)
 	case errors.Is(err, rotator.ErrRefused):
 		s.ReopenFailures.WithLabelValues(telemetry.ReopenRefused).Inc()
@@ -285,7 +286,7 @@ func (s *stats) housekept(d *Daemon, dir string, rep rotator.Report, err error) 
 // leftOver is what there is to do in a directory now. Its housekeeping runs
 // again for it.
 func (d *Daemon) leftOver(dir string) (b control.Backlog) {
-	files, _ := d.rotator.Files(dir) // of what cannot be listed nobody knows more
+	files, _ := podlogs.ListDir(d.fs, dir, maxFiles) // of what cannot be listed nobody knows more
 	steps, _ := rotator.Plan(files, d.policy(dir), time.Now())
 	for _, step := range steps {
 		b.Files++

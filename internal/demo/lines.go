@@ -8,7 +8,7 @@ import (
 
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/linecheck"
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // lineChecker checks the numbered lines of a container's logs, oldest first.
@@ -81,24 +81,24 @@ type checked struct {
 }
 
 // readDisk reads what is there at the end.
-func readDisk(r *rotator.Rotator, dir string) (c checked) {
-	logs, err := r.Logs(dir)
+func readDisk(r podlogs.FS, dir string) (c checked) {
+	logs, err := podlogs.Logs(r, dir)
 	if err != nil {
 		return checked{Err: err}
 	}
 	l := lineChecker{pruned: true} // judge sees to it that it was by policy
 	for _, log := range logs {
-		if c.Err = readLog(r, dir, log.Path, &l); c.Err != nil {
+		if c.Err = readLog(r, dir, log.Name.String(), &l); c.Err != nil {
 			break
 		}
-		c.Names = append(c.Names, generationName(log.Path))
+		c.Names = append(c.Names, generationName(log.Name.String()))
 	}
 	c.Report, c.Fragments = l.checker.Report(), l.fragments
 	return c
 }
 
-func readLog(r *rotator.Rotator, dir, name string, l *lineChecker) error {
-	f, err := r.OpenLog(dir, name)
+func readLog(r podlogs.FS, dir, name string, l *lineChecker) error {
+	f, err := podlogs.OpenLog(r, dir, name)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 const (
@@ -34,7 +34,7 @@ const (
 // without it, what was pruned would have to be taken on trust.
 type readback struct {
 	podLogsDir, rel string
-	logs            *rotator.Rotator
+	logs            podlogs.FS
 	queue           chan generation
 	done            chan struct{} // closed when the reader has ended
 
@@ -68,7 +68,7 @@ type perLog struct {
 func newReadback(podLogsDir, rel string) *readback {
 	r := &readback{
 		podLogsDir: podLogsDir, rel: rel,
-		logs:  rotator.New(rotator.Options{PodLogsDir: podLogsDir}),
+		logs:  podlogs.At(podLogsDir),
 		queue: make(chan generation, maxBehind),
 		done:  make(chan struct{}),
 	}
@@ -86,16 +86,16 @@ func (r *readback) collect(newest string) {
 	if r.ended || r.stopped() != nil {
 		return
 	}
-	logs, err := r.logs.Logs(r.rel)
+	logs, err := podlogs.Logs(r.logs, r.rel)
 	if err != nil {
 		r.giveUp(err)
 		return
 	}
 	for _, log := range logs {
-		if log.Kind == rotator.Live || !log.Stamp.After(r.collected) {
+		if log.Kind == podlogs.Live || !log.Stamp.After(r.collected) {
 			continue
 		}
-		g, err := r.open(log.Path)
+		g, err := r.open(log.Name.String())
 		if err != nil {
 			r.giveUp(fmt.Errorf("a rotated log was gone before it could be read: %w", err))
 			return
@@ -108,7 +108,7 @@ func (r *readback) collect(newest string) {
 			return
 		}
 	}
-	if n, ok := rotator.ParseName(newest); ok && n.Stamp.After(r.collected) {
+	if n, ok := podlogs.ParseName(newest); ok && n.Stamp.After(r.collected) {
 		r.giveUp(fmt.Errorf("%s was pruned before it could be read", newest))
 	}
 }
@@ -125,7 +125,7 @@ func (r *readback) open(name string) (generation, error) {
 	} else {
 		name += ".gz" // housekeeping was faster
 	}
-	from, err := r.logs.OpenLog(r.rel, name)
+	from, err := podlogs.OpenLog(r.logs, r.rel, name)
 	return generation{name: name, from: from}, err
 }
 

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // tree is what is below podLogsDir.
@@ -25,7 +25,7 @@ type tree struct {
 	containers map[string]int64 // bytes that a container's directory holds, by "<pod>/<container>"
 	live       []liveLog
 	rotated    []string // paths, as far as they may be needed
-	newest     rotator.Name
+	newest     podlogs.Name
 	newestPath string
 }
 
@@ -77,10 +77,10 @@ func (t *tree) list(dir, container string) {
 		if info.Mode().IsRegular() {
 			t.containers[container] += info.Size()
 		}
-		name, ok := rotator.ParseName(e.Name())
+		name, ok := podlogs.ParseName(e.Name())
 		switch {
 		case !ok:
-		case name.Kind == rotator.Live:
+		case name.Kind == podlogs.Live:
 			l := liveLog{path: path, mode: info.Mode(), size: info.Size()}
 			if info.Mode().Type() == fs.ModeSymlink {
 				l.target, _ = os.Readlink(path) // "": it has gone

@@ -7,13 +7,13 @@ import (
 	"io"
 
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Result is what was found in a container's logs.
 type Result struct {
 	Report
-	Logs []rotator.Log
+	Logs []podlogs.File
 	// Bytes is the size of all logs on disk.
 	Bytes int64
 }
@@ -22,18 +22,18 @@ type Result struct {
 // podLogsDir. An error is one of reading; what is wrong with the lines stands in
 // the result.
 func Container(podLogsDir, dir string) (Result, error) {
-	r := rotator.New(rotator.Options{PodLogsDir: podLogsDir})
+	logs := podlogs.At(podLogsDir)
 	var res Result
 	var err error
-	if res.Logs, err = r.Logs(dir); err != nil {
+	if res.Logs, err = podlogs.Logs(logs, dir); err != nil {
 		return res, err
 	}
 	var joiner crilog.Joiner
 	var lines checked
 	for _, l := range res.Logs {
 		res.Bytes += l.Size
-		if err := read(r, dir, l.Path, &joiner, &lines); err != nil {
-			return res, fmt.Errorf("%s/%s: %w", dir, l.Path, err)
+		if err := read(logs, dir, l.Name.String(), &joiner, &lines); err != nil {
+			return res, fmt.Errorf("%s/%s: %w", dir, l.Name.String(), err)
 		}
 	}
 	for _, line := range joiner.Rest() { // a container may end without a newline
@@ -64,8 +64,8 @@ func (c *checked) add(stream string, content []byte) {
 	c.checker.Add(content)
 }
 
-func read(r *rotator.Rotator, dir, name string, joiner *crilog.Joiner, lines *checked) (err error) {
-	f, err := r.OpenLog(dir, name)
+func read(logs podlogs.FS, dir, name string, joiner *crilog.Joiner, lines *checked) (err error) {
+	f, err := podlogs.OpenLog(logs, dir, name)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // dir is an open directory below podLogsDir, or that itself. What is in it is
@@ -119,14 +119,14 @@ type file struct {
 	*os.File
 	id   id
 	name string // by which it was opened
-	kind rotator.Kind
+	kind podlogs.Kind
 }
 
 var errStrange = errors.New("no regular file with one name: it is not read, since a container may have made it lead elsewhere")
 
 // open opens a log. It neither follows a link nor waits for a FIFO's writer nor
 // wakes a device.
-func (d *dir) open(name string, kind rotator.Kind) (*file, error) {
+func (d *dir) open(name string, kind podlogs.Kind) (*file, error) {
 	for range 2 { // what is looked at and what is opened are two calls: look behind, too
 		i, err := d.stat(name)
 		if err != nil {
@@ -153,8 +153,8 @@ func (d *dir) open(name string, kind rotator.Kind) (*file, error) {
 
 func (f *file) stat() (info, error) { return statx(int(f.Fd()), "", f.Name()) }
 
-func (f *file) packed() bool {
-	return f.kind == rotator.Compressed || f.kind == rotator.CompressedZstd
+func (f *file) Compressed() bool {
+	return f.kind == podlogs.Compressed || f.kind == podlogs.CompressedZstd
 }
 
 // written reports whether somebody has the file open for writing: the kernel

@@ -213,7 +213,7 @@ func (s *source) look(force bool) {
 // held are the generations whose files are open, and not compressed.
 func (s *source) held() (held []*generation) {
 	for _, g := range append(slices.Clip(s.pending), s.cur) {
-		if g != nil && g.file != nil && !g.file.packed() {
+		if g != nil && g.file != nil && !g.file.Compressed() {
 			held = append(held, g)
 		}
 	}
@@ -269,7 +269,7 @@ func (s *source) sameBeginning(f *file, k key) bool {
 	}
 	defer packed.Close() //nolint:errcheck // opened for reading
 	var from io.Reader = io.NewSectionReader(packed, 0, int64(len(other)))
-	if packed.packed() {
+	if packed.Compressed() {
 		z, err := decompress(packed)
 		if err != nil {
 			return false

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // generation is what was logged between two rotations: the live log, or a
@@ -52,17 +52,17 @@ func (k key) compare(o key) int {
 }
 
 // name is the file's name when it is of this kind.
-func (k key) name(kind rotator.Kind) string {
-	return rotator.Name{Base: k.base, Restart: k.restart, Stamp: k.stamp, Kind: kind}.String()
+func (k key) name(kind podlogs.Kind) string {
+	return podlogs.Name{Base: k.base, Restart: k.restart, Stamp: k.stamp, Kind: kind}.String()
 }
 
 // kinds are the files that it may be. A compressed log is there before its source
 // goes, so that who tries them in this order misses none.
-func (k key) kinds() []rotator.Kind {
+func (k key) kinds() []podlogs.Kind {
 	if k.live {
-		return []rotator.Kind{rotator.Live}
+		return []podlogs.Kind{podlogs.Live}
 	}
-	return []rotator.Kind{rotator.Rotated, rotator.Compressed, rotator.CompressedZstd}
+	return []podlogs.Kind{podlogs.Rotated, podlogs.Compressed, podlogs.CompressedZstd}
 }
 
 // gap is a piece of the log that is not there any more.
@@ -88,8 +88,8 @@ func (d *dir) list() ([]*generation, error) {
 	found := make(map[key]bool)
 	for range 2 {
 		err := d.names(func(s string) {
-			if n, ok := rotator.ParseName(s); ok && n.Kind != rotator.Temp {
-				found[key{n.Restart, n.Base, n.Kind == rotator.Live, n.Stamp}] = true
+			if n, ok := podlogs.ParseName(s); ok && n.Kind != podlogs.Temp {
+				found[key{n.Restart, n.Base, n.Kind == podlogs.Live, n.Stamp}] = true
 			}
 		})
 		if err != nil {
@@ -102,7 +102,7 @@ func (d *dir) list() ([]*generation, error) {
 		for _, kind := range k.kinds() {
 			if i, err := d.stat(k.name(kind)); err == nil {
 				g.size = i.size
-				if kind == rotator.Live || kind == rotator.Rotated {
+				if kind == podlogs.Live || kind == podlogs.Rotated {
 					g.id = i.id
 				}
 				break

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/crilog"
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // looker is a source that a test drives by hand.
@@ -97,7 +97,7 @@ func TestLookCountsWhatVanished(t *testing.T) {
 	}
 	l.remove(second, third)
 	l.look(true)
-	if got := l.cur.name(rotator.Rotated); l.cur.live || got != first {
+	if got := l.cur.name(podlogs.Rotated); l.cur.live || got != first {
 		t.Errorf("the open log is known as %s", got)
 	}
 	if name := l.next(); name != fourth || l.missing.files != 2 || l.missing.bytes == 0 || l.missing.maybe {

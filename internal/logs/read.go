@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 const (
@@ -188,7 +188,7 @@ func (a *ahead) close() {
 func decompress(f *file) (r io.ReadCloser, err error) {
 	const packedBuffer = 64 << 10 // bytes; a few decompressed blocks
 	src := bufio.NewReaderSize(io.NewSectionReader(f, 0, 1<<62), packedBuffer)
-	if f.kind != rotator.CompressedZstd {
+	if f.kind != podlogs.CompressedZstd {
 		z, ok := gzips.Get().(*gzip.Reader)
 		if !ok {
 			z = new(gzip.Reader)

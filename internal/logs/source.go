@@ -218,7 +218,7 @@ func (s *source) reader(g *generation) (reader, error) {
 		}
 		g.file = f
 	}
-	if g.file.packed() {
+	if g.file.Compressed() {
 		return unpack(g.file, s.ahead), nil
 	}
 	end := int64(-1)
@@ -230,7 +230,7 @@ func (s *source) reader(g *generation) (reader, error) {
 
 // unpackNext begins to decompress the log that comes next.
 func (s *source) unpackNext() {
-	if s.next != nil || len(s.pending) == 0 || s.pending[0].live || s.pending[0].file != nil || !s.cur.file.packed() {
+	if s.next != nil || len(s.pending) == 0 || s.pending[0].live || s.pending[0].file != nil || !s.cur.file.Compressed() {
 		return
 	}
 	g := s.pending[0]
@@ -239,7 +239,7 @@ func (s *source) unpackNext() {
 		return // it is told when it is its turn
 	}
 	g.file = f
-	if f.packed() {
+	if f.Compressed() {
 		s.next, s.nextGen = unpack(f, s.ahead), g
 	}
 }
@@ -285,7 +285,7 @@ func (s *source) read(ctx context.Context) {
 			s.lines.gap()
 			return
 		}
-		if s.cur.file.packed() || s.finished(ctx) {
+		if s.cur.file.Compressed() || s.finished(ctx) {
 			break
 		}
 	}

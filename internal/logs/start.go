@@ -85,7 +85,7 @@ func (s *source) firstTime(g *generation) (at time.Time, ok bool) {
 		defer f.Close() //nolint:errcheck // opened for reading
 	}
 	var from io.Reader = io.NewSectionReader(f, 0, 1<<62)
-	if f.packed() {
+	if f.Compressed() {
 		z, err := decompress(f)
 		if err != nil {
 			return at, false
@@ -139,7 +139,7 @@ func (s *source) hasOffsets(g *generation) bool {
 		}
 		g.file = f
 	}
-	return g.file != nil && !g.file.packed()
+	return g.file != nil && !g.file.Compressed()
 }
 
 // recordAfter returns where the next record begins; 0 if that is far.
@@ -205,7 +205,7 @@ func (s *source) countOne(ctx context.Context, l *lines, g *generation, off int6
 	}
 	var from reader
 	switch {
-	case f.packed():
+	case f.Compressed():
 		from = unpack(f, s.ahead)
 	case g.live:
 		from = readPlain(f, off, g.size, s.buf)

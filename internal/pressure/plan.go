@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Container is one container's directory.
@@ -16,7 +16,7 @@ type Container struct {
 	// Dir is relative to podLogsDir.
 	Dir string
 	// Files are its logs, oldest first, as rotator.Files returns them.
-	Files []rotator.File
+	Files []podlogs.File
 	// Live is the live log that a running container writes and that may be
 	// rotated; "": there is none.
 	Live string
@@ -42,7 +42,7 @@ const (
 // generation: a compressed log beside its source, an unfinished temp.
 type Prune struct {
 	Dir    string
-	Name   rotator.Name
+	Name   podlogs.Name
 	Reason Reason
 	// Bytes and Files are what it frees.
 	Bytes, Files int64
@@ -66,7 +66,7 @@ type Plan struct {
 // Usage is what a container's logs take, in bytes.
 func (c Container) Usage() (bytes int64) {
 	for _, f := range c.Files {
-		if f.Plain {
+		if f.Regular {
 			bytes = sum(bytes, f.Size)
 		}
 	}
@@ -229,7 +229,7 @@ func kept(h *holder) *[]generation { return &h.kept }
 
 // generation is the files of one rotation; name is the first of them.
 type generation struct {
-	name         rotator.Name
+	name         podlogs.Name
 	bytes, files int64
 	modified     time.Time // the latest of them
 	reason       Reason
@@ -240,11 +240,11 @@ func newHolder(c Container, now time.Time) *holder {
 	h.holds[bytes] = c.Usage()
 	var all []generation
 	for _, f := range c.Files {
-		if !f.Plain {
+		if !f.Regular {
 			continue // nothing is freed by removing a name
 		}
 		h.holds[inodes]++
-		if f.Kind == rotator.Live {
+		if f.Kind == podlogs.Live {
 			if f.Name.String() == c.Live {
 				h.live, h.liveSize = c.Live, f.Size
 			}
@@ -264,7 +264,7 @@ func newHolder(c Container, now time.Time) *holder {
 		return h
 	}
 	// A temp alone is what a crash left: housekeeping removes it.
-	all = slices.DeleteFunc(all, func(g generation) bool { return g.name.Kind == rotator.Temp })
+	all = slices.DeleteFunc(all, func(g generation) bool { return g.name.Kind == podlogs.Temp })
 	judge(all, c, now)
 	for _, g := range all {
 		if g.reason == ByShare {

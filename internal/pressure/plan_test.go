@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
@@ -18,8 +18,8 @@ func pod(t *testing.T, dir, live string, files ...string) Container {
 	c := Container{Dir: dir, Live: live}
 	for _, text := range files {
 		fields := strings.Fields(text)
-		n, ok := rotator.ParseName(fields[0])
-		f := rotator.File{Name: n, Plain: true, Changed: now.Add(-time.Hour), Modified: now.Add(-time.Hour)}
+		n, ok := podlogs.ParseName(fields[0])
+		f := podlogs.File{Name: n, Regular: true, Changed: now.Add(-time.Hour), Modified: now.Add(-time.Hour)}
 		_, err := fmt.Sscan(fields[1], &f.Size)
 		if len(fields) > 2 && err == nil {
 			var age time.Duration
@@ -68,7 +68,7 @@ func TestBuild(t *testing.T) {
 	aged.MaxAge = 5 * time.Hour
 	twice := pod(t, "twice", "", r(1)+" 100", r(1)+".gz 10", r(1)+".tmp 5", r(2)+".gz 10", r(3)+".tmp 7")
 	linked := pod(t, "linked", "", r(1)+" 100", r(2)+" 100")
-	linked.Files[0].Plain = false
+	linked.Files[0].Regular = false
 	crashing := pod(t, "crashing", "1.log", r(1)+" 10", "0.log 1000", stamped("1.log", 0)+" 10", "1.log 10")
 
 	for _, c := range []struct {

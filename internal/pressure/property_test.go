@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // FuzzBuild makes a node and a need from its input and checks what the package
@@ -59,10 +59,10 @@ func randomNode(r *rand.Rand) (cs []Container) {
 	return cs
 }
 
-func randomFile(r *rand.Rand, name string, scale int64) rotator.File {
-	n, _ := rotator.ParseName(name)
-	return rotator.File{
-		Name: n, Size: r.Int64N(scale), Plain: r.IntN(20) > 0,
+func randomFile(r *rand.Rand, name string, scale int64) podlogs.File {
+	n, _ := podlogs.ParseName(name)
+	return podlogs.File{
+		Name: n, Size: r.Int64N(scale), Regular: r.IntN(20) > 0,
 		Modified: now.Add(-time.Duration(r.Int64N(int64(72 * time.Hour)))),
 	}
 }
@@ -71,7 +71,7 @@ func usage(cs []Container) (n Need) {
 	for _, c := range cs {
 		n.Bytes += c.Usage()
 		for _, f := range c.Files {
-			if f.Plain {
+			if f.Regular {
 				n.Inodes++
 			}
 		}
@@ -92,12 +92,12 @@ func apply(t *testing.T, cs []Container, p Plan) []Container {
 	}
 	for _, a := range p.Prunes {
 		c := of(a.Dir)
-		if c.Stuck || a.Name.Kind == rotator.Live || a.Name.Kind == rotator.Temp {
+		if c.Stuck || a.Name.Kind == podlogs.Live || a.Name.Kind == podlogs.Temp {
 			t.Errorf("prune %s/%s", a.Dir, a.Name)
 		}
 		var gone Need
-		c.Files = slices.DeleteFunc(slices.Clone(c.Files), func(f rotator.File) bool {
-			same := f.Plain && f.Kind != rotator.Live && f.Base == a.Name.Base && f.Stamp.Equal(a.Name.Stamp)
+		c.Files = slices.DeleteFunc(slices.Clone(c.Files), func(f podlogs.File) bool {
+			same := f.Regular && f.Kind != podlogs.Live && f.Base == a.Name.Base && f.Stamp.Equal(a.Name.Stamp)
 			if same {
 				gone.Bytes, gone.Inodes = gone.Bytes+f.Size, gone.Inodes+1
 			}
@@ -200,7 +200,7 @@ func checkOrder(t *testing.T, cs []Container, p Plan) {
 		for _, f := range c.Files {
 			last, pruned := lastOf[c.Dir+"/"+f.Base]
 			// What stays between two that went would be a hole in what is left.
-			if pruned && f.Plain && f.Kind != rotator.Live && f.Kind != rotator.Temp && f.Stamp.Before(last) {
+			if pruned && f.Regular && f.Kind != podlogs.Live && f.Kind != podlogs.Temp && f.Stamp.Before(last) {
 				if !slices.ContainsFunc(p.Prunes, func(a Prune) bool {
 					return a.Dir == c.Dir && a.Name.Base == f.Base && a.Name.Stamp.Equal(f.Stamp)
 				}) {
@@ -290,8 +290,8 @@ func rotateEarly(cs []Container, a Rotate, pass int) {
 			}
 			fresh := f
 			fresh.Size = 0
-			f.Name, _ = rotator.ParseName(stamped(a.Log, 50+pass))
-			cs[i].Files = slices.Concat(c.Files[:j], []rotator.File{f, fresh}, c.Files[j+1:])
+			f.Name, _ = podlogs.ParseName(stamped(a.Log, 50+pass))
+			cs[i].Files = slices.Concat(c.Files[:j], []podlogs.File{f, fresh}, c.Files[j+1:])
 			return
 		}
 	}

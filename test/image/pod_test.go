@@ -25,8 +25,8 @@ import (
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
-	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
@@ -340,14 +340,14 @@ func (n *cluster) dir(pod *containerd.Pod) string {
 }
 
 // names are a neighbour's rotated logs.
-func (n *cluster) names(pod *containerd.Pod) (names []rotator.Name) {
+func (n *cluster) names(pod *containerd.Pod) (names []podlogs.Name) {
 	n.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(n.PodLogsDir(), n.dir(pod)))
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	for _, e := range entries {
-		if name, ok := rotator.ParseName(e.Name()); ok && !name.Stamp.IsZero() && name.Kind != rotator.Temp {
+		if name, ok := podlogs.ParseName(e.Name()); ok && !name.Stamp.IsZero() && name.Kind != podlogs.Temp {
 			names = append(names, name)
 		}
 	}

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
-	"github.com/logwatch/logwatch/rotator"
 )
 
 const second = time.Second
@@ -103,7 +103,7 @@ func rotates(t *testing.T, n *node) {
 	}
 	gz := 0
 	for _, name := range l.files(t) {
-		parsed, ok := rotator.ParseName(name)
+		parsed, ok := podlogs.ParseName(name)
 		if !ok {
 			t.Errorf("foreign file %s", name)
 			continue

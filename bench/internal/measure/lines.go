@@ -8,7 +8,7 @@ import (
 	"github.com/logwatch/logwatch/bench/internal/subject"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/linecheck"
-	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // Lines counts what became of the lines of all containers.
@@ -65,14 +65,14 @@ func count(podLogsDir string, written map[string]uint64, p subject.Policy) (Line
 // tolerant is linecheck.Container for logs with damaged records: they are counted,
 // and what comes after them is read all the same.
 func tolerant(podLogsDir, dir string) (res linecheck.Result, err error) {
-	r := rotator.New(rotator.Options{PodLogsDir: podLogsDir})
-	if res.Logs, err = r.Logs(dir); err != nil {
+	r := podlogs.At(podLogsDir)
+	if res.Logs, err = podlogs.Logs(r, dir); err != nil {
 		return res, err
 	}
 	var checker linecheck.Checker
 	var damaged uint64
 	for _, l := range res.Logs {
-		f, err := r.OpenLog(dir, l.Path)
+		f, err := podlogs.OpenLog(r, dir, l.Name.String())
 		if err != nil {
 			return res, err
 		}

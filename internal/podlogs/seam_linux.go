@@ -1,8 +1,9 @@
-package rotator
+package podlogs
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -12,23 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// podLogs is the real fsys: everything below podLogsDir is reached by
-// descriptors, one path element at a time, so that a link put in place between
-// a check and a use leads nowhere.
-type podLogs struct {
-	root string // podLogsDir; may itself be a link, it is the administrator's
+// At returns the FS of a podLogsDir, given as an absolute path. Everything below
+// it is reached by descriptors, one path element at a time, so that a link that
+// is put in place between a check and a use leads nowhere.
+func At(podLogsDir string) FS { return root{podLogsDir} }
+
+type root struct {
+	path string // podLogsDir, which may itself be a link: the administrator sets it
 }
 
 const openDirFlags = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC
 
-func (p podLogs) OpenDir(rel string) (dir, error) {
-	// The root is opened anew each time: podLogsDir may be made, mounted over
+func (p root) OpenDir(rel string) (Dir, error) {
+	// podLogsDir is opened each time: it may be created, mounted over
 	// or replaced while the daemon runs.
-	fd, err := openat(unix.AT_FDCWD, p.root, openDirFlags&^unix.O_NOFOLLOW)
+	fd, err := openat(unix.AT_FDCWD, p.path, openDirFlags&^unix.O_NOFOLLOW)
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: p.root, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: p.path, Err: err}
 	}
-	at := os.NewFile(uintptr(fd), p.root)
+	at := os.NewFile(uintptr(fd), p.path)
 	for elem := range strings.SplitSeq(rel, "/") {
 		path := at.Name() + "/" + elem
 		fd, err = -1, unix.EINVAL
@@ -44,7 +47,7 @@ func (p podLogs) OpenDir(rel string) (dir, error) {
 	return &osDir{f: at}, nil
 }
 
-// procFD is the path that leads to an open file, whatever its name is by now.
+// procFD is the path of an open file, whatever its name is by now.
 func procFD(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 var errNoProc = errors.New("/proc is not mounted here: mount it")
@@ -78,7 +81,7 @@ func (d *osDir) Names(yield func(string) bool) error {
 			}
 		}
 		if len(names) == 0 || err != nil {
-			if isEOF(err) {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
@@ -86,16 +89,16 @@ func (d *osDir) Names(yield func(string) bool) error {
 	}
 }
 
-func (d *osDir) Stat(name string) (stat, error) {
+func (d *osDir) Stat(name string) (Stat, error) {
 	var st unix.Stat_t
 	err := retry(func() error { return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	if err != nil {
-		return stat{}, d.err("stat", name, err)
+		return Stat{}, d.err("stat", name, err)
 	}
 	return statOf(&st), nil
 }
 
-func (d *osDir) Open(name string) (file, error) {
+func (d *osDir) Open(name string) (Handle, error) {
 	// O_PATH does not open the file itself, so a FIFO does not block and a
 	// device is not woken. What it pins is looked at, and only then opened,
 	// through /proc: nobody can swap it in between.
@@ -121,7 +124,7 @@ func (d *osDir) Open(name string) (file, error) {
 	return &osFile{os.NewFile(uintptr(rfd), d.f.Name()+"/"+name)}, nil
 }
 
-func (d *osDir) Create(name string, like stat) (file, error) {
+func (d *osDir) Create(name string, like Stat) (Handle, error) {
 	fd, err := openat(d.fd(), name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {
 		return nil, d.err("create", name, err)
@@ -158,10 +161,10 @@ type osFile struct {
 	*os.File
 }
 
-func (f *osFile) Stat() (stat, error) {
+func (f *osFile) Stat() (Stat, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return stat{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
+		return Stat{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
 	return statOf(&st), nil
 }
@@ -178,10 +181,10 @@ func (f *osFile) SetModTime(t time.Time) error {
 	return nil
 }
 
-// Writers asks the kernel for a read lease, which it grants only when nobody
-// has the file open for writing (fcntl(2), F_SETLEASE), and gives it back at
-// once: held, it would stop a writer in its open(2).
-func (f *osFile) Writers() (bool, error) {
+// OpenForWrite requests a read lease, which the kernel grants only if no process
+// has the file open for writing (fcntl(2), F_SETLEASE), and releases it at once:
+// a held lease would block a writer's open(2).
+func (f *osFile) OpenForWrite() (bool, error) {
 	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
 	switch {
 	case err == nil:
@@ -192,12 +195,12 @@ func (f *osFile) Writers() (bool, error) {
 	case errors.Is(err, unix.EAGAIN):
 		return true, nil
 	default:
-		return false, fmt.Errorf("lease on %s: %w: %w", f.Name(), errUnproven, err)
+		return false, fmt.Errorf("lease on %s: %w: %w", f.Name(), ErrLeaseUnsupported, err)
 	}
 }
 
-func statOf(st *unix.Stat_t) stat {
-	return stat{
+func statOf(st *unix.Stat_t) Stat {
+	return Stat{
 		Size: st.Size, Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
 		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR,
 		Mode: st.Mode & 0o777, UID: st.Uid, GID: st.Gid,

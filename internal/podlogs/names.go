@@ -1,4 +1,4 @@
-package rotator
+package podlogs
 
 import (
 	"iter"
@@ -24,14 +24,16 @@ const (
 )
 
 const (
-	// stampLayout is kubelet's, in the host's local time.
-	stampLayout = "20060102-150405"
+	// StampLayout is kubelet's, in the host's local time.
+	StampLayout = "20060102-150405"
 
 	tempSuffix = ".tmp"
+	gzipSuffix = ".gz"
+	zstdSuffix = ".zst"
 
-	// lastYear bounds the years that a stamp may have, so that one second
+	// maxYear bounds the years that a stamp may have, so that one second
 	// more always fits the layout's four digits. Nothing is rotated into it.
-	lastYear = 9998
+	maxYear = 9998
 )
 
 // Name is a file name in a container's log directory, taken apart.
@@ -51,33 +53,33 @@ type Name struct {
 func (n Name) String() string {
 	switch n.Kind {
 	case Rotated:
-		return n.Base + "." + n.Stamp.Format(stampLayout)
+		return n.Base + "." + n.Stamp.Format(StampLayout)
 	case Compressed:
-		return n.Base + "." + n.Stamp.Format(stampLayout) + gzipSuffix
+		return n.Base + "." + n.Stamp.Format(StampLayout) + gzipSuffix
 	case CompressedZstd:
-		return n.Base + "." + n.Stamp.Format(stampLayout) + zstdSuffix
+		return n.Base + "." + n.Stamp.Format(StampLayout) + zstdSuffix
 	case Temp:
-		return n.Base + "." + n.Stamp.Format(stampLayout) + tempSuffix
+		return n.Base + "." + n.Stamp.Format(StampLayout) + tempSuffix
 	default:
 		return n.Base
 	}
 }
 
-// as returns the name of the same generation's file of another kind.
-func (n Name) as(k Kind) Name {
+// As returns the name of the same generation's file of another kind.
+func (n Name) As(k Kind) Name {
 	n.Kind = k
 	return n
 }
 
-// packed reports whether the name is that of a compressed log.
-func (n Name) packed() bool { return n.Kind == Compressed || n.Kind == CompressedZstd }
+// Compressed reports whether the name is that of a compressed log.
+func (n Name) Compressed() bool { return n.Kind == Compressed || n.Kind == CompressedZstd }
 
-// sameGeneration reports whether two names are of one rotation.
-func (n Name) sameGeneration(o Name) bool { return n.Base == o.Base && n.Stamp.Equal(o.Stamp) }
+// SameGeneration reports whether two names belong to the same rotation.
+func (n Name) SameGeneration(o Name) bool { return n.Base == o.Base && n.Stamp.Equal(o.Stamp) }
 
-// compare orders names from the oldest generation to the newest: by restart
+// Compare orders names from the oldest generation to the newest: by restart
 // count, then by stamp. A live log comes behind its rotated ones.
-func (n Name) compare(o Name) int {
+func (n Name) Compare(o Name) int {
 	switch {
 	case n.Restart != o.Restart:
 		if n.Restart < o.Restart {
@@ -117,10 +119,10 @@ func ParseName(s string) (Name, bool) {
 	if rest == "" {
 		return n, true
 	}
-	if rest[0] != '.' || len(rest) < 1+len(stampLayout) {
+	if rest[0] != '.' || len(rest) < 1+len(StampLayout) {
 		return Name{}, false
 	}
-	stamp, suffix := rest[1:1+len(stampLayout)], rest[1+len(stampLayout):]
+	stamp, suffix := rest[1:1+len(StampLayout)], rest[1+len(StampLayout):]
 	switch suffix {
 	case "":
 		n.Kind = Rotated
@@ -133,8 +135,8 @@ func ParseName(s string) (Name, bool) {
 	default:
 		return Name{}, false
 	}
-	n.Stamp, err = time.Parse(stampLayout, stamp)
-	if err != nil || n.Stamp.Year() > lastYear {
+	n.Stamp, err = time.Parse(StampLayout, stamp)
+	if err != nil || n.Stamp.Year() > maxYear {
 		return Name{}, false
 	}
 	return n, true
@@ -146,30 +148,30 @@ func IsLive(s string) bool {
 	return ok && n.Kind == Live
 }
 
-// nextName returns the name to which base is rotated now: later than every
+// NextName returns the name to which base is rotated now: later than every
 // stamp that base already has, over DST, clock steps and two rotations within a
 // second. taken are the names in the directory.
 //
 // Stamps of the last year are not counted: somebody left them there, and
 // nothing can come behind them. A second before that year, all there is left is
 // the time; should that name be taken, the rename fails, and not a second later.
-func nextName(base Name, taken iter.Seq[Name], now time.Time) Name {
-	next := base.as(Rotated)
-	next.Stamp = wallClock(now)
+func NextName(base Name, taken iter.Seq[Name], now time.Time) Name {
+	next := base.As(Rotated)
+	next.Stamp = WallClock(now)
 	newest := next.Stamp.Add(-time.Second)
 	for t := range taken {
-		if t.Base == base.Base && t.Kind != Live && t.Stamp.Year() < lastYear && t.Stamp.After(newest) {
+		if t.Base == base.Base && t.Kind != Live && t.Stamp.Year() < maxYear && t.Stamp.After(newest) {
 			newest = t.Stamp
 		}
 	}
-	if n := newest.Add(time.Second); n.Year() < lastYear {
+	if n := newest.Add(time.Second); n.Year() < maxYear {
 		next.Stamp = n
 	}
 	return next
 }
 
-// wallClock returns what a clock shows at t, to the second, as if it were UTC.
-func wallClock(t time.Time) time.Time {
+// WallClock returns what a clock shows at t, to the second, as if it were UTC.
+func WallClock(t time.Time) time.Time {
 	y, mo, d := t.Date()
 	h, mi, s := t.Clock()
 	return time.Date(y, mo, d, h, mi, s, 0, time.UTC)

@@ -1,4 +1,4 @@
-package rotator
+package podlogs
 
 import (
 	"slices"
@@ -70,10 +70,10 @@ func FuzzParseName(f *testing.F) {
 		if n.String() != s {
 			t.Fatalf("ParseName(%q).String() = %q", s, n.String())
 		}
-		if n.compare(n) != 0 {
+		if n.Compare(n) != 0 {
 			t.Fatalf("%q is not equal to itself", s)
 		}
-		if n.Kind < Live || n.Kind > Temp || n.Stamp.Year() > lastYear || n.Kind == Live && !n.Stamp.IsZero() {
+		if n.Kind < Live || n.Kind > Temp || n.Stamp.Year() > maxYear || n.Kind == Live && !n.Stamp.IsZero() {
 			t.Fatalf("ParseName(%q) = %+v", s, n)
 		}
 	})
@@ -95,7 +95,7 @@ func parse(t testing.TB, names ...string) []Name {
 
 func TestNextName(t *testing.T) {
 	at := func(s string) time.Time {
-		now, err := time.Parse(stampLayout, s)
+		now, err := time.Parse(StampLayout, s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -123,7 +123,7 @@ func TestNextName(t *testing.T) {
 	base := parse(t, "0.log")[0]
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := nextName(base, slices.Values(parse(t, tt.taken...)), at(tt.now)).String()
+			got := NextName(base, slices.Values(parse(t, tt.taken...)), at(tt.now)).String()
 			if got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
@@ -159,11 +159,11 @@ func TestNextNameOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var made []Name
 			for _, now := range clock {
-				next := nextName(base, slices.Values(made), now)
+				next := NextName(base, slices.Values(made), now)
 				if back, ok := ParseName(next.String()); !ok || back != next {
 					t.Fatalf("%q is read back as %+v, made as %+v", next, back, next)
 				}
-				if n := len(made); n > 0 && (made[n-1].compare(next) >= 0 || made[n-1].String() >= next.String()) {
+				if n := len(made); n > 0 && (made[n-1].Compare(next) >= 0 || made[n-1].String() >= next.String()) {
 					t.Fatalf("at %s: %s does not come behind %s", now, next, made[n-1])
 				}
 				made = append(made, next)
@@ -178,8 +178,8 @@ func TestCompare(t *testing.T) {
 		"00.log.20250101-000000", "00.log", "2.log.20240101-000000", "2.log", "10.log.20230101-000000.gz", "10.log")
 	for i, a := range want {
 		for j, b := range want {
-			if got := a.compare(b); (got < 0) != (i < j) || (got == 0) != (i == j) {
-				t.Errorf("compare(%s, %s) = %d", a, b, got)
+			if got := a.Compare(b); (got < 0) != (i < j) || (got == 0) != (i == j) {
+				t.Errorf("Compare(%s, %s) = %d", a, b, got)
 			}
 		}
 	}

@@ -1,0 +1,60 @@
+package podlogs
+
+import (
+	"io"
+	"time"
+)
+
+// FS is the seam to the file system: it opens container directories. [At]
+// returns the real one; tests wrap it to fail or stop at the k-th operation.
+type FS interface {
+	// OpenDir opens a container's directory, named relative to podLogsDir,
+	// without following a link at any level.
+	OpenDir(rel string) (Dir, error)
+}
+
+// Dir is an open container directory. Names are single path elements.
+type Dir interface {
+	// Names yields every name in the directory until yield says false.
+	Names(yield func(name string) bool) error
+	// Stat does not follow links.
+	Stat(name string) (Stat, error)
+	// Open opens a regular file for reading. It neither follows a link nor
+	// blocks on a FIFO nor touches a device.
+	Open(name string) (Handle, error)
+	// Create creates a file for writing, with like's mode and owner. It fails with
+	// fs.ErrExist if the name is taken.
+	Create(name string, like Stat) (Handle, error)
+	// Rename never replaces a file: it fails with fs.ErrExist if to exists.
+	Rename(from, to string) error
+	// Remove unlinks a name.
+	Remove(name string) error
+	// Sync makes renames and removals in the directory durable.
+	Sync() error
+	Close() error
+}
+
+// Handle is an open log file.
+type Handle interface {
+	io.Reader
+	io.Writer
+	Stat() (Stat, error)
+	// OpenForWrite reports whether any process has the file open for writing.
+	// ErrLeaseUnsupported: the kernel or the file system cannot tell.
+	OpenForWrite() (bool, error)
+	SetModTime(t time.Time) error
+	Sync() error
+	Close() error
+}
+
+// Stat is the part of stat(2) that decisions depend on.
+type Stat struct {
+	Size     int64
+	Links    uint64
+	Regular  bool
+	Dir      bool
+	Mode     uint32 // permission bits, without setuid and the like
+	UID, GID uint32
+	Modified time.Time
+	Changed  time.Time
+}
