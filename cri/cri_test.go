@@ -76,8 +76,8 @@ func TestReopenErrors(t *testing.T) {
 }
 
 func TestReopenOfWhatDoesNotRun(t *testing.T) {
-	for _, b := range []fake.Behaviour{fake.Containerd, fake.Conmon} {
-		rt, client := dial(t, fake.Options{Behaviour: b}, time.Second)
+	for _, b := range []fake.Style{fake.Containerd, fake.CRIO} {
+		rt, client := dial(t, fake.Options{Style: b}, time.Second)
 		cont, err := rt.RunContainer(fake.ContainerSpec{})
 		if err != nil {
 			t.Fatal(err)
@@ -85,7 +85,7 @@ func TestReopenOfWhatDoesNotRun(t *testing.T) {
 		cont.Exit()
 		for _, id := range []string{cont.ID(), "nobody"} {
 			if err := client.ReopenContainerLog(t.Context(), id); !errors.Is(err, cri.ErrNotRunning) {
-				t.Errorf("behaviour %v, %s: %v", b, id, err)
+				t.Errorf("style %v, %s: %v", b, id, err)
 			}
 		}
 	}

@@ -103,7 +103,7 @@ func newContainer(r *Runtime, spec ContainerSpec) *Container {
 		created: time.Now(),
 		stop:    make(chan struct{}),
 		random:  rand.New(rand.NewPCG(1, 2)), // the same each time, so that tests repeat
-		lines:   newLineMaker(r.opts.Behaviour, spec.Writer),
+		lines:   newLineMaker(r.opts.Style, spec.Writer),
 	}
 	switch spec.LogPath {
 	case "":

@@ -10,7 +10,7 @@
 //   - Containerd opens the path for appending (0640) and answers. What was in
 //     flight, up to about 4 KiB a stream, still reaches the old file afterwards,
 //     and a line that was cut by it ends in the new file.
-//   - Conmon (CRI-O) makes <log>.tmp (0600) and renames it over the log: a Reopen
+//   - CRIO (conmon) makes <log>.tmp (0600) and renames it over the log: a Reopen
 //     without a rename before it destroys the log.
 //
 // Failure makes calls go wrong in the ways in which real runtimes do.

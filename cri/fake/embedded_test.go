@@ -269,8 +269,8 @@ func streamed(t *testing.T, client runtimeapi.RuntimeServiceClient, f *runtimeap
 }
 
 func TestVersionAndStatus(t *testing.T) {
-	for b, want := range map[Behaviour]string{Containerd: "containerd", Conmon: "cri-o"} {
-		_, client := start(t, Options{Behaviour: b, NoStream: true})
+	for b, want := range map[Style]string{Containerd: "containerd", CRIO: "cri-o"} {
+		_, client := start(t, Options{Style: b, NoStream: true})
 		v, err := client.Version(t.Context(), &runtimeapi.VersionRequest{})
 		if err != nil || v.RuntimeName != want || v.RuntimeApiVersion != "v1" {
 			t.Errorf("%v, %v", v, err)
@@ -290,8 +290,8 @@ func TestVersionAndStatus(t *testing.T) {
 }
 
 func TestExitAndRemove(t *testing.T) {
-	for _, b := range []Behaviour{Containerd, Conmon} {
-		r, client := start(t, Options{Behaviour: b})
+	for _, b := range []Style{Containerd, CRIO} {
+		r, client := start(t, Options{Style: b})
 		c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 5e6, StderrEvery: 3}})
 		testutil.Eventually(t, "the container writes", func() bool { return c.BytesWritten() > 100_000 })
 		c.Exit()
@@ -311,7 +311,7 @@ func TestExitAndRemove(t *testing.T) {
 		_, err = client.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: c.ID()})
 		wantCode(t, err, codes.NotFound)
 		want := codes.NotFound
-		if b == Conmon {
+		if b == CRIO {
 			want = codes.Unknown // CRI-O gives this one no code
 		}
 		wantCode(t, reopen(t.Context(), client, c), want)
@@ -323,8 +323,8 @@ func TestExitAndRemove(t *testing.T) {
 }
 
 func TestLineFormat(t *testing.T) {
-	for b, suffix := range map[Behaviour]string{Containerd: "Z", Conmon: time.Now().Format("-07:00")} {
-		r, _ := start(t, Options{Behaviour: b})
+	for b, suffix := range map[Style]string{Containerd: "Z", CRIO: time.Now().Format("-07:00")} {
+		r, _ := start(t, Options{Style: b})
 		c := run(t, r, ContainerSpec{})
 		exact, long := strings.Repeat("x", maxRecord), strings.Repeat("y", 2*maxRecord+1)
 		for _, content := range []string{"", "short", exact, long} {

@@ -24,7 +24,7 @@ var streams = [2]string{crilog.Stdout, crilog.Stderr}
 
 // lineMaker makes the lines of one container. Its container's lock guards it.
 type lineMaker struct {
-	behaviour Behaviour
+	style     Style
 	pattern   Pattern
 	last      [2]uint64 // number of each stream's last line
 	made      uint64    // lines of the pattern
@@ -33,8 +33,8 @@ type lineMaker struct {
 	content   []byte
 }
 
-func newLineMaker(b Behaviour, p *Pattern) lineMaker {
-	m := lineMaker{behaviour: b}
+func newLineMaker(b Style, p *Pattern) lineMaker {
+	m := lineMaker{style: b}
 	if p != nil {
 		m.pattern = *p
 	}
@@ -52,7 +52,7 @@ func (m *lineMaker) written() map[string]uint64 {
 // formatting it costs more than the rest of a line.
 func (m *lineMaker) stampNow() {
 	now := time.Now()
-	if m.behaviour == Conmon {
+	if m.style == CRIO {
 		m.stamp = now.AppendFormat(m.stamp[:0], "2006-01-02T15:04:05.000000000-07:00")
 	} else {
 		m.stamp = now.UTC().AppendFormat(m.stamp[:0], time.RFC3339Nano)

@@ -41,7 +41,7 @@ func (c *Container) open() (*os.File, error) {
 		return nil, err
 	}
 	mode := fs.FileMode(0o640)
-	if c.r.opts.Behaviour == Conmon {
+	if c.r.opts.Style == CRIO {
 		mode = 0o600
 	}
 	f, err := os.OpenFile(c.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, mode)
@@ -65,7 +65,7 @@ func (c *Container) usable() error {
 
 // reopen does what the runtime does on ReopenContainerLog.
 func (c *Container) reopen() error {
-	if c.r.opts.Behaviour == Conmon {
+	if c.r.opts.Style == CRIO {
 		return c.reopenConmon()
 	}
 	return c.reopenContainerd()

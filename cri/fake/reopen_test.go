@@ -17,7 +17,7 @@ import (
 func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
 
 func TestNoLineIsLostByRotation(t *testing.T) {
-	for name, b := range map[string]Behaviour{"containerd": Containerd, "conmon": Conmon} {
+	for name, b := range map[string]Style{"containerd": Containerd, "crio": CRIO} {
 		for kind, pattern := range map[string]Pattern{
 			"fast":   {StderrEvery: 7, LongEvery: 100},
 			"steady": {BytesPerSecond: 8e6, StderrEvery: 2, LineBytes: 80},
@@ -25,7 +25,7 @@ func TestNoLineIsLostByRotation(t *testing.T) {
 		} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
-				r, client := start(t, Options{Behaviour: b})
+				r, client := start(t, Options{Style: b})
 				c := run(t, r, ContainerSpec{Writer: &pattern})
 				for n := range 50 {
 					testutil.Eventually(t, "the log grows", func() bool { return size(c.LogPath()) > 20_000 })
@@ -124,14 +124,14 @@ func TestQuietContainerHasNoTail(t *testing.T) {
 }
 
 func TestReopenWithoutRename(t *testing.T) {
-	for b, want := range map[Behaviour]uint64{Containerd: 20, Conmon: 10} {
-		r, client := start(t, Options{Behaviour: b})
+	for b, want := range map[Style]uint64{Containerd: 20, CRIO: 10} {
+		r, client := start(t, Options{Style: b})
 		c := run(t, r, ContainerSpec{})
 		for range 2 {
 			if err := c.WriteNumbered("stdout", 10, 100); err != nil {
 				t.Fatal(err)
 			}
-			if b == Conmon && exists(c.LogPath()+".tmp") {
+			if b == CRIO && exists(c.LogPath()+".tmp") {
 				t.Error("conmon's temporary file stays")
 			}
 			if c.Written()["stdout"] == 10 {
@@ -141,19 +141,19 @@ func TestReopenWithoutRename(t *testing.T) {
 			}
 		}
 		if got := len(records(t, c.LogPath())); got != int(want) {
-			t.Errorf("behaviour %d: the log has %d lines; want %d", b, got, want)
+			t.Errorf("style %d: the log has %d lines; want %d", b, got, want)
 		}
 	}
 }
 
 func TestModes(t *testing.T) {
-	for b, want := range map[Behaviour]os.FileMode{Containerd: 0o640, Conmon: 0o600} {
-		r, client := start(t, Options{Behaviour: b})
+	for b, want := range map[Style]os.FileMode{Containerd: 0o640, CRIO: 0o600} {
+		r, client := start(t, Options{Style: b})
 		c := run(t, r, ContainerSpec{})
 		rotate(t, client, c, 1)
 		info, err := os.Stat(c.LogPath())
 		if err != nil || info.Mode().Perm()&^want != 0 || info.Mode().Perm()&0o600 != 0o600 {
-			t.Errorf("behaviour %d: %v, %v; want %v", b, info.Mode(), err, want)
+			t.Errorf("style %d: %v, %v; want %v", b, info.Mode(), err, want)
 		}
 		// O_APPEND shows in what a truncation leaves: conmon writes on at its old offset.
 		if err := c.WriteNumbered("stdout", 1, 100); err != nil {
@@ -166,16 +166,16 @@ func TestModes(t *testing.T) {
 		if err := c.WriteNumbered("stdout", 1, 100); err != nil {
 			t.Fatal(err)
 		}
-		if hole := size(c.LogPath()) > one+one/2; hole != (b == Conmon) {
-			t.Errorf("behaviour %d: %d bytes after a truncation, %d before", b, size(c.LogPath()), one)
+		if hole := size(c.LogPath()) > one+one/2; hole != (b == CRIO) {
+			t.Errorf("style %d: %d bytes after a truncation, %d before", b, size(c.LogPath()), one)
 		}
 	}
 }
 
 func TestRestart(t *testing.T) {
-	for b, name := range map[Behaviour]string{Containerd: "containerd", Conmon: "conmon"} {
+	for b, name := range map[Style]string{Containerd: "containerd", CRIO: "crio"} {
 		t.Run(name, func(t *testing.T) {
-			r, client := start(t, Options{Behaviour: b})
+			r, client := start(t, Options{Style: b})
 			c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 4e6, StderrEvery: 5}})
 			gone := run(t, r, ContainerSpec{Pod: "gone"})
 			gone.Exit()
@@ -201,7 +201,7 @@ func TestRestart(t *testing.T) {
 				_, err := client.Version(t.Context(), &runtimeapi.VersionRequest{})
 				return err == nil
 			})
-			if b == Conmon {
+			if b == CRIO {
 				wantCode(t, reopen(t.Context(), client, c), codes.OK)
 			}
 			if err := r.Restart(); err != nil { // without a Stop

@@ -19,12 +19,12 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Behaviour is the runtime that is copied.
-type Behaviour int
+// Style is the container runtime that a Runtime imitates.
+type Style int
 
 const (
-	Containerd Behaviour = iota
-	Conmon               // CRI-O
+	Containerd Style = iota
+	CRIO             // CRI-O with conmon
 )
 
 // DefaultTailDelay is about what containerd takes to notice that its old logger
@@ -33,9 +33,9 @@ const DefaultTailDelay = 5 * time.Millisecond
 
 // Options says how a runtime is. Dir alone must be set.
 type Options struct {
-	Dir       string    // holds cri.sock and the pod logs directory; made if absent
-	Behaviour Behaviour // default Containerd
-	NoStream  bool      // StreamContainers answers Unimplemented, as runtimes before containerd 2.4 do
+	Dir      string // holds cri.sock and the pod logs directory; made if absent
+	Style    Style  // default Containerd
+	NoStream bool   // StreamContainers answers Unimplemented, as runtimes before containerd 2.4 do
 
 	// TailDelay is Containerd's time from Reopen's return to the last write to the
 	// old file and its close. 0: DefaultTailDelay; negative: before Reopen returns.
@@ -159,7 +159,7 @@ func (r *Runtime) stopLocked() error {
 
 // Restart brings the server back on the same socket, after a Stop if it still
 // runs. Containerd opens the log path of each running container anew, as it does
-// when it takes its containers over; Conmon's loggers never noticed.
+// when it takes its containers over; CRIO's loggers never noticed.
 func (r *Runtime) Restart() error {
 	r.serverMu.Lock()
 	defer r.serverMu.Unlock()
@@ -169,7 +169,7 @@ func (r *Runtime) Restart() error {
 		return errors.Join(err, errors.New("restart: the runtime is closed"))
 	default:
 	}
-	if r.opts.Behaviour == Containerd {
+	if r.opts.Style == Containerd {
 		for _, c := range r.all() {
 			err = errors.Join(err, c.takeOver())
 		}

@@ -22,7 +22,7 @@ const image = "example.com/numbered-lines:1"
 
 func (s *service) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
 	v := &runtimeapi.VersionResponse{Version: "0.1.0", RuntimeApiVersion: "v1"}
-	if s.r.opts.Behaviour == Conmon {
+	if s.r.opts.Style == CRIO {
 		v.RuntimeName, v.RuntimeVersion = "cri-o", "1.37.0"
 	} else {
 		v.RuntimeName, v.RuntimeVersion = "containerd", "v2.4.2"
@@ -154,7 +154,7 @@ func (s *service) PodSandboxStatus(_ context.Context, req *runtimeapi.PodSandbox
 func (s *service) ReopenContainerLog(_ context.Context, req *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error) {
 	c := s.r.find(req.GetContainerId())
 	if c == nil {
-		if s.r.opts.Behaviour == Conmon {
+		if s.r.opts.Style == CRIO {
 			return nil, fmt.Errorf("could not find container %s: not found", req.GetContainerId())
 		}
 		return nil, status.Errorf(codes.NotFound, "an error occurred when try to find container %q: not found", req.GetContainerId())

@@ -15,9 +15,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestRotatesUnderLoad(t *testing.T) {
-	for name, behaviour := range map[string]fake.Behaviour{"containerd": fake.Containerd, "conmon": fake.Conmon} {
+	for name, style := range map[string]fake.Style{"containerd": fake.Containerd, "crio": fake.CRIO} {
 		t.Run(name, func(t *testing.T) {
-			n := newNode(t, fake.Options{Behaviour: behaviour}, `
+			n := newNode(t, fake.Options{Style: style}, `
 containerLogMaxSize: 256Ki
 containerLogMaxFiles: 1000
 minRotationInterval: 0s

@@ -69,7 +69,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.leave(dir)) }()
-	rt, err := fake.Start(fake.Options{Dir: dir, Behaviour: behaviour})
+	rt, err := fake.Start(fake.Options{Dir: dir, Style: behaviour})
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
@@ -80,14 +80,14 @@ func Run(ctx context.Context, o Options) (err error) {
 }
 
 // complete checks the options and fills in what is missing.
-func (o *Options) complete() (fake.Behaviour, config.Config, error) {
+func (o *Options) complete() (fake.Style, config.Config, error) {
 	cfg := config.Default()
 	behaviour := fake.Containerd
 	switch o.Runtime {
 	case "", "containerd":
 		o.Runtime = "containerd"
 	case "crio":
-		behaviour = fake.Conmon
+		behaviour = fake.CRIO
 	default:
 		return 0, cfg, fmt.Errorf("runtime %q: choose containerd or crio", o.Runtime)
 	}
