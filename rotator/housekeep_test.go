@@ -180,9 +180,9 @@ func TestPruneOrder(t *testing.T) {
 	place(t, root, "0.log", nil)
 	place(t, root, "0.log.notes", nil) // foreign
 	rep := tidy(t, newRotator(root, nil), Policy{MaxFiles: 4, Codec: Gzip})
-	want := strings.ReplaceAll(`prune 0.log.20260101-000000 N max-files
-prune 0.log.20260101-000001 N max-files
-prune 0.log.20260101-000002 N max-files
+	want := strings.ReplaceAll(`prune 0.log.20260101-000000 N max_files
+prune 0.log.20260101-000001 N max_files
+prune 0.log.20260101-000002 N max_files
 compress 0.log.20260101-000003 N
 compress 0.log.20260101-000004 N
 `, "N", strconv.Itoa(len(numberedLine(0))))

@@ -52,11 +52,11 @@ type Reason string
 
 const (
 	// ByFiles: more files than MaxFiles.
-	ByFiles Reason = "max-files"
+	ByFiles Reason = "max_files"
 	// BySize: more bytes than MaxTotalSize.
-	BySize Reason = "max-total-size"
+	BySize Reason = "max_total_size"
 	// ByAge: older than MaxAge.
-	ByAge Reason = "max-age"
+	ByAge Reason = "max_age"
 )
 
 // Step is one thing to do in a container's directory.

@@ -86,24 +86,24 @@ func TestMetricsOfADaemon(t *testing.T) {
 	var text string
 	testutil.Eventually(t, "the numbers", func() bool {
 		_, text = fetch(t, base+"/metrics")
-		return value(t, text, `logwatch_pruned_files_total{reason="max-files"}`) > 0 && value(t, text, "logwatch_refused_logs_total") == 1 &&
-			value(t, text, "logwatch_compression_output_bytes_total") > 0 && value(t, text, "logwatch_node_usage_bytes") > 0
+		return value(t, text, `logwatch_pruned_files_total{reason="max_files"}`) > 0 && value(t, text, "logwatch_skipped_containers") == 1 &&
+			value(t, text, "logwatch_compression_output_bytes_total") > 0 && value(t, text, "logwatch_node_log_bytes") > 0
 	})
 	if got := value(t, text, "logwatch_rotation_overshoot_bytes_count"); got < float64(len(done)) {
 		t.Errorf("%v overshoots for %d rotations", got, len(done))
 	}
 	for series, least := range map[string]float64{
-		`logwatch_rotations_total{cause="write",result="rotated"}`: 5,
-		`logwatch_pool_run_seconds_count{pool="rotations"}`:        8,
-		`logwatch_pool_wait_seconds_count{pool="housekeeping"}`:    1,
-		"logwatch_inotify_events_total":                            1,
-		"logwatch_sweeps_total":                                    1,
-		"logwatch_sweep_duration_seconds_count":                    1,
-		"logwatch_runtime_reachable":                               1,
-		"logwatch_config_last_reload_successful":                   1,
-		"logwatch_node_budget_bytes":                               1 << 30,
-		`logwatch_logs{state="cold"}`:                              0,
-		"process_open_fds":                                         1,
+		`logwatch_rotations_total{cause="write",result="rotated"}`:    5,
+		`logwatch_pool_work_duration_seconds_count{pool="rotate"}`:    8,
+		`logwatch_pool_queue_duration_seconds_count{pool="compress"}`: 1,
+		"logwatch_inotify_events_total":                               1,
+		"logwatch_sweeps_total":                                       1,
+		"logwatch_sweep_duration_seconds_count":                       1,
+		"logwatch_runtime_up":                                         1,
+		"logwatch_config_last_reload_successful":                      1,
+		"logwatch_node_log_budget_bytes":                              1 << 30,
+		`logwatch_tracked_logs{state="watched"}`:                      0,
+		"process_open_fds":                                            1,
 	} {
 		if got := value(t, text, series); got < least {
 			t.Errorf("%s = %v, want at least %v", series, got, least)
@@ -139,7 +139,7 @@ func TestPerContainer(t *testing.T) {
 		_, text := fetch(t, base+"/metrics")
 		const of = `{container="app",namespace="default",pod="web"}`
 		return value(t, text, "logwatch_container_rotations_total"+of) == 1 && value(t, text, "logwatch_container_log_files"+of) == 2 &&
-			value(t, text, "logwatch_container_logs_bytes"+of) > 100_000 && value(t, text, "logwatch_container_retention_seconds"+of) > 0 &&
+			value(t, text, "logwatch_container_logs_bytes"+of) > 100_000 && value(t, text, "logwatch_container_oldest_line_age_seconds"+of) > 0 &&
 			value(t, text, "logwatch_container_written_bytes_total"+of) > 90_000
 	})
 }

@@ -103,12 +103,12 @@ func (s *stats) state() telemetry.State {
 	st := telemetry.State{
 		Events: w.Events, Checks: w.Checks, Overflows: w.Overflows, WatchErrors: w.WatchErrors, Sweeps: w.Sweeps,
 		Hot: w.Hot, Cold: max(0, w.Tracked-w.Hot),
-		Refused: d.counts.refused.Load(), Rejects: d.counts.rejects.Load(),
+		Skipped: int(d.counts.refused.Load()), Rejects: d.counts.rejects.Load(),
 	}
 	r, h := d.rotations.Stats(), d.housekeeping.Stats()
 	st.Pools = []telemetry.Pool{
-		{Name: telemetry.PoolRotations, Queued: r.Queued, Running: r.Running, Done: r.Done, Limit: d.cfg.ContainerLogMaxWorkers},
-		{Name: telemetry.PoolHousekeeping, Queued: h.Queued, Running: h.Running, Done: h.Done, Limit: d.cfg.Compression.Workers},
+		{Name: telemetry.PoolRotate, Queued: r.Queued, Running: r.Running, Done: r.Done, Limit: d.cfg.ContainerLogMaxWorkers},
+		{Name: telemetry.PoolCompress, Queued: h.Queued, Running: h.Running, Done: h.Done, Limit: d.cfg.Compression.Workers},
 	}
 	st.Budget = d.pressure.limits.Load().NodeLogBudget
 	st.Usage = max(0, s.uncounted.Load()+d.pressure.grown.Load())

@@ -39,7 +39,7 @@ const (
 // due is the one entrance: whatever the cause, a rotation starts here.
 func (d *Daemon) due(due watcher.Due) {
 	d.stats.found(due)
-	d.rotations.Submit(due.Dir, d.stats.Timed(telemetry.PoolRotations, func(ctx context.Context) { d.attempt(ctx, due) }))
+	d.rotations.Submit(due.Dir, d.stats.Timed(telemetry.PoolRotate, func(ctx context.Context) { d.attempt(ctx, due) }))
 }
 
 // rotate is the rotation job. It runs once at a time for a directory.
@@ -184,7 +184,7 @@ func (d *Daemon) refreshFor(ctx context.Context, path string) error {
 
 // tidy has a container's rotated logs brought within the policy.
 func (d *Daemon) tidy(dir string) {
-	d.housekeeping.Submit(dir, d.stats.Timed(telemetry.PoolHousekeeping, func(ctx context.Context) { d.pressure.job(ctx, dir, d.housekeep) }))
+	d.housekeeping.Submit(dir, d.stats.Timed(telemetry.PoolCompress, func(ctx context.Context) { d.pressure.job(ctx, dir, d.housekeep) }))
 }
 
 // housekeep is the housekeeping job. It runs once at a time for a directory.

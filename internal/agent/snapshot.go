@@ -53,7 +53,7 @@ func (s *stats) node(ctx context.Context, d *Daemon) control.Node {
 		Version: s.version, PID: os.Getpid(), Started: s.started, PodLogsDir: d.cfg.PodLogsDir,
 		Runtime: control.Runtime{Endpoint: d.endpoint, Reachable: st.RuntimeReachable},
 		Hot:     st.Hot, Cold: st.Cold, Backlog: control.Backlog{Files: st.BacklogFiles, Bytes: st.BacklogBytes},
-		Rotations: d.counts.rotations.Load(), Failures: d.counts.failures.Load(), Refused: st.Refused, Rejects: st.Rejects,
+		Rotations: d.counts.rotations.Load(), Failures: d.counts.failures.Load(), Refused: uint64(st.Skipped), Rejects: st.Rejects,
 		Overflows: st.Overflows, WatchErrors: st.WatchErrors,
 		LastSweep: st.LastSweep, Config: control.Config{File: s.file, Loaded: st.Loaded},
 	}

@@ -33,8 +33,8 @@ type Reason string
 
 // The reasons, as they stand in logs.
 const (
-	ByFiles Reason = "max-files"
-	ByAge   Reason = "max-age"
+	ByFiles Reason = "max_files"
+	ByAge   Reason = "max_age"
 	ByShare Reason = "share"
 )
 

@@ -158,7 +158,7 @@ func roomProblems(n control.Node) (list []Problem) {
 			Do: "For a moment after a rotation this is as it should be: the runtime still writes the file's end. If it stays, see who has them open (lsof +D " + n.PodLogsDir + "), and whether the disk is full (df -h, df -i).",
 		})
 	}
-	knobs := map[string]string{"rotations": "containerLogMaxWorkers", "housekeeping": "compression.workers"}
+	knobs := map[string]string{"rotate": "containerLogMaxWorkers", "prune": "containerLogMaxWorkers", "compress": "compression.workers"}
 	for _, p := range n.Pools {
 		if p.Queued > queueShare*max(1, p.Workers) {
 			list = append(list, Problem{
