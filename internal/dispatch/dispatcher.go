@@ -115,7 +115,8 @@ func New(o Options) *Dispatcher {
 	d.rotator = rotator.New(rotator.Options{PodLogsDir: o.PodLogsDir, Runtime: reopener{o.Client}, ReopenTimeout: o.ReopenTimeout})
 	pool := func(name string, workers, slow int, run func(context.Context, string)) *workerpool.Pool {
 		return workerpool.New(workerpool.Options{
-			Workers: workers, MaxSlow: slow, SlowAfter: slowAfter, Run: run, Observe: o.Metrics.ObservePool(name),
+			Workers: workers, MaxSlow: slow, SlowAfter: slowAfter, Run: run,
+			Observe: func(queued, ran time.Duration) { o.Metrics.Worked(name, queued, ran) },
 		})
 	}
 	d.rotations = pool(telemetry.PoolRotate, o.RotateWorkers, maxSlow, d.rotate)
@@ -148,9 +149,9 @@ type container struct {
 	want     *want
 	restores []string // live logs of exited containers that lost their names
 	prunes   []pruneRequest
-	cleans  []string // live logs of containers that were removed
-	unknown bool     // the directory's container or pod is not known
-	lookups int      // lists that were requested for that
+	cleans   []string // live logs of containers that were removed
+	unknown  bool     // the directory's container or pod is not known
+	lookups  int      // lists that were requested for that
 
 	// What is under way.
 	rotating    bool
@@ -222,6 +223,9 @@ func (d *Dispatcher) Pools() []Pool {
 		{d.lookups.Stats(), telemetry.PoolLookup, lookupWorkers},
 	}
 }
+
+// Reachable reports whether the runtime has ever answered.
+func (d *Dispatcher) Reachable() bool { return d.reachable.Load() }
 
 // named adds a container's names to a log line.
 func named(ev *zerolog.Event, c cri.Container) *zerolog.Event {

@@ -192,7 +192,7 @@ func (d *Dispatcher) noteFallback(dir, reason string) {
 	if reason == "" {
 		return
 	}
-	d.o.Metrics.Fallbacks.WithLabelValues(reason).Inc()
+	d.o.Metrics.RotationFallbacks.WithLabelValues(reason).Inc()
 	d.warn.Do("fallback "+reason, func() {
 		d.log.Warn().Str("dir", dir).Str("reason", reason).Msg("rotating by rename: the live log is absent for an instant (atomic exchange is not available)")
 	})

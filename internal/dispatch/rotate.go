@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -262,4 +264,29 @@ func (r reopener) ReopenContainerLog(ctx context.Context, id string) error {
 	default:
 		return err
 	}
+}
+
+// RotateNow rotates a running container's log whatever its size, unless it is
+// empty. answer is called once, from a worker or before RotateNow returns.
+func (d *Dispatcher) RotateNow(c cri.Container, answer func(Answer)) {
+	if why := d.WhySkipped(c); why != nil {
+		answer(Answer{Result: AnswerFailed, Err: why})
+		return
+	}
+	dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
+	if err != nil {
+		answer(Answer{Result: AnswerFailed, Err: fmt.Errorf("the log path is being looked up: try again in a moment (%w)", err)})
+		return
+	}
+	size := int64(0)
+	st, err := os.Lstat(c.LogPath)
+	if err == nil {
+		size = st.Size()
+	}
+	if lost, _ := d.rotator.NeedsReopen(dir, log); size == 0 && !lost {
+		answer(Answer{Result: AnswerEmpty})
+		return
+	}
+	due := watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseOperator, Size: size, Limit: max(1, size)}
+	d.request(due, func(w *want) { w.operators = append(w.operators, operator{log, answer}) })
 }

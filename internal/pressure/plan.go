@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/rotator"
 )
 
 // Container is one container's directory.
@@ -265,38 +266,38 @@ func newHolder(c Container, now time.Time) *holder {
 	}
 	// A temp alone is what a crash left: housekeeping removes it.
 	all = slices.DeleteFunc(all, func(g generation) bool { return g.name.Kind == podlogs.Temp })
-	judge(all, c, now)
+	beyond := beyondPolicy(c, now)
 	for _, g := range all {
-		if g.reason == ByShare {
-			h.kept = append(h.kept, g)
-			h.give[bytes], h.give[inodes] = sum(h.give[bytes], g.bytes), h.give[inodes]+g.files
-		} else {
+		g.reason = ByShare
+		if reason, ok := beyond[key(g.name)]; ok {
+			g.reason = reason
 			h.past = append(h.past, g)
+			continue
 		}
+		h.kept = append(h.kept, g)
+		h.give[bytes], h.give[inodes] = sum(h.give[bytes], g.bytes), h.give[inodes]+g.files
 	}
 	return h
 }
 
-// judge gives each generation the reason for which it goes, if it has to.
-func judge(all []generation, c Container, now time.Time) {
-	count := map[string]int{}
-	expired := map[string]bool{}
-	for i := len(all) - 1; i >= 0; i-- { // newest first
-		g := &all[i]
-		base := g.name.Base
-		count[base]++
-		// What is older than one past its age is so too, whatever its change
-		// time says: it may have been compressed since.
-		expired[base] = expired[base] || (c.MaxAge > 0 && now.Sub(g.modified) > c.MaxAge)
-		switch {
-		case c.MaxFiles > 0 && count[base] > c.MaxFiles-1: // the live log is counted
-			g.reason = ByFiles
-		case expired[base]:
-			g.reason = ByAge
-		default:
-			g.reason = ByShare
+// key names a generation, whatever the kind of its file.
+func key(n podlogs.Name) podlogs.Name { return n.As(podlogs.Rotated) }
+
+// beyondPolicy are the generations that the container's own policy does not keep,
+// by the rotator's rules. Grace periods are not respected.
+func beyondPolicy(c Container, now time.Time) map[podlogs.Name]Reason {
+	p := rotator.Policy{MaxFiles: c.MaxFiles, MaxAge: c.MaxAge}
+	if p.MaxFiles <= 0 {
+		p.MaxFiles = math.MaxInt
+	}
+	beyond := map[podlogs.Name]Reason{}
+	steps, _ := rotator.Plan(c.Files, p, now)
+	for _, s := range steps {
+		if s.Action == rotator.Prune {
+			beyond[key(s.Name)] = s.Reason
 		}
 	}
+	return beyond
 }
 
 // queue is a heap: the holder of the most first, among equals by name.

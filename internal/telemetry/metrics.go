@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +42,7 @@ const (
 	PoolRotate   = "rotate"
 	PoolPrune    = "prune"
 	PoolCompress = "compress"
+	PoolLookup   = "lookup"
 )
 
 // Metrics holds the counters and histograms of one agent. Use New.
@@ -123,7 +123,7 @@ func (m *Metrics) createSeries() {
 	for _, reason := range []string{"no_space", "other"} {
 		m.HousekeepingErrors.WithLabelValues(reason)
 	}
-	for _, pool := range []string{PoolRotate, PoolPrune, PoolCompress} {
+	for _, pool := range []string{PoolRotate, PoolPrune, PoolCompress, PoolLookup} {
 		m.queueTime.WithLabelValues(pool)
 		m.workTime.WithLabelValues(pool)
 	}
@@ -147,16 +147,6 @@ func (m *Metrics) Expect(causes, pruneReasons []string) {
 func (m *Metrics) Worked(pool string, queued, worked time.Duration) {
 	m.queueTime.WithLabelValues(pool).Observe(queued.Seconds())
 	m.workTime.WithLabelValues(pool).Observe(worked.Seconds())
-}
-
-// Timed returns job, observed by Worked: the time in the queue begins with the call of Timed.
-func (m *Metrics) Timed(pool string, job func(context.Context)) func(context.Context) {
-	queued := time.Now()
-	return func(ctx context.Context) {
-		begin := time.Now()
-		job(ctx)
-		m.Worked(pool, begin.Sub(queued), time.Since(begin))
-	}
 }
 
 func counter(name, help string) prometheus.Counter {

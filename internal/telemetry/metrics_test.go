@@ -33,7 +33,7 @@ func full(t *testing.T) *prometheus.Registry {
 		return State{Budget: 100, Usage: 40, Hot: 1, Cold: 2, Pools: []Pool{{Name: PoolRotate}, {Name: PoolPrune}, {Name: PoolCompress}}, Loaded: time.Unix(1, 0)}
 	})
 	m.Expect([]string{"write"}, []string{"max_files"})
-	m.Timed(PoolRotate, func(context.Context) {})(t.Context())
+	m.Worked(PoolRotate, 0, 0)
 	reg.MustRegister(Containers(func() []Container {
 		return []Container{
 			{Namespace: "a", Pod: "b", Container: "c", Live: 1, Written: 5},
