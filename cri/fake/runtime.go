@@ -112,7 +112,7 @@ func (r *Runtime) ClearFailures() { r.failures.clear() }
 func (r *Runtime) serve() error {
 	const maxPath = 107 // bytes; sun_path in unix(7)
 	if len(r.socket) > maxPath {
-		return fmt.Errorf("socket path %s is longer than %d bytes: choose a shorter directory", r.socket, maxPath)
+		return fmt.Errorf("socket path %s is longer than %d bytes: set TMPDIR to a shorter directory, such as /tmp", r.socket, maxPath)
 	}
 	// A socket of a run that was killed would make Listen fail.
 	if err := os.Remove(r.socket); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -123,6 +123,14 @@ func (r Report) Totals(written map[string]uint64) Totals {
 	return t
 }
 
+// Add returns the sum of both.
+func (t Totals) Add(o Totals) Totals {
+	return Totals{
+		Written: t.Written + o.Written, Found: t.Found + o.Found, Pruned: t.Pruned + o.Pruned, Lost: t.Lost + o.Lost,
+		Doubled: t.Doubled + o.Doubled, OutOfOrder: t.OutOfOrder + o.OutOfOrder, Corrupt: t.Corrupt + o.Corrupt,
+	}
+}
+
 func (s StreamReport) faults() []string {
 	var parts []string
 	for _, f := range []struct {
