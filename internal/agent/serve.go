@@ -23,7 +23,7 @@ func newEvents(o Options) *events {
 
 func (e *events) rotated(r dispatch.Rotated) {
 	ev := web.Event{
-		Time: r.Time, Kind: web.KindRotated, Dir: r.Dir, Cause: string(r.Cause), Names: namesOf(r.Container), ID: r.Container.ID,
+		Time: r.Time, Kind: web.KindRotated, Dir: r.Due.Dir, Cause: string(r.Due.Cause), Names: namesOf(r.Container), ID: r.Container.ID,
 		To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
 	}
 	if r.To == "" {

@@ -107,7 +107,7 @@ func (p *parts) describe(c cri.Container, detail bool) control.Container {
 	}
 	if r := s.Last; r != nil {
 		out.LastRotation = &control.Rotation{
-			Time: r.Time, Cause: string(r.Cause), To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
+			Time: r.Time, Cause: string(r.Due.Cause), To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
 		}
 	}
 	if s.Problem != nil {

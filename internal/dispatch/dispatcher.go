@@ -59,7 +59,7 @@ type Options struct {
 type Rotated struct {
 	Time      time.Time
 	Container cri.Container
-	watcher.Due
+	Due       watcher.Due
 	// Rotation.To is empty if a live log was only reopened.
 	rotator.Rotation
 	// Overshoot is by how many bytes the log was past its limit when it was

@@ -92,7 +92,7 @@ func (d *Dispatcher) Restore(dir, log string) {
 func (d *Dispatcher) rotate(ctx context.Context, dir string) {
 	w, restores := d.begin(dir)
 	for _, log := range restores {
-		d.restore(dir, log)
+		d.restore(ctx, dir, log)
 	}
 	if w == nil {
 		return
@@ -189,7 +189,7 @@ func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) 
 func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done rotator.Rotation, err error) {
 	o := outcomeOf(err)
 	if o.stopped && c.LogPath == d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log {
-		d.restore(w.Dir, w.Log)
+		d.restore(ctx, w.Dir, w.Log)
 	}
 	retry := time.Duration(0)
 	d.with(w.Dir, func(e *container) {
@@ -229,8 +229,8 @@ var errStopping = errors.New("the daemon is stopping")
 
 // restore gives an exited container's log its name back, unless a process has the
 // live log or the newest rotated log open for writing.
-func (d *Dispatcher) restore(dir, log string) {
-	restored, err := d.rotator.Restore(dir, log)
+func (d *Dispatcher) restore(ctx context.Context, dir, log string) {
+	restored, err := d.rotator.Restore(ctx, dir, log)
 	switch {
 	case err != nil:
 		d.warn.Do("restore "+dir, func() {

@@ -65,16 +65,16 @@ func (s *state) become(id string) {
 
 // noteRotated takes in a rotation that was done.
 func (d *Dispatcher) noteRotated(r Rotated) {
-	e, _ := d.Policy(r.Dir)
+	e, _ := d.Policy(r.Due.Dir)
 	early := false
-	d.with(r.Dir, func(c *container) {
+	d.with(r.Due.Dir, func(c *container) {
 		s := &c.state
 		s.become(r.Container.ID)
 		s.past += r.Size
 		s.size = 0
 		s.rotations++
 		s.rotating = nil
-		early = bySize(r.Cause) && !s.rotatedAt.IsZero() && r.Time.Sub(s.rotatedAt) < e.MinInterval
+		early = bySize(r.Due.Cause) && !s.rotatedAt.IsZero() && r.Time.Sub(s.rotatedAt) < e.MinInterval
 		s.last, s.rotatedAt = &r, r.Time
 	})
 	if early {

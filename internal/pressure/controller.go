@@ -126,7 +126,7 @@ func (p *Controller) Swept() {
 // Rotated is called for each rotation, from its worker.
 func (p *Controller) Rotated(r dispatch.Rotated) {
 	p.grown.Add(r.Size)
-	p.settled(r.Dir + "/" + r.Log)
+	p.settled(r.Due.Dir + "/" + r.Due.Log)
 	p.check()
 }
 

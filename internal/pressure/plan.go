@@ -29,15 +29,12 @@ type Container struct {
 	Stuck bool
 }
 
-// Reason says why a rotated log goes.
-type Reason string
+// Reason is why a rotated log is removed.
+type Reason = rotator.Reason
 
-// The reasons, as they stand in logs.
-const (
-	ByFiles Reason = "max_files"
-	ByAge   Reason = "max_age"
-	ByShare Reason = "share"
-)
+// ByShare: the container is over its fair share. A plan's other reasons are the
+// rotator's: the container's own policy does not keep the log.
+const ByShare Reason = "share"
 
 // Prune has one rotated log removed, with whatever else there is of the same
 // generation: a compressed log beside its source, an unfinished temp.
@@ -266,11 +263,9 @@ func newHolder(c Container, now time.Time) *holder {
 	}
 	// A temp alone is what a crash left: housekeeping removes it.
 	all = slices.DeleteFunc(all, func(g generation) bool { return g.name.Kind == podlogs.Temp })
-	beyond := beyondPolicy(c, now)
+	markBeyondPolicy(all, c, now)
 	for _, g := range all {
-		g.reason = ByShare
-		if reason, ok := beyond[key(g.name)]; ok {
-			g.reason = reason
+		if g.reason != ByShare {
 			h.past = append(h.past, g)
 			continue
 		}
@@ -283,9 +278,11 @@ func newHolder(c Container, now time.Time) *holder {
 // key names a generation, whatever the kind of its file.
 func key(n podlogs.Name) podlogs.Name { return n.As(podlogs.Rotated) }
 
-// beyondPolicy are the generations that the container's own policy does not keep,
-// by the rotator's rules. Grace periods are not respected.
-func beyondPolicy(c Container, now time.Time) map[podlogs.Name]Reason {
+// markBeyondPolicy gives each generation the reason for which the container's own
+// policy does not keep it, by the rotator's rules but for grace periods; ByShare if
+// it does. What is older than one that is not kept is not kept either, so that no
+// hole comes into a log's lines.
+func markBeyondPolicy(all []generation, c Container, now time.Time) {
 	p := rotator.Policy{MaxFiles: c.MaxFiles, MaxAge: c.MaxAge}
 	if p.MaxFiles <= 0 {
 		p.MaxFiles = math.MaxInt
@@ -297,7 +294,16 @@ func beyondPolicy(c Container, now time.Time) map[podlogs.Name]Reason {
 			beyond[key(s.Name)] = s.Reason
 		}
 	}
-	return beyond
+	older := map[string]Reason{} // by live log
+	for i := len(all) - 1; i >= 0; i-- {
+		g := &all[i]
+		if reason, ok := beyond[key(g.name)]; ok {
+			older[g.name.Base] = reason
+		}
+		if g.reason = older[g.name.Base]; g.reason == "" {
+			g.reason = ByShare
+		}
+	}
 }
 
 // queue is a heap: the holder of the most first, among equals by name.
