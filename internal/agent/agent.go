@@ -46,9 +46,11 @@ type Options struct {
 	// Listen: serve metrics, health and the control socket, where Config says.
 	Listen bool
 	// Version is reported by status and metrics.
-	Version   string
-	listening func(net.Addr)                           // for tests; see server.Options
-	statfs    func(path string) (pressure.Disk, error) // for tests; nil: statfs(2)
+	Version string
+	// Listening, if set, is called with the address of the metrics server, Statfs in
+	// place of statfs(2); both are for tests.
+	Listening func(net.Addr)
+	Statfs    func(path string) (pressure.Disk, error)
 }
 
 // Rotated is a rotation that was done.
@@ -175,7 +177,7 @@ func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 	})
 	p.dispatcher.SetRules(resolver, cfg.CleanRemovedContainers)
 	p.pressure = pressure.NewController(pressure.Options{
-		PodLogsDir: cfg.PodLogsDir, Dispatcher: p.dispatcher, Running: p.livePaths, Statfs: a.o.statfs, Log: a.log,
+		PodLogsDir: cfg.PodLogsDir, Dispatcher: p.dispatcher, Running: p.livePaths, Statfs: a.o.Statfs, Log: a.log,
 	}, limitsOf(cfg))
 	p.watcher = watcher.New(watcher.Config{
 		PodLogsDir: cfg.PodLogsDir,

@@ -1,4 +1,4 @@
-package agent
+package agent_test
 
 import (
 	"flag"
@@ -137,7 +137,7 @@ func inForce(key string) string {
 		}
 	})
 	kept := changed
-	keepFixed(&kept, old)
+	kept, _ = config.KeepStartupKeys(changed, old)
 	if reflect.DeepEqual(kept, old) {
 		return "restart"
 	}

@@ -52,7 +52,7 @@ func (a *agent) serve(ctx context.Context) {
 		if a.events.hub != nil {
 			web.New(a, a.events.hub).Mount(mux)
 		}
-		srv := telemetry.Server{Address: c.ListenAddress, WebConfigFile: c.WebConfigFile, Handler: mux, Log: a.log, Listening: a.o.listening}
+		srv := telemetry.Server{Address: c.ListenAddress, WebConfigFile: c.WebConfigFile, Handler: mux, Log: a.log, Listening: a.o.Listening}
 		g.Go(func() { srv.Run(ctx) })
 	}
 	if a.o.Config.ControlSocket != "" {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/dispatch"
@@ -128,6 +130,7 @@ func (a *agent) Rotate(ctx context.Context, which control.Names) (<-chan control
 		p.dispatcher.Listed()
 	}
 	all := p.running(which)
+	p.resolve(ctx, all)
 	if err != nil && len(all) == 0 {
 		return nil, 0, fmt.Errorf("the container runtime is unreachable, so the running containers are unknown: %w", err)
 	}
@@ -142,6 +145,28 @@ func (a *agent) Rotate(ctx context.Context, which control.Names) (<-chan control
 		})
 	}
 	return out, len(all), nil
+}
+
+// maxConcurrent bounds the calls to the runtime for one request.
+const maxConcurrent = 8
+
+// resolve looks up the log paths of containers that have just been listed. One that
+// cannot be looked up stays as it is.
+func (p *parts) resolve(ctx context.Context, all []cri.Container) {
+	var g errgroup.Group
+	g.SetLimit(maxConcurrent)
+	for i, c := range all {
+		if c.Resolved {
+			continue
+		}
+		g.Go(func() error {
+			if now, err := p.inventory.Resolve(ctx, c.ID); err == nil {
+				all[i] = now
+			}
+			return nil
+		})
+	}
+	_ = g.Wait() // no function fails
 }
 
 // state is for the node's metrics.

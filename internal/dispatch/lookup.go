@@ -46,7 +46,7 @@ func (d *Dispatcher) Policy(dir string) (effective policy.Effective, known bool)
 		pod, known = d.o.Inventory.PodOf(dir, c)
 	}
 	if !known || !found {
-		defer d.noteUnknown(dir)
+		defer d.noteUnknown(dir) //nolint:errcheck // the caller goes on with what is known
 	}
 	d.mu.Lock()
 	cached := d.containerLocked(dir).policy
@@ -97,18 +97,19 @@ func (d *Dispatcher) warnRejected(c cri.Container, e policy.Effective) {
 }
 
 // noteUnknown requests a list of the runtime's containers for a directory whose
-// container, or pod, is not known.
-func (d *Dispatcher) noteUnknown(dir string) {
-	after := time.Duration(-1)
+// container, or pod, is not known. After several lists in vain, which it returns as
+// errUnidentified, the directory is left to the sweep's lists.
+func (d *Dispatcher) noteUnknown(dir string) error {
+	lookups := 0
 	d.with(dir, func(c *container) {
-		if !c.unknown || c.lookups < maxLookups {
-			after = firstLookup << min(c.lookups, maxLookups)
-		}
 		c.unknown = true
+		lookups = c.lookups
 	})
-	if after >= 0 {
-		d.lookups.AddAfter(listKey, after)
+	if lookups >= maxLookups {
+		return errUnidentified
 	}
+	d.lookups.AddAfter(listKey, firstLookup<<lookups)
+	return errUnknown
 }
 
 // lookup is the run of the lookup queue.

@@ -72,16 +72,17 @@ var outcomes = []outcome{
 	{
 		is: []error{rotator.ErrUnanswered, context.DeadlineExceeded}, result: telemetry.ResultUnanswered, reopen: telemetry.ReopenTimeout,
 		retry: hangPause, hangs: true, answer: AnswerFailed,
-		message: "runtime has not reopened the log after rename; still writing to the renamed file; retrying",
+		message: "runtime has not reopened the log; still writing to the rotated file; retrying",
 	},
 	{
 		is: []error{rotator.ErrUnanswered}, result: telemetry.ResultUnanswered, reopen: telemetry.ReopenUnanswered, retry: firstRetry, answer: AnswerFailed,
-		message: "runtime has not reopened the log after rename; still writing to the renamed file; retrying",
+		message: "runtime has not reopened the log; still writing to the rotated file; retrying",
 	},
 	{
-		is: []error{errUnknown}, result: telemetry.ResultUnknown, answer: AnswerFailed,
+		is: []error{errUnidentified}, result: telemetry.ResultUnknown, answer: AnswerFailed,
 		message: "cannot identify the container for a log; will retry",
 	},
+	{is: []error{errUnknown}, result: telemetry.ResultUnknown, answer: AnswerFailed},
 	{result: telemetry.ResultFailed, retry: firstRetry, answer: AnswerFailed, message: "rotation failed; retrying"},
 }
 

@@ -156,8 +156,12 @@ func (d *Dispatcher) attempt(ctx context.Context, w want) (cri.Container, rotato
 // is empty.
 const failuresBeforeUndo = 2
 
-// errUnknown: the runtime has not reported a container that logs there.
-var errUnknown = errors.New("the runtime reports no container for this log")
+var (
+	// errUnknown: the runtime has not reported a container that logs there yet.
+	errUnknown = errors.New("the runtime reports no container for this log")
+	// errUnidentified: nor has it after several lists.
+	errUnidentified = fmt.Errorf("%w after several requests", errUnknown)
+)
 
 // lookUp returns the running container that writes the log. A log that is growing
 // proves that its container runs; otherwise the runtime is asked: an exited
@@ -167,10 +171,9 @@ func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) 
 	c, ok := d.o.Inventory.ByDir(filepath.Dir(path))
 	switch {
 	case !d.reachable.Load() || !ok:
-		d.noteUnknown(w.Dir)
-		return c, fmt.Errorf("%s: %w", path, errUnknown)
+		return c, fmt.Errorf("%s: %w", path, d.noteUnknown(w.Dir))
 	case c.LogPath != path || !c.Running:
-		d.noteUnknown(w.Dir) // a newer container may not be listed yet
+		_ = d.noteUnknown(w.Dir) // a newer container may not be listed yet
 		return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
 	case w.Growing:
 		return c, nil
