@@ -57,7 +57,7 @@ func TestLabelValues(t *testing.T) {
 	undocumented := map[string]bool{}
 	for metric, labels := range full {
 		for label := range labels {
-			// le and the labels of other collectors and of the build are no fixed sets.
+			// le, the labels of other collectors and those of the build are open sets.
 			if strings.HasPrefix(metric, "logwatch_") && label != "le" && metric != "logwatch_build_info" {
 				undocumented[label] = true
 			}
