@@ -1,7 +1,9 @@
 package fake
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -143,6 +145,94 @@ func TestReopenWithoutRename(t *testing.T) {
 		if got := len(records(t, c.LogPath())); got != int(want) {
 			t.Errorf("style %d: the log has %d lines; want %d", b, got, want)
 		}
+	}
+}
+
+// exchange puts an empty file in the place of the live log, which it names rotated.
+func exchange(t *testing.T, c *Container, rotated string) {
+	t.Helper()
+	if err := os.WriteFile(rotated, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, rotated, unix.AT_FDCWD, c.LogPath(), unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReopenOverEmptyLog: containerd appends to it, conmon replaces it.
+func TestReopenOverEmptyLog(t *testing.T) {
+	for style, mode := range map[Style]os.FileMode{Containerd: 0o644, CRIO: 0o600} {
+		r, client := start(t, Options{Style: style})
+		c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 4e6, StderrEvery: 3}})
+		for _, rotated := range []string{c.LogPath() + ".000001", c.LogPath() + ".000002"} {
+			testutil.Eventually(t, "the log grows", func() bool { return size(c.LogPath()) > 20_000 })
+			exchange(t, c, rotated)
+			before := stat(t, c.LogPath())
+			if err := reopen(t.Context(), client, c); err != nil {
+				t.Fatal(err)
+			}
+			after := stat(t, c.LogPath())
+			if os.SameFile(before, after) != (style == Containerd) || after.Mode().Perm() != mode {
+				t.Errorf("style %d: same file %v, mode %v", style, os.SameFile(before, after), after.Mode())
+			}
+		}
+		c.Exit()
+		checkWhole(t, c)
+	}
+}
+
+func stat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// TestLateReopensAllAct: of two that are pending, the second one acts as well, and
+// with conmon destroys what was written in between.
+func TestLateReopensAllAct(t *testing.T) {
+	for style, lost := range map[Style]uint64{Containerd: 0, CRIO: 10} {
+		t.Run(fmt.Sprint(style), func(t *testing.T) {
+			t.Parallel()
+			r, client := start(t, Options{Style: style, TailDelay: -1})
+			c := run(t, r, ContainerSpec{})
+			write := func() {
+				if err := c.WriteNumbered("stdout", 10, 100); err != nil {
+					t.Fatal(err)
+				}
+			}
+			file := func() *os.File {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.file
+			}
+			write()
+			exchange(t, c, c.LogPath()+".000001")
+			before := file()
+			c.Fail(Failure{Mode: DeadlineThenActs, Times: 1, Delay: 100 * time.Millisecond})
+			c.Fail(Failure{Mode: DeadlineThenActs, Times: 1, Delay: 2 * time.Second})
+			ctx, cancel := context.WithCancel(t.Context())
+			answers := make(chan error, 2)
+			for range cap(answers) {
+				go func() { answers <- reopen(ctx, client, c) }()
+			}
+			testutil.Eventually(t, "both calls", func() bool { return r.Calls("ReopenContainerLog") == 2 })
+			cancel()
+			for range cap(answers) {
+				wantCode(t, <-answers, codes.Canceled)
+			}
+			testutil.Eventually(t, "the first reopen", func() bool { return file() != before })
+			write()
+			first := file()
+			testutil.Eventually(t, "the second reopen", func() bool { return file() != first })
+			write()
+			c.Exit()
+			if got := uint64(30 - len(records(t, files(t, c)...))); got != lost {
+				t.Errorf("%d lines lost; want %d", got, lost)
+			}
+		})
 	}
 }
 

@@ -232,7 +232,7 @@ func checkSandboxes(t *testing.T, client runtimeapi.RuntimeServiceClient) {
 		t.Fatalf("%v, %v; want 2 sandboxes", pods, err)
 	}
 	p := pods.Items[0]
-	if p.Labels["app"] != "cart" || p.Labels[labelPod] != "cart-0" || p.Annotations["logs"] != "keep" || p.Metadata.Uid != "u1" {
+	if p.Labels["app"] != "cart" || p.Labels[labelPod] != "cart-0" || p.Annotations["logs"] != "keep" || p.Metadata.Uid != "u1" || p.State != runtimeapi.PodSandboxState_SANDBOX_READY {
 		t.Errorf("sandbox %v", p)
 	}
 	one, err := client.PodSandboxStatus(t.Context(), &runtimeapi.PodSandboxStatusRequest{PodSandboxId: p.Id})
@@ -292,7 +292,7 @@ func TestVersionAndStatus(t *testing.T) {
 func TestExitAndRemove(t *testing.T) {
 	for _, b := range []Style{Containerd, CRIO} {
 		r, client := start(t, Options{Style: b})
-		c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 5e6, StderrEvery: 3}})
+		c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 5e6, StderrEvery: 3}, Annotations: map[string]string{"logs": "keep"}})
 		testutil.Eventually(t, "the container writes", func() bool { return c.BytesWritten() > 100_000 })
 		c.Exit()
 		st, err := client.ContainerStatus(t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: c.ID()})
@@ -300,6 +300,10 @@ func TestExitAndRemove(t *testing.T) {
 			t.Errorf("%v, %v", st, err)
 		}
 		checkWhole(t, c)
+		pods, err := client.ListPodSandbox(t.Context(), &runtimeapi.ListPodSandboxRequest{})
+		if err != nil || len(pods.Items) != 1 || pods.Items[0].State != runtimeapi.PodSandboxState_SANDBOX_NOTREADY || pods.Items[0].Annotations["logs"] != "keep" {
+			t.Errorf("sandboxes of an exited container: %v, %v", pods, err)
+		}
 		if got := size(c.LogPath()); got != c.BytesWritten() {
 			t.Errorf("the log has %d bytes; BytesWritten is %d", got, c.BytesWritten())
 		}
@@ -315,7 +319,7 @@ func TestExitAndRemove(t *testing.T) {
 			want = codes.Unknown // CRI-O gives this one no code
 		}
 		wantCode(t, reopen(t.Context(), client, c), want)
-		pods, err := client.ListPodSandbox(t.Context(), &runtimeapi.ListPodSandboxRequest{})
+		pods, err = client.ListPodSandbox(t.Context(), &runtimeapi.ListPodSandboxRequest{})
 		if err != nil || len(pods.Items) != 0 || !exists(c.LogPath()) {
 			t.Errorf("sandboxes %v, %v; log there: %v", pods, err, exists(c.LogPath()))
 		}
