@@ -294,7 +294,12 @@ func (d *Daemon) sweepRunning(cause watcher.Cause) {
 			d.refuse(c, err)
 			continue
 		}
-		if size, ok := sizeOf(c.LogPath); ok {
+		size, ok := sizeOf(c.LogPath)
+		need := !ok
+		if ok && size == 0 {
+			need, _ = d.rotator.NeedsReopen(dir, log) // on an error, the next sweep asks again
+		}
+		if !need {
 			d.stats.saw(c.ID, dir, size)
 			d.sweepAge(c, dir, log, size)
 			continue

@@ -63,7 +63,7 @@ func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 		minSize = math.MaxInt64
 	}
 	d.rotating.Store(due.Dir, nil)
-	done, err := d.rotator.Rotate(ctx, rotator.Request{Dir: due.Dir, Log: due.Log, ContainerID: c.ID, MinSize: minSize})
+	done, err := d.rotator.Rotate(ctx, rotator.Request{Dir: due.Dir, Log: due.Log, ContainerID: c.ID, MinSize: minSize, Undo: true})
 	d.rotating.Delete(due.Dir)
 	if done.To != "" {
 		d.tidy(due.Dir)
@@ -200,7 +200,7 @@ func (d *Daemon) housekeep(ctx context.Context, dir string) {
 		return
 	}
 	d.cleanRemoved(ctx, dir)
-	rep, err := d.rotator.Housekeep(ctx, dir, d.policy(dir))
+	rep, err := d.tidyAndCompress(ctx, dir)
 	d.stats.housekept(d, dir, rep, err)
 	for _, s := range rep.Done {
 		ev := d.log.Debug()
@@ -228,6 +228,21 @@ func (d *Daemon) housekeep(ctx context.Context, dir string) {
 	if rep.Again > 0 {
 		d.tidyLater(dir, rep.Again)
 	}
+}
+
+// tidyAndCompress brings a container's rotated logs within its policy.
+func (d *Daemon) tidyAndCompress(ctx context.Context, dir string) (rotator.Report, error) {
+	tidied, err := d.rotator.Tidy(ctx, dir, d.policy(dir), podlogs.Name{})
+	if err != nil || !tidied.Pending {
+		return tidied, err
+	}
+	rep, err := d.rotator.Compress(ctx, dir, d.policy(dir), func(podlogs.Name) {})
+	rep.Done = append(tidied.Done, rep.Done...)
+	rep.Busy += tidied.Busy
+	if rep.Again == 0 || tidied.Again > 0 && tidied.Again < rep.Again {
+		rep.Again = tidied.Again
+	}
+	return rep, err
 }
 
 // tidyLater has housekeeping done after a time. Stop makes Submit do nothing,

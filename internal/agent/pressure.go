@@ -349,7 +349,7 @@ func (p *pressurer) job(ctx context.Context, dir string, housekeep func(ctx cont
 	p.mu.Unlock()
 	switch {
 	case names != nil:
-		rep, err := p.d.rotator.Prune(ctx, dir, names)
+		rep, err := p.d.rotator.Prune(ctx, dir, names, podlogs.Name{})
 		p.d.stats.pruned(rep)
 		p.pruned(dir, rep, err)
 		p.d.tidyLater(dir, yieldPause)

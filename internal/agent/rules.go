@@ -116,7 +116,7 @@ var codecs = map[string]rotator.Codec{
 func (d *Daemon) policy(dir string) rotator.Policy {
 	p := d.effective(dir)
 	return rotator.Policy{
-		MaxFiles: p.MaxFiles, MaxTotalSize: p.MaxTotalSize, Limit: p.MaxSize, MaxAge: p.MaxAge,
+		MaxFiles: p.MaxFiles, MaxTotalSize: p.MaxTotalSize, Limit: rotator.EffectiveLimit(p.MaxSize, p.MaxTotalSize), MaxAge: p.MaxAge,
 		Grace: p.Grace, Codec: codecs[p.Codec], Level: p.Level,
 	}
 }
