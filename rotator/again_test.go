@@ -31,7 +31,7 @@ func TestOneBadFile(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 6, Codec: Gzip})
+		rep, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 6, Codec: Gzip})
 		if op != "lease" && !errors.Is(err, unix.EIO) || op == "lease" && rep.Busy != 1 || rep.Again == 0 {
 			t.Errorf("%s: %+v, %v", op, rep, err)
 		}
@@ -56,7 +56,7 @@ func TestAgainAfterError(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := r.Housekeep(t.Context(), container, keepAll)
+		rep, err := housekeep(r, t.Context(), container, keepAll)
 		if !errors.Is(err, unix.EMFILE) || rep.Again != errorPause {
 			t.Errorf("%s: %+v, %v", op, rep, err)
 		}
@@ -64,7 +64,7 @@ func TestAgainAfterError(t *testing.T) {
 			t.Errorf("%s: Logs hides what it could not list: %v", op, err)
 		}
 	}
-	if rep, err := newRotator(t.TempDir(), nil).Housekeep(t.Context(), container, keepAll); err != nil || rep.Again != 0 {
+	if rep, err := housekeep(newRotator(t.TempDir(), nil), t.Context(), container, keepAll); err != nil || rep.Again != 0 {
 		t.Errorf("a directory that is gone: %+v, %v", rep, err)
 	}
 }
@@ -73,14 +73,14 @@ func TestAgainAfterError(t *testing.T) {
 func TestSomebodysTemp(t *testing.T) {
 	root := t.TempDir()
 	place(t, root, "0.log.20260101-000001", someLines(0, 10))
-	place(t, root, "0.log.20260101-000002", nil)
+	place(t, root, "0.log.20260101-000002", []byte("content"))
 	temp := place(t, root, "0.log.20260101-000001.tmp", []byte("half"))
 	writer, err := os.OpenFile(temp, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := newRotator(root, nil)
-	rep, err := r.Housekeep(t.Context(), container, keepAll)
+	rep, err := housekeep(r, t.Context(), container, keepAll)
 	if !errors.Is(err, os.ErrExist) || rep.Busy != 1 {
 		t.Errorf("%+v, %v", rep, err)
 	}
@@ -98,7 +98,7 @@ func TestGzIsThere(t *testing.T) {
 	for _, op := range []string{"stat", "rename"} {
 		root := t.TempDir()
 		place(t, root, "0.log.20260101-000001", someLines(0, 10))
-		place(t, root, "0.log.20260101-000002", nil)
+		place(t, root, "0.log.20260101-000002", []byte("content"))
 		r := newRotator(root, nil)
 		plain := r.fs
 		written := 0
@@ -111,7 +111,7 @@ func TestGzIsThere(t *testing.T) {
 			}
 			return nil
 		}}
-		if _, err := r.Housekeep(t.Context(), container, keepAll); err == nil || (op == "stat") != (written == 0) {
+		if _, err := housekeep(r, t.Context(), container, keepAll); err == nil || (op == "stat") != (written == 0) {
 			t.Errorf("%s: %d writes, %v", op, written, err)
 		}
 		wantNames(t, root, "0.log.20260101-000001", "0.log.20260101-000001.gz", "0.log.20260101-000002")
@@ -155,8 +155,8 @@ func (d twiceDir) Names(yield func(string) bool) error {
 	})
 }
 
-// TestHousekeepEnds: with its context, before the next file.
-func TestHousekeepEnds(t *testing.T) {
+// TestTidyEnds: with its context, before the next file.
+func TestTidyEnds(t *testing.T) {
 	root := t.TempDir()
 	for _, s := range []string{"1", "2", "3", "4"} {
 		place(t, root, "0.log.20260101-00000"+s, someLines(0, 10))
@@ -169,19 +169,19 @@ func TestHousekeepEnds(t *testing.T) {
 		}
 		return nil
 	}}
-	if rep, err := r.Housekeep(ctx, container, Policy{MaxFiles: 1}); !errors.Is(err, context.Canceled) || len(rep.Done) != 1 {
+	if rep, err := housekeep(r, ctx, container, Policy{MaxFiles: 1}); !errors.Is(err, context.Canceled) || len(rep.Done) != 1 {
 		t.Errorf("%+v, %v", rep, err)
 	}
 }
 
-// TestSettleDiskError: when the disk does not give the .gz, nothing is known
+// TestReconcileDiskError: when the disk does not give the .gz, nothing is known
 // about it, and both stay.
-func TestSettleDiskError(t *testing.T) {
+func TestReconcileDiskError(t *testing.T) {
 	for nth := 1; nth <= 2; nth++ { // in the header; behind it
 		root := t.TempDir()
 		place(t, root, "0.log.20260101-000001", make([]byte, 1<<20))
 		place(t, root, "0.log.20260101-000001.gz", bytes.Repeat(gzipped(t, make([]byte, 16)), 1<<16))
-		place(t, root, "0.log.20260101-000002", nil)
+		place(t, root, "0.log.20260101-000002", []byte("content"))
 		r := newRotator(root, nil)
 		reads := 0
 		r.fs = hookFS{FS: r.fs, hook: func(op, name string) error {
@@ -192,7 +192,7 @@ func TestSettleDiskError(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := r.Housekeep(t.Context(), container, keepAll)
+		rep, err := housekeep(r, t.Context(), container, keepAll)
 		if !errors.Is(err, unix.EIO) || rep.Again != errorPause {
 			t.Errorf("read %d fails: %+v, %v", nth, rep, err)
 		}

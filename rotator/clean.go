@@ -9,9 +9,9 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// Clean removes all logs of one container that does not run any more: the live
-// log named log and its rotated ones. A file that somebody still writes stays,
-// and is an error. It returns the names that it removed.
+// Clean removes all logs of one stopped container: the live log named log and its
+// rotated ones. A file that is still open for writing stays, and is an error. It
+// returns the names that it removed.
 func (r *Rotator) Clean(ctx context.Context, dirName, log string) ([]string, error) {
 	d, err := r.fs.OpenDir(dirName)
 	if isGone(err) {
@@ -31,7 +31,7 @@ func (r *Rotator) Clean(ctx context.Context, dirName, log string) ([]string, err
 		if n.Base != log || ctx.Err() != nil {
 			continue
 		}
-		switch err := r.remove(d, n); {
+		switch err := r.remove(d, n, false); {
 		case err == nil:
 			removed = append(removed, n.String())
 		case !isGone(err):

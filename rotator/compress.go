@@ -17,52 +17,133 @@ import (
 // between two chunks. 256 KiB is past the point where larger reads are faster.
 const chunkSize = 256 << 10
 
-// compareSize is how much is compared at a time: a comparison comes after a crash
-// alone, and need not be fast.
+// compareSize is how much is compared at a time: a comparison comes only after a
+// crash, and need not be fast.
 const compareSize = 32 << 10
 
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
 var errChanged = errors.New("changed while it was read")
 
+// Compress compresses one container's rotated logs by policy, and reconciles those
+// that have a compressed log beside them, as a crash leaves it. dirName is relative
+// to PodLogsDir.
+//
+// It blocks for as long as that takes, and may overlap with a Rotate, Tidy or
+// Prune of the same directory: begin is called with a generation's name before the
+// first operation on it, and with the zero Name at the end. It may block, and the
+// call to Tidy or Prune that comes next is given that name. What a Tidy pruned in
+// the meantime is left out.
+//
+// Compress stops at the next file, or between two chunks of one, when ctx ends;
+// that is not an error, but sets Report.Pending. An error for one file does not
+// keep the others from being compressed; all errors are joined.
+func (r *Rotator) Compress(ctx context.Context, dirName string, p Policy, begin func(podlogs.Name)) (Report, error) {
+	var rep Report
+	d, steps, err := r.plan(dirName, p, podlogs.Name{}, &rep)
+	if d == nil {
+		return rep, err
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	defer begin(podlogs.Name{})
+	errs := []error{err}
+	for _, s := range steps {
+		if s.Action != Reconcile && (s.Action != Compress || rep.NoSpace) {
+			continue
+		}
+		err := ctx.Err()
+		if err == nil {
+			begin(s.Name)
+			if s.Action == Reconcile {
+				err = r.reconcile(ctx, d, s.Name, s.Compressed, &rep)
+			} else {
+				err = r.compress(ctx, d, s, p, &rep)
+			}
+		}
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			rep.Pending = true
+			break
+		}
+		errs = append(errs, r.did(s, err, &rep))
+	}
+	return rep, errors.Join(errs...)
+}
+
+// reconcile decides between a rotated log and the compressed one beside it: a
+// crash came between that one's rename and the source's removal, or it is not
+// whole.
+func (r *Rotator) reconcile(ctx context.Context, d podlogs.Dir, source, compressed podlogs.Name, rep *Report) error {
+	src, before, err := podlogs.OpenRegular(d, source.String())
+	if err != nil {
+		return err
+	}
+	defer src.Close() //nolint:errcheck // opened for reading
+	if _, err := r.ensureClosed(d, src, source); err != nil {
+		return err
+	}
+	whole, err := sameContent(ctx, d, src, compressed)
+	if err != nil {
+		return err
+	}
+	if !whole {
+		rep.soonest(busyPause) // the next run compresses the source again
+		return r.remove(d, compressed, false)
+	}
+	if err := r.unchanged(d, src, before, source); err != nil {
+		return err
+	}
+	if err := d.Sync(); err != nil { // the crash may have come before it
+		return err
+	}
+	return d.Remove(source.String())
+}
+
 // compress replaces a rotated log by a compressed one. The order is the guarantee:
 // content, sync, rename, sync of the directory, and only then is the source
-// removed. in and out are the sizes in bytes of the source and the result.
-func (r *Rotator) compress(ctx context.Context, d podlogs.Dir, s Step, p Policy) (in, out int64, err error) {
-	name, source, temp, packed := s.Name, s.Name.String(), s.Name.As(podlogs.Temp).String(), s.Packed.String()
+// removed.
+func (r *Rotator) compress(ctx context.Context, d podlogs.Dir, s Step, p Policy, rep *Report) error {
+	name, source, temp, compressed := s.Name, s.Name.String(), s.Name.As(podlogs.Temp).String(), s.Compressed.String()
 	// The rename would fail on it; better before the work than after.
-	if _, err := d.Stat(packed); !isGone(err) {
-		return 0, 0, errors.Join(fmt.Errorf("compress %s: %s is there already", source, packed), err)
+	if _, err := d.Stat(compressed); !isGone(err) {
+		return errors.Join(fmt.Errorf("compress %s: %s is there already", source, compressed), err)
 	}
 	src, before, err := podlogs.OpenRegular(d, source)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer src.Close() //nolint:errcheck // opened for reading
-	if err := r.idle(d, src, name); err != nil {
-		return 0, 0, err
+	if _, err := r.ensureClosed(d, src, name); err != nil {
+		return err
 	}
 	dst, err := d.Create(temp, before)
 	if err != nil {
-		return 0, 0, err // a temp that is there already is not ours to remove
+		return err // a temp that is there already belongs to another process
 	}
-	out, err = fill(ctx, dst, src, before, p)
+	out, err := fill(ctx, dst, src, before, p)
 	if err == nil {
 		err = r.unchanged(d, src, before, name)
 	}
 	if err == nil {
-		err = d.Rename(temp, packed)
+		err = d.Rename(temp, compressed)
 	}
 	if err != nil {
-		return 0, 0, errors.Join(err, discard(d, temp))
+		return errors.Join(err, discard(d, temp))
 	}
 	if err := d.Sync(); err != nil {
-		return 0, 0, fmt.Errorf("sync the directory of %s: %w", packed, err) // the next run settles the two
+		return fmt.Errorf("sync the directory of %s: %w", compressed, err) // the next run reconciles the two
 	}
-	return before.Size, out, d.Remove(source)
+	rep.BytesIn += before.Size
+	rep.BytesOut += out
+	err = d.Remove(source)
+	if isGone(err) {
+		// Pruned at the last moment: the next Tidy prunes its compressed log. Not
+		// here: kubelet removes a source because there is one.
+		rep.soonest(busyPause)
+	}
+	return err
 }
 
-// discard removes a temp that came to nothing; that it is not there is fine.
+// discard removes a temp that is of no use; that it is gone is not an error.
 func discard(d podlogs.Dir, temp string) error {
 	if err := d.Remove(temp); err != nil && !isGone(err) {
 		return err
@@ -74,7 +155,7 @@ func discard(d podlogs.Dir, temp string) error {
 // closes it.
 func fill(ctx context.Context, dst, src podlogs.Handle, like podlogs.Stat, p Policy) (out int64, err error) {
 	defer func() { err = errors.Join(err, dst.Close()) }()
-	if err := pack(ctx, dst, src, like.Size, p); err != nil {
+	if err := encode(ctx, dst, src, like.Size, p); err != nil {
 		return 0, err
 	}
 	// Behind the last write, which would change it again.
@@ -90,12 +171,12 @@ func fill(ctx context.Context, dst, src podlogs.Handle, like podlogs.Stat, p Pol
 
 // unchanged makes sure that the source is still what was read from it.
 func (r *Rotator) unchanged(d podlogs.Dir, src podlogs.Handle, before podlogs.Stat, name podlogs.Name) error {
-	if err := r.idle(d, src, name); err != nil {
-		return err
-	}
-	now, err := src.Stat()
+	now, err := r.ensureClosed(d, src, name)
 	if err != nil {
 		return err
+	}
+	if now.Links == 0 {
+		return fmt.Errorf("%s: pruned while it was read: %w", name, fs.ErrNotExist)
 	}
 	if now.Size != before.Size || !now.Modified.Equal(before.Modified) {
 		return fmt.Errorf("%s: %w", name, errChanged)
@@ -103,8 +184,8 @@ func (r *Rotator) unchanged(d podlogs.Dir, src podlogs.Handle, before podlogs.St
 	return nil
 }
 
-// pack writes size bytes of src to dst, compressed.
-func pack(ctx context.Context, dst io.Writer, src io.Reader, size int64, p Policy) error {
+// encode writes size bytes of src to dst, compressed.
+func encode(ctx context.Context, dst io.Writer, src io.Reader, size int64, p Policy) error {
 	zw, release, err := newEncoder(p.Codec, p.Level, dst)
 	if err != nil {
 		return err
@@ -138,20 +219,20 @@ func pack(ctx context.Context, dst io.Writer, src io.Reader, size int64, p Polic
 // sameContent reports whether a compressed log holds exactly what plain does. One
 // that is damaged is not the same; that is no error.
 func sameContent(ctx context.Context, d podlogs.Dir, plain io.Reader, name podlogs.Name) (bool, error) {
-	packed, _, err := podlogs.OpenRegular(d, name.String())
+	compressed, _, err := podlogs.OpenRegular(d, name.String())
 	if errors.Is(err, podlogs.ErrNotRegular) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	defer packed.Close() //nolint:errcheck // opened for reading
-	zr, err := podlogs.NewDecoder(name.Kind, packed)
+	defer compressed.Close() //nolint:errcheck // opened for reading
+	zr, err := podlogs.NewDecoder(name.Kind, compressed)
 	if err != nil {
 		return false, notDamage(err)
 	}
 	defer zr.Close() //nolint:errcheck // read to where it differs
-	// Whatever it unpacks to, no more is read than the source has.
+	// Whatever it decompresses to, no more is read than the source has.
 	want, got := bufio.NewReaderSize(plain, compareSize), bufio.NewReaderSize(zr, compareSize)
 	for {
 		a, aerr := want.Peek(compareSize)
@@ -174,8 +255,8 @@ func sameContent(ctx context.Context, d podlogs.Dir, plain io.Reader, name podlo
 	}
 }
 
-// notDamage returns nil for what a compressed log that is not whole gives, and
-// err for what the disk gives: then nothing is known about it.
+// notDamage returns nil for a decoder's error, which a damaged compressed log
+// causes, and err for a disk's: then the log's content is unknown.
 func notDamage(err error) error {
 	if _, disk := errors.AsType[*fs.PathError](err); disk {
 		return err

@@ -18,11 +18,13 @@ import (
 const container = "ns_pod_uid/app" // relative to podLogsDir
 
 // fakeRuntime writes one container's log, in numbered lines, as containerd or
-// conmon does. It fails the test when it is asked to reopen a log that is there.
+// conmon does. It fails the test when it is requested to reopen a log that has
+// content.
 type fakeRuntime struct {
 	t      testing.TB
 	path   string
 	conmon bool
+	rename bool // the test has logs renamed, not exchanged
 	// mood is what it makes of a request; nil: it does it.
 	mood func(ctx context.Context, do func()) error
 
@@ -53,8 +55,8 @@ func (rt *fakeRuntime) ReopenContainerLog(ctx context.Context, id string) error 
 	if id != "id" {
 		rt.t.Errorf("reopen of container %q", id)
 	}
-	if _, err := os.Lstat(rt.path); !errors.Is(err, fs.ErrNotExist) {
-		rt.t.Errorf("asked to reopen %s, which is there: conmon would truncate it (%v)", rt.path, err)
+	if fi, err := os.Lstat(rt.path); err == nil && (fi.Size() > 0 || !fi.Mode().IsRegular()) || err != nil && !errors.Is(err, fs.ErrNotExist) {
+		rt.t.Errorf("asked to reopen %s, which has content: conmon would discard it (%v)", rt.path, err)
 	}
 	if rt.mood != nil {
 		return rt.mood(ctx, rt.do)

@@ -131,7 +131,7 @@ func (s *scene) run(f *faults) {
 	_, _ = r.Rotate(context.Background(), request(sceneRotate))
 	s.rt.write(2)
 	for range 2 {
-		_, _ = r.Housekeep(context.Background(), container, scenePolicy)
+		_, _ = housekeep(r, context.Background(), container, scenePolicy)
 		s.rt.write(1)
 	}
 }
@@ -311,13 +311,16 @@ func TestOrder(t *testing.T) {
 			t.Errorf("%s is removed before its .gz is there", source)
 		}
 	}
-	const settled = "0.log.20260101-000002"
-	after("lease "+settled, "read "+settled+".gz", "lease "+settled, "sync-dir ", "remove "+settled)
-	// Nothing but a look comes between rename and reopen.
-	i := slices.Index(f.log, "rename 0.log")
-	for _, op := range f.log[i+1 : slices.Index(f.log, "reopen id")] {
-		if !strings.HasPrefix(op, "stat ") {
-			t.Errorf("%q between rename and reopen", op)
+	const reconciled = "0.log.20260101-000002"
+	after("lease "+reconciled, "read "+reconciled+".gz", "lease "+reconciled, "sync-dir ", "remove "+reconciled)
+	// Nothing but a look comes between exchange and reopen.
+	i, j := slices.Index(f.log, "exchange 0.log"), slices.Index(f.log, "reopen id")
+	if i < 0 || j < i {
+		t.Fatalf("exchange at %d, reopen at %d", i, j)
+	}
+	for _, op := range f.log[i+1 : j] {
+		if !strings.HasPrefix(op, "stat ") && op != "close 0.log" {
+			t.Errorf("%q between exchange and reopen", op)
 		}
 	}
 }

@@ -100,6 +100,13 @@ func (d hookDir) Rename(from, to string) error {
 	return d.Dir.Rename(from, to)
 }
 
+func (d hookDir) Exchange(a, b string) error {
+	if err := d.h.ask("exchange", a); err != nil {
+		return err
+	}
+	return d.Dir.Exchange(a, b)
+}
+
 func (d hookDir) Remove(name string) error {
 	if err := d.h.ask("remove", name); err != nil {
 		return err

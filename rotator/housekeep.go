@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,89 +12,202 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// Report says what a Housekeep did.
+// Report is the result of a Tidy, Compress or Prune.
 type Report struct {
-	// Done are the steps that were carried out.
+	// Done are the steps that were carried out, one a file.
 	Done []Step
 	// BytesIn and BytesOut are what was compressed: source and result, in bytes.
 	BytesIn, BytesOut int64
-	// Busy is how many steps were put off because somebody still writes the
-	// file.
+	// Busy is the number of steps put off because the file is open for writing.
 	Busy int
+	// Blocked is set when the busy generation is to be pruned: cancel its
+	// compression, then call again.
+	Blocked bool
+	// Pending is set when there is something for Compress to do.
+	Pending bool
 	// NoSpace is set when compression stopped for lack of disk space. Pruning
 	// and rotation go on.
 	NoSpace bool
-	// Again is after how long another run may find more to do without anything
-	// changing on disk; 0: never.
+	// Again is after how long another Tidy may find more to do without any change
+	// on disk; 0: never.
 	Again time.Duration
 }
 
 const (
-	// filesAtOnce bounds the memory that a run takes, at some 300 bytes a file. A
-	// policy keeps a few files; who has more than this gets them in several runs.
-	filesAtOnce = 1 << 14
-	// busyPause is when to look again at a file that somebody still writes.
-	// containerd closes a rotated log within milliseconds of the reopen.
+	// batchSize bounds the memory that a call takes, at some 300 bytes a file. A
+	// policy keeps a few files; a directory with more than this takes several
+	// calls.
+	batchSize = 1 << 14
+	// busyPause is when to try a file again that is open for writing. containerd
+	// closes a rotated log within milliseconds of the reopen.
 	busyPause = 100 * time.Millisecond
 	// errorPause is when to try again what failed; the disk may have recovered.
 	errorPause = 10 * time.Second
 	// unprovenAge is how long a file must not have changed before it counts as
-	// no longer written, where leases are not to be had: longer than any
-	// runtime takes over closing.
+	// closed, where leases are unavailable: longer than any runtime takes to close
+	// a rotated log.
 	unprovenAge = time.Minute
 )
 
-// Housekeep brings one container's rotated logs within the policy: it puts
-// right what a crash left, prunes and compresses. dirName is relative to
-// PodLogsDir.
+// Tidy removes what is left over from a crash and prunes one container's rotated
+// logs by policy; it neither reads nor writes them, so that it is quick. dirName
+// is relative to PodLogsDir.
 //
-// It blocks for as long as compression takes, and ends early when ctx does. One
-// file's error does not keep the others from being done; all errors come back
-// joined.
-func (r *Rotator) Housekeep(ctx context.Context, dirName string, p Policy) (Report, error) {
+// busy is the generation that a Compress of the same directory works on, zero if
+// none does. Its temp is left alone; if it is to be pruned, Report.Blocked is set
+// instead. Tidy must not overlap with a Rotate of the directory, whose rotated log
+// is empty for an instant.
+//
+// Tidy returns early when ctx ends. An error for one file does not keep the others
+// from being removed; all errors are joined.
+func (r *Rotator) Tidy(ctx context.Context, dirName string, p Policy, busy podlogs.Name) (Report, error) {
 	var rep Report
+	d, steps, err := r.plan(dirName, p, busy, &rep)
+	if d == nil {
+		return rep, err
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	errs := []error{err}
+	for _, s := range steps {
+		switch {
+		case ctx.Err() != nil:
+			return rep, errors.Join(append(errs, fmt.Errorf("tidy %s: %w", dirName, ctx.Err()))...)
+		case s.Action == Reconcile || s.Action == Compress:
+			rep.Pending = true
+		case s.Action == Prune && s.Name.SameGeneration(busy):
+			rep.Blocked = true
+		case s.Action == Prune:
+			errs = append(errs, r.prune(d, s, &rep))
+		default:
+			errs = append(errs, r.removeStep(d, s, &rep))
+		}
+	}
+	return rep, errors.Join(errs...)
+}
+
+// plan opens a container's directory and plans what there is to do in it. The
+// directory is nil if it cannot be opened; that it is gone is not an error.
+func (r *Rotator) plan(dirName string, p Policy, busy podlogs.Name, rep *Report) (podlogs.Dir, []Step, error) {
+	d, err := r.fs.OpenDir(dirName)
+	if isGone(err) {
+		return nil, nil, nil // the pod was deleted, and its logs with it
+	}
+	if err != nil {
+		rep.soonest(errorPause)
+		return nil, nil, fmt.Errorf("housekeeping: %w", err)
+	}
+	files, err := podlogs.List(d, batchSize)
+	full := len(files) == batchSize
+	steps, again := Plan(withoutTemp(files, busy), p, r.now())
+	rep.Again = again
+	if full && len(steps) > 0 {
+		rep.soonest(busyPause)
+	}
+	if err != nil { // the files that were listed are handled nevertheless
+		rep.soonest(errorPause)
+		err = fmt.Errorf("housekeeping: list %s: %w", dirName, err)
+	}
+	return d, steps, err
+}
+
+// withoutTemp leaves out the temp of the busy generation and adds its size to the
+// source's: it takes space, and is not to be removed. Sorted, a temp comes behind
+// its source.
+func withoutTemp(files []podlogs.File, busy podlogs.Name) []podlogs.File {
+	i := slices.IndexFunc(files, func(f podlogs.File) bool { return f.Kind == podlogs.Temp && f.SameGeneration(busy) })
+	if i < 0 {
+		return files
+	}
+	if i > 0 && files[i-1].SameGeneration(busy) {
+		files[i-1].Size += files[i].Size
+	}
+	return slices.Delete(files, i, i+1)
+}
+
+// Prune removes rotated logs of one container, the oldest first, whatever its
+// policy and the grace period say. A name stands for its generation, which may
+// have been compressed in the meantime.
+//
+// A file that is open for writing stays, and counts as Busy; the busy generation,
+// as for Tidy, sets Report.Blocked. What is newer than a log that stays is left
+// too, so that the lines have no gap. A live log's name is an error, and nothing
+// is removed then. Calls for one directory must not overlap with each other, nor
+// with Tidy.
+//
+// It returns early when ctx ends. All errors are joined.
+func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Name, busy podlogs.Name) (Report, error) {
+	var rep Report
+	for _, n := range names {
+		if n.Kind <= podlogs.Live || n.Kind > podlogs.Temp {
+			return rep, fmt.Errorf("prune %s/%s: not a rotated log", dirName, n)
+		}
+	}
 	d, err := r.fs.OpenDir(dirName)
 	if isGone(err) {
 		return rep, nil // the pod was deleted, and its logs with it
 	}
 	if err != nil {
-		rep.soonest(errorPause)
-		return rep, fmt.Errorf("housekeeping: %w", err)
+		return rep, fmt.Errorf("prune: %w", err)
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
-	files, err := podlogs.List(d, filesAtOnce)
-	steps, again := Plan(files, p, r.now())
-	rep.Again = again
+	names = slices.SortedFunc(slices.Values(names), podlogs.Name.Compare)
+	names = slices.CompactFunc(names, podlogs.Name.SameGeneration)
 	var errs []error
-	if err != nil { // what was listed is put right all the same
-		rep.soonest(errorPause)
-		errs = append(errs, fmt.Errorf("housekeeping: list %s: %w", dirName, err))
-	}
-	if len(files) == filesAtOnce && len(steps) > 0 {
-		rep.soonest(busyPause)
-	}
-	for _, s := range steps {
-		if ctx.Err() != nil {
-			errs = append(errs, fmt.Errorf("housekeeping: %s: %w", dirName, ctx.Err()))
-			break
+	stays := map[string]bool{} // live logs of which a generation could not be removed
+	for _, n := range names {
+		switch {
+		case ctx.Err() != nil:
+			return rep, errors.Join(append(errs, fmt.Errorf("prune %s: %w", dirName, ctx.Err()))...)
+		case stays[n.Base]:
+		case n.SameGeneration(busy):
+			stays[n.Base], rep.Blocked = true, true
+		default:
+			before := rep.Busy
+			err := r.prune(d, Step{Action: Prune, Name: n, Reason: ByPressure}, &rep)
+			stays[n.Base] = err != nil || rep.Busy > before
+			errs = append(errs, err)
 		}
-		if rep.NoSpace && s.Action == Compress {
-			continue
-		}
-		errs = append(errs, r.step(ctx, d, s, p, &rep))
 	}
 	return rep, errors.Join(errs...)
 }
 
-// step does one step and notes in rep what became of it.
-func (r *Rotator) step(ctx context.Context, d podlogs.Dir, s Step, p Policy, rep *Report) error {
-	err := r.do(ctx, d, s, p, rep)
+// prune removes the files of one generation. The source is last: until then it is
+// what counts, whatever stands beside it.
+func (r *Rotator) prune(d podlogs.Dir, s Step, rep *Report) error {
+	kinds := []podlogs.Kind{podlogs.Temp, podlogs.CompressedZstd, podlogs.Compressed, podlogs.Rotated}
+	if s.Name.Kind == podlogs.Live { // of an earlier restart
+		kinds = []podlogs.Kind{podlogs.Live}
+	}
+	for _, kind := range kinds {
+		s.Name, s.Size = s.Name.As(kind), 0
+		st, err := d.Stat(s.Name.String())
+		if isGone(err) || st.Dir { // a directory holds no lines
+			continue
+		}
+		if err == nil && st.Regular && st.Links == 1 {
+			s.Size = st.Size
+		}
+		before := rep.Busy
+		if err := r.removeStep(d, s, rep); err != nil || rep.Busy > before {
+			return err
+		}
+	}
+	return nil
+}
+
+// removeStep removes one file.
+func (r *Rotator) removeStep(d podlogs.Dir, s Step, rep *Report) error {
+	return r.did(s, r.remove(d, s.Name, s.Action == RemoveLeftover && s.Name.Kind == podlogs.Rotated), rep)
+}
+
+// did notes in rep the result of a step.
+func (r *Rotator) did(s Step, err error, rep *Report) error {
 	switch {
 	case err == nil:
 		rep.Done = append(rep.Done, s)
 		return nil
 	case isGone(err):
-		return nil // somebody else did it: kubelet, or who deleted the pod
+		return nil // kubelet did it, or the pod was deleted
 	case errors.Is(err, ErrBusy):
 		rep.Busy++
 		rep.soonest(r.pauseFor(s.Name))
@@ -105,38 +219,24 @@ func (r *Rotator) step(ctx context.Context, d podlogs.Dir, s Step, p Policy, rep
 	return fmt.Errorf("housekeeping: %w", err)
 }
 
-// pauseFor is when to look at a busy file again. It grows with the time since
-// the file was rotated: nearly all writers are gone at once, and one that is
-// not, say a runtime that hangs, must not have the directory listed ten times a
-// second for hours.
+// pauseFor is when to try a busy file again. It grows with the time since the
+// file was rotated: nearly all writers close it at once, and one that does not,
+// such as a runtime that hangs, must not cause ten listings a second for hours.
 func (r *Rotator) pauseFor(n podlogs.Name) time.Duration {
 	return min(max(busyPause, podlogs.WallClock(r.now()).Sub(n.Stamp).Abs()/10), errorPause)
 }
 
-// soonest moves the next run forward to after at most d.
+// soonest moves the next call forward to after at most d.
 func (rep *Report) soonest(d time.Duration) {
 	if rep.Again == 0 || d < rep.Again {
 		rep.Again = d
 	}
 }
 
-func (r *Rotator) do(ctx context.Context, d podlogs.Dir, s Step, p Policy, rep *Report) error {
-	switch s.Action {
-	case Settle:
-		return r.settle(ctx, d, s.Name, s.Packed, rep)
-	case Compress:
-		in, out, err := r.compress(ctx, d, s, p)
-		rep.BytesIn += in
-		rep.BytesOut += out
-		return err
-	default: // RemoveTemp, Prune
-		return r.remove(d, s.Name)
-	}
-}
-
-// remove unlinks a file that nobody writes. What is not a regular file has no
-// lines: its name goes, wherever it leads stays.
-func (r *Rotator) remove(d podlogs.Dir, n podlogs.Name) error {
+// remove unlinks a file that is not open for writing; if ifEmpty, only one without
+// content. What is not a regular file has no lines: its name is removed, and what
+// it leads to stays.
+func (r *Rotator) remove(d podlogs.Dir, n podlogs.Name, ifEmpty bool) error {
 	name := n.String()
 	f, err := d.Open(name)
 	switch {
@@ -146,64 +246,64 @@ func (r *Rotator) remove(d podlogs.Dir, n podlogs.Name) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	if err := r.idle(d, f, n); err != nil {
+	s, err := r.ensureClosed(d, f, n)
+	if err != nil {
 		return err
+	}
+	if ifEmpty && s.Size > 0 {
+		return fmt.Errorf("%s: %w", n, errChanged)
 	}
 	return d.Remove(name)
 }
 
-// idle returns nil when nobody writes f, whose name is n, any more; else
-// ErrBusy.
-func (r *Rotator) idle(d podlogs.Dir, f podlogs.Handle, n podlogs.Name) error {
-	writers, err := f.OpenForWrite()
-	switch {
-	case err == nil && !writers:
-		return nil
-	case err == nil:
-		return ErrBusy
-	case !errors.Is(err, podlogs.ErrLeaseUnsupported):
-		return err
-	}
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	if r.now().Sub(st.Changed) < unprovenAge {
-		return ErrBusy
-	}
-	// Without a live log the runtime may write here still, however seldom: a
-	// crash came between rename and reopen.
-	_, err = d.Stat(n.Base)
-	if isGone(err) {
-		return ErrBusy
-	}
-	return err
+// fileState is what is known about an open file.
+type fileState struct {
+	podlogs.Stat
+	// written is set when a process has the file open for writing.
+	written bool
+	// leases says why that is unknown; nil: it is known.
+	leases error
 }
 
-// settle decides between a rotated log and the compressed one beside it: a crash
-// came between that one's rename and the source's removal, or it is not whole.
-func (r *Rotator) settle(ctx context.Context, d podlogs.Dir, source, packed podlogs.Name, rep *Report) error {
-	src, before, err := podlogs.OpenRegular(d, source.String())
+func stateOf(f podlogs.Handle) (s fileState, err error) {
+	s.written, err = f.OpenForWrite()
+	if errors.Is(err, podlogs.ErrLeaseUnsupported) {
+		s.leases, err = err, nil
+	}
+	if err == nil {
+		s.Stat, err = f.Stat() // behind the lease: nothing is written in between
+	}
+	return s, err
+}
+
+// closed reports whether no process has the file open for writing. Where leases
+// are unavailable, its age decides.
+func (r *Rotator) closed(s fileState) bool {
+	if s.leases != nil {
+		return r.now().Sub(s.Changed) >= unprovenAge
+	}
+	return !s.written
+}
+
+// ensureClosed returns ErrBusy if f, whose name is n, is open for writing, or may
+// be.
+func (r *Rotator) ensureClosed(d podlogs.Dir, f podlogs.Handle, n podlogs.Name) (fileState, error) {
+	s, err := stateOf(f)
 	if err != nil {
-		return err
+		return s, err
 	}
-	defer src.Close() //nolint:errcheck // opened for reading
-	if err := r.idle(d, src, source); err != nil {
-		return err
+	if !r.closed(s) {
+		return s, ErrBusy
 	}
-	whole, err := sameContent(ctx, d, src, packed)
-	if err != nil {
-		return err
+	if s.leases == nil {
+		return s, nil
 	}
-	if !whole {
-		rep.soonest(busyPause) // the next run compresses the source again
-		return r.remove(d, packed)
+	// Without a live log the runtime may still write here, however seldom: a
+	// crash came between rename and reopen.
+	if _, err := d.Stat(n.Base); isGone(err) {
+		return s, ErrBusy
+	} else if err != nil {
+		return s, err
 	}
-	if err := r.unchanged(d, src, before, source); err != nil {
-		return err
-	}
-	if err := d.Sync(); err != nil { // the crash may have come before it
-		return err
-	}
-	return d.Remove(source.String())
+	return s, nil
 }

@@ -54,11 +54,28 @@ func gzipped(t testing.TB, content []byte) []byte {
 	return b.Bytes()
 }
 
-// tidy runs Housekeep until there is nothing more to do at once.
+// housekeep does what a caller does for one directory: Tidy, and Compress if
+// there is something for it.
+func housekeep(r *Rotator, ctx context.Context, dir string, p Policy) (Report, error) {
+	rep, err := r.Tidy(ctx, dir, p, podlogs.Name{})
+	if !rep.Pending {
+		return rep, err
+	}
+	more, err2 := r.Compress(ctx, dir, p, func(podlogs.Name) {})
+	more.Done = append(rep.Done, more.Done...)
+	more.Busy += rep.Busy
+	more.NoSpace = more.NoSpace || rep.NoSpace
+	if rep.Again > 0 {
+		more.soonest(rep.Again)
+	}
+	return more, errors.Join(err, err2)
+}
+
+// tidy runs housekeep until there is nothing more to do at once.
 func tidy(t testing.TB, r *Rotator, p Policy) (all Report) {
 	t.Helper()
 	for range 20 {
-		rep, err := r.Housekeep(context.Background(), container, p)
+		rep, err := housekeep(r, context.Background(), container, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +118,7 @@ func TestCompress(t *testing.T) {
 	random := make([]byte, 3*chunkSize+17)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(random)
 	for name, content := range map[string][]byte{
-		"lines": someLines(0, 20_000), "empty": {}, "one byte": {'x'}, "a chunk": random[:chunkSize], "incompressible": random,
+		"lines": someLines(0, 20_000), "one byte": {'x'}, "a chunk": random[:chunkSize], "incompressible": random,
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -147,7 +164,7 @@ func TestCompressPrivately(t *testing.T) {
 	needRoot(t, "chown(2)")
 	root := t.TempDir()
 	source := place(t, root, "0.log.20260101-000001", someLines(0, 1000))
-	place(t, root, "0.log.20260101-000002", nil)
+	place(t, root, "0.log.20260101-000002", []byte("content"))
 	if err := errors.Join(os.Chown(source, 4711, 4712), os.Chmod(source, 0o604|os.ModeSetuid)); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +228,7 @@ func TestWrittenStays(t *testing.T) {
 			}
 			r := newRotator(root, nil)
 			for range 3 {
-				rep, err := r.Housekeep(t.Context(), container, p)
+				rep, err := housekeep(r, t.Context(), container, p)
 				if err != nil || rep.Busy != 1 || rep.Again == 0 || rep.Again > errorPause || len(rep.Done) > 0 {
 					t.Fatalf("%+v, %v", rep, err)
 				}
@@ -262,7 +279,7 @@ func TestRuntimeWritesRotated(t *testing.T) {
 				r.fs = withoutLeases(r.fs)
 			}
 			for range 3 {
-				rep, err := r.Housekeep(t.Context(), container, tight)
+				rep, err := housekeep(r, t.Context(), container, tight)
 				if err != nil || rep.Busy != 1 || len(rep.Done) > 0 || rep.Again == 0 {
 					t.Fatalf("leases %v: %+v, %v", leases, rep, err)
 				}
@@ -274,7 +291,7 @@ func TestRuntimeWritesRotated(t *testing.T) {
 			}
 			rt.live()
 			if rt.tail != nil && leases { // containerd has not closed it yet
-				if rep, err := r.Housekeep(t.Context(), container, tight); err != nil || rep.Busy != 1 {
+				if rep, err := housekeep(r, t.Context(), container, tight); err != nil || rep.Busy != 1 {
 					t.Fatalf("%+v, %v", rep, err)
 				}
 			}
@@ -298,13 +315,13 @@ func withoutLeases(inner podlogs.FS) podlogs.FS {
 func TestWithoutLeases(t *testing.T) {
 	root := t.TempDir()
 	place(t, root, "0.log.20260101-000001", someLines(0, 10))
-	place(t, root, "0.log.20260101-000002", nil)
+	place(t, root, "0.log.20260101-000002", []byte("content"))
 	place(t, root, "0.log", nil)
 	r := newRotator(root, nil)
 	r.fs = withoutLeases(r.fs)
 	late := time.Duration(0)
 	r.now = func() time.Time { return time.Now().Add(late) }
-	rep, err := r.Housekeep(t.Context(), container, keepAll)
+	rep, err := housekeep(r, t.Context(), container, keepAll)
 	if err != nil || rep.Busy != 1 || len(rep.Done) > 0 {
 		t.Fatalf("just changed: %+v, %v", rep, err)
 	}
@@ -334,7 +351,7 @@ func TestNoSpace(t *testing.T) {
 				}
 				return nil
 			}}
-			rep, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 5, Codec: Gzip})
+			rep, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 5, Codec: Gzip})
 			if err == nil || !rep.NoSpace || rep.Again != errorPause || tries != 1 {
 				t.Fatalf("%v at %s: %+v after %d tries: %v", errno, at, rep, tries, err)
 			}
@@ -346,8 +363,8 @@ func TestNoSpace(t *testing.T) {
 	}
 }
 
-// TestSettle: a source with a .gz beside it, of all kinds.
-func TestSettle(t *testing.T) {
+// TestReconcile: a source with a .gz beside it, of all kinds.
+func TestReconcile(t *testing.T) {
 	content := someLines(0, 20_000)
 	whole := gzipped(t, content)
 	flipped := bytes.Clone(whole)
@@ -378,10 +395,10 @@ func TestSettle(t *testing.T) {
 			root := t.TempDir()
 			place(t, root, "0.log.20260101-000001", content)
 			place(t, root, "0.log.20260101-000001.gz", tt.gz)
-			place(t, root, "0.log.20260101-000002", nil)
+			place(t, root, "0.log.20260101-000002", []byte("content"))
 			place(t, root, "0.log", nil)
 			r := newRotator(root, nil)
-			rep, err := r.Housekeep(t.Context(), container, keepAll)
+			rep, err := housekeep(r, t.Context(), container, keepAll)
 			if err != nil || (rep.Again == 0) != tt.good {
 				t.Fatalf("%+v, %v", rep, err)
 			}
@@ -402,21 +419,21 @@ func TestSettle(t *testing.T) {
 func TestChanged(t *testing.T) {
 	source := "0.log.20260101-000001"
 	for name, tt := range map[string]struct {
-		op, name string
-		nth      int
-		settle   bool
+		op, name  string
+		nth       int
+		reconcile bool
 	}{
 		"compress, before it is read":    {op: "create", name: source + ".tmp", nth: 1},
 		"compress, behind its end":       {op: "set-mtime", name: source + ".tmp", nth: 1},
-		"compress, at the last moment":   {op: "fstat", name: source, nth: 2},
-		"compare, at the last moment":    {op: "fstat", name: source, nth: 2, settle: true},
-		"compare, while the .gz is read": {op: "read", name: source + ".gz", nth: 1, settle: true},
+		"compress, at the last moment":   {op: "fstat", name: source, nth: 3},
+		"compare, at the last moment":    {op: "fstat", name: source, nth: 3, reconcile: true},
+		"compare, while the .gz is read": {op: "read", name: source + ".gz", nth: 1, reconcile: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			path := place(t, root, source, someLines(0, 10))
-			place(t, root, "0.log.20260101-000002", nil)
-			if tt.settle {
+			place(t, root, "0.log.20260101-000002", []byte("content"))
+			if tt.reconcile {
 				place(t, root, source+".gz", gzipped(t, someLines(0, 10)))
 			}
 			seen := 0
@@ -431,7 +448,7 @@ func TestChanged(t *testing.T) {
 				}
 				return nil
 			}}
-			rep, err := r.Housekeep(t.Context(), container, keepAll)
+			rep, err := housekeep(r, t.Context(), container, keepAll)
 			if seen < tt.nth || rep.Again == 0 || tt.op != "read" && !errors.Is(err, errChanged) {
 				t.Fatalf("%+v, %v; seen %d", rep, err, seen)
 			}

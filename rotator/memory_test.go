@@ -60,7 +60,7 @@ func TestMemory(t *testing.T) {
 	if perFile > 200 {
 		t.Errorf("%d bytes a file listed", perFile)
 	}
-	_, held = measure(1_000_000, filesAtOnce)
+	_, held = measure(1_000_000, batchSize)
 	t.Logf("1,000,000 files: %d bytes held", held)
 	if held > 8<<20 {
 		t.Errorf("%d bytes are held", held)

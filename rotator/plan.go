@@ -1,6 +1,7 @@
 package rotator
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -9,17 +10,17 @@ import (
 
 // Policy is what a container's rotated logs are kept to.
 type Policy struct {
-	// MaxFiles is the most files a live log may have, itself counted, as
+	// MaxFiles is the maximum number of files of a live log, itself counted, as
 	// kubelet counts containerLogMaxFiles.
 	MaxFiles int
-	// MaxTotalSize is the most bytes that the container's directory may hold,
-	// over all restarts, live logs counted; 0: no limit. The live logs of earlier
-	// restarts may go for it, oldest first. The newest rotated log stays even if
-	// it does not fit: log shippers may not have seen it yet, and it goes when
-	// there is a newer one.
+	// MaxTotalSize is the maximum size in bytes of a container's logs, over all
+	// restarts, live logs counted; 0: no limit. For it, live logs of earlier
+	// restarts are pruned too, and grace periods overridden. The newest rotated
+	// log stays, even if it does not fit, until the live log has a quarter of the
+	// total: log shippers may not have read it yet.
 	MaxTotalSize int64
-	// Limit is the size in bytes to which the live log is going to grow: room
-	// for most of it is kept within MaxTotalSize. 0: none.
+	// Limit is the size in bytes at which the live log is rotated, see
+	// [EffectiveLimit]; 0: none.
 	Limit int64
 	// Grace is how long a rotated log is neither compressed nor removed, so
 	// that a log shipper can finish it; MaxTotalSize overrides it.
@@ -32,22 +33,34 @@ type Policy struct {
 	Level int
 }
 
+// EffectiveLimit returns the size in bytes at which a live log is rotated: half
+// of the total at most, so that the live log and the newest rotated log fit into
+// it. maxSize 0: the log is not rotated; maxTotal 0: no total.
+func EffectiveLimit(maxSize, maxTotal int64) int64 {
+	if maxTotal <= 0 {
+		return maxSize
+	}
+	return min(maxSize, max(1, maxTotal/2))
+}
+
 // Action is what one step does.
 type Action uint8
 
 const (
-	// RemoveTemp removes what an interrupted compression left.
-	RemoveTemp Action = iota + 1
-	// Settle decides between a source and the compressed log beside it: the
-	// source goes if that holds all of it, else that goes.
-	Settle
-	// Prune removes a rotated log that the policy does not keep.
+	// RemoveLeftover removes what an interrupted compression or rotation left: a
+	// temp, or an empty rotated log.
+	RemoveLeftover Action = iota + 1
+	// Reconcile decides between a source and the compressed log beside it: the
+	// source is removed if the compressed log holds all of it, else the
+	// compressed log is.
+	Reconcile
+	// Prune removes a generation that the policy does not keep.
 	Prune
 	// Compress replaces a rotated log by a compressed one.
 	Compress
 )
 
-// Reason says why a file is pruned.
+// Reason says why a generation is pruned.
 type Reason string
 
 const (
@@ -57,44 +70,49 @@ const (
 	BySize Reason = "max_total_size"
 	// ByAge: older than MaxAge.
 	ByAge Reason = "max_age"
+	// ByPressure: the node's logs exceed their limit; see [Rotator.Prune].
+	ByPressure Reason = "pressure"
 )
 
-// Step is one thing to do in a container's directory.
+// Step is one operation in a container's directory.
 type Step struct {
 	Action Action
-	// Name is the file that the step removes or replaces.
+	// Name is the file that the step removes or replaces. A planned Prune removes
+	// all files of its generation.
 	Name podlogs.Name
-	// Packed is the compressed log: the one beside a source, for Settle, or the
-	// one to be made.
-	Packed podlogs.Name
-	// Size is the file's size in bytes.
+	// Compressed is the compressed log: the one beside a source, for Reconcile,
+	// or the one to create.
+	Compressed podlogs.Name
+	// Size is in bytes: the file's, or for a planned Prune its generation's.
 	Size int64
 	// Reason is set for Prune.
 	Reason Reason
-	// Forced is set when a file goes within its grace period.
+	// Forced is set when a log is pruned within its grace period.
 	Forced bool
 }
 
-// Plan says what there is to do in a container's directory, in this order, and
-// after how long there may be more to do without anything changing (0: never).
-// It depends on its arguments alone. Planning again on what a plan left finds
-// nothing more, but for what a Settle found broken or a Compress made room for.
+// Plan returns the steps to take in a container's directory, in this order, and
+// after how long there may be more of them without any change on disk (0: never).
+// It depends only on its arguments. Planning again on what a plan left finds no
+// more steps, except for what a Reconcile found damaged or a Compress made room
+// for.
 //
 // A plan on a part of a listing is safe: what makes a file one too many is newer
 // than it, and what makes the total too large is on the disk. Only a grace period
-// may be missed, and by size a file may go that would have fitted in the end.
+// may be missed, and a file may be pruned by size that would have fitted in the end.
 func Plan(files []podlogs.File, p Policy, now time.Time) (steps []Step, again time.Duration) {
 	pl := planner{policy: p, now: now}
 	sorted := slices.Clone(files)
 	slices.SortFunc(sorted, func(a, b podlogs.File) int { return a.Compare(b.Name) })
-	if len(sorted) > 0 {
-		pl.base = sorted[len(sorted)-1].Base
+	kept := pl.generations(sorted)
+	if len(kept) > 0 {
+		pl.base = kept[len(kept)-1].Base
 	}
-	kept := pl.settle(sorted)
 	kept = pl.pruneAge(kept)
 	kept = pl.pruneFiles(kept)
 	kept = pl.pruneSize(kept)
 	kept = pl.pruneFiles(kept) // the size may have taken what the grace period held
+	pl.reconcile(kept)
 	pl.compress(kept)
 	return pl.steps, pl.again
 }
@@ -102,35 +120,47 @@ func Plan(files []podlogs.File, p Policy, now time.Time) (steps []Step, again ti
 type planner struct {
 	policy Policy
 	now    time.Time
-	base   string // the latest restart's; its live log is never removed
+	base   string // the latest restart's live log, which is never removed
+	pairs  []Step // to reconcile, unless they are pruned
 	steps  []Step
 	again  time.Duration
 }
 
-// settle removes temps, and joins a source and its .gz to one generation. It
-// returns the live logs and one file a generation, oldest first.
-func (pl *planner) settle(sorted []podlogs.File) (kept []podlogs.File) {
+// generations joins the files of each rotation to one, under the name of the
+// compressed log if there is one and with the size of all. It plans what is left
+// over and returns the rest, live logs included, oldest first.
+func (pl *planner) generations(sorted []podlogs.File) (kept []podlogs.File) {
 	for _, f := range sorted {
-		if f.Kind != podlogs.Temp {
-			continue
-		}
-		pl.steps = append(pl.steps, Step{Action: RemoveTemp, Name: f.Name, Size: f.Size})
-	}
-	for i, f := range sorted {
+		last := len(kept) - 1
 		switch {
 		case f.Kind == podlogs.Temp:
-		case f.Kind == podlogs.Rotated && f.Regular && i+1 < len(sorted) && sorted[i+1].Compressed() && sorted[i+1].SameGeneration(f.Name):
+			pl.leftover(f)
+		case f.Kind != podlogs.Live && last >= 0 && kept[last].SameGeneration(f.Name):
 			// Sorted, a compressed log stands right behind its source.
-			pl.steps = append(pl.steps, Step{Action: Settle, Name: f.Name, Packed: sorted[i+1].Name, Size: f.Size})
+			if source := kept[last]; source.Kind == podlogs.Rotated && source.Regular {
+				pl.pairs = append(pl.pairs, Step{Action: Reconcile, Name: source.Name, Compressed: f.Name, Size: source.Size})
+			}
+			f.Size += min(kept[last].Size, math.MaxInt64-f.Size) // sparse files' sizes could overflow
+			kept[last] = f
 		default:
 			kept = append(kept, f)
 		}
 	}
-	return kept
+	return slices.DeleteFunc(kept, func(f podlogs.File) bool {
+		empty := f.Kind == podlogs.Rotated && f.Regular && f.Size == 0
+		if empty {
+			pl.leftover(f)
+		}
+		return empty
+	})
 }
 
-// pruneAge removes what is older than MaxAge, and notes when the next one will
-// be. A time ahead of now is of a clock that was wrong: it tells no age.
+func (pl *planner) leftover(f podlogs.File) {
+	pl.steps = append(pl.steps, Step{Action: RemoveLeftover, Name: f.Name, Size: f.Size})
+}
+
+// pruneAge prunes what is older than MaxAge, and notes when the next one will be.
+// A time ahead of now comes from a clock that was wrong: the age is unknown.
 func (pl *planner) pruneAge(files []podlogs.File) (kept []podlogs.File) {
 	if pl.policy.MaxAge <= 0 {
 		return files
@@ -152,7 +182,7 @@ func (pl *planner) pruneAge(files []podlogs.File) (kept []podlogs.File) {
 
 // pruneFiles keeps each live log to MaxFiles, itself counted.
 func (pl *planner) pruneFiles(files []podlogs.File) (kept []podlogs.File) {
-	atMost := max(0, pl.policy.MaxFiles-1)
+	maxRotated := max(0, pl.policy.MaxFiles-1)
 	rotated := make(map[string]int)
 	for _, f := range files {
 		if f.Kind != podlogs.Live {
@@ -161,9 +191,9 @@ func (pl *planner) pruneFiles(files []podlogs.File) (kept []podlogs.File) {
 	}
 	for _, f := range files {
 		switch {
-		case f.Kind == podlogs.Live || rotated[f.Base] <= atMost:
+		case f.Kind == podlogs.Live || rotated[f.Base] <= maxRotated:
 		case pl.inGrace(f):
-			rotated[f.Base] = 0 // what is newer does not go before it
+			rotated[f.Base] = 0 // a newer one is not pruned before it
 		default:
 			rotated[f.Base]--
 			pl.prune(f, ByFiles)
@@ -174,34 +204,33 @@ func (pl *planner) pruneFiles(files []podlogs.File) (kept []podlogs.File) {
 	return kept
 }
 
-// pruneSize keeps the directory to MaxTotalSize; the promise to the disk comes
-// before the grace period.
+// pruneSize keeps the directory to MaxTotalSize, which comes before the grace
+// period.
 func (pl *planner) pruneSize(files []podlogs.File) (kept []podlogs.File) {
-	if pl.policy.MaxTotalSize <= 0 {
+	total := pl.policy.MaxTotalSize
+	if total <= 0 {
 		return files
 	}
-	// A quarter of the limit is for the overshoot of the rotated logs: without
-	// it MaxFiles logs of a little more than the limit would never fit.
-	room := pl.policy.Limit - pl.policy.Limit/4
-	left := pl.policy.MaxTotalSize
+	var live int64
 	for _, f := range files {
 		if pl.isLive(f) {
-			// Below 0 and no further: sparse files' sizes could overflow it.
-			left = max(-1, left-f.Size)
-			room -= min(room, f.Size)
+			live = f.Size
 		}
 	}
-	left -= room
-	newest := newestRotated(files)
-	// From the newest to the oldest, as far as it goes.
+	newest := -1
+	if live <= total/4 {
+		newest = newestRotated(files)
+	}
+	// A reserve, so that the total is not crossed again at the next write, yet no
+	// more than the live log is going to need.
+	left := total - max(0, min(pl.policy.Limit/16, pl.policy.Limit-live))
+	// From the live log to the oldest, as far as it goes.
 	first := len(files)
-	for ; first > 0; first-- {
-		if f := files[first-1]; !pl.isLive(f) {
-			left = max(-1, left-f.Size)
-		}
-		if left < 0 {
-			break
-		}
+	for ; first > 0 && left >= 0; first-- {
+		left = max(-1, left-files[first-1].Size) // no further: sparse files' sizes could overflow it
+	}
+	if left < 0 {
+		first++
 	}
 	for i, f := range files {
 		if !pl.isLive(f) && i < first && i != newest {
@@ -213,8 +242,8 @@ func (pl *planner) pruneSize(files []podlogs.File) (kept []podlogs.File) {
 	return kept
 }
 
-// isLive reports whether f is the log that a runtime writes, or is going to. The
-// live logs of earlier restarts are not: their containers have ended.
+// isLive reports whether f is the live log of the latest restart. The containers
+// of earlier restarts have ended.
 func (pl *planner) isLive(f podlogs.File) bool { return f.Kind == podlogs.Live && f.Base == pl.base }
 
 // newestRotated is the index of the newest rotated log in sorted files; -1 if
@@ -235,13 +264,25 @@ func (pl *planner) prune(f podlogs.File, why Reason) {
 	})
 }
 
-// compress takes every plain rotated log but the newest, which log shippers may
-// still be reading under its new name, as long as there is room for both source
-// and result.
+func (pl *planner) reconcile(kept []podlogs.File) {
+	for _, f := range kept {
+		for len(pl.pairs) > 0 && pl.pairs[0].Name.Compare(f.Name) <= 0 {
+			if pl.pairs[0].Name.SameGeneration(f.Name) {
+				pl.steps = append(pl.steps, pl.pairs[0])
+			}
+			pl.pairs = pl.pairs[1:]
+		}
+	}
+}
+
+// compress plans every uncompressed rotated log but the newest, which log shippers
+// may still be reading under its new name, as long as there is room for both
+// source and result.
 func (pl *planner) compress(files []podlogs.File) {
 	if pl.policy.Codec == NoCodec {
 		return
 	}
+	const logsShrink = 4 // the least factor by which logs shrink, as a rule; 4 to 20 is usual
 	newest := newestRotated(files)
 	left := pl.policy.MaxTotalSize
 	for _, f := range files {
@@ -251,17 +292,13 @@ func (pl *planner) compress(files []podlogs.File) {
 		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
 		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.inGrace(f) {
 			pl.steps = append(pl.steps, Step{
-				Action: Compress, Name: f.Name, Packed: f.As(pl.policy.Codec.kind()), Size: f.Size,
+				Action: Compress, Name: f.Name, Compressed: f.As(pl.policy.Codec.kind()), Size: f.Size,
 			})
 		}
 	}
 }
 
-// logsShrink is by how much logs shrink at least, as a rule: 4 to 20 times.
-const logsShrink = 4
-
-// inGrace reports whether f is still to be left alone, and notes when it is not
-// any more.
+// inGrace reports whether f is in its grace period, and notes when that ends.
 func (pl *planner) inGrace(f podlogs.File) bool {
 	left := pl.remainingGrace(f)
 	if left > 0 {
@@ -270,16 +307,16 @@ func (pl *planner) inGrace(f podlogs.File) bool {
 	return left > 0
 }
 
-// notBefore notes that there will be something to do after a time.
+// notBefore notes that there will be more to do after a time.
 func (pl *planner) notBefore(left time.Duration) {
 	if pl.again == 0 || left < pl.again {
 		pl.again = left
 	}
 }
 
-// remainingGrace is 0 for a compressed log, which had its grace before it was made, and
-// for a change time ahead of now: after a clock step nobody knows the age, and
-// the grace period is a courtesy, not what keeps lines safe.
+// remainingGrace is 0 for a compressed log, whose grace period came before it, and
+// for a change time ahead of now: after a clock step the age is unknown, and
+// lines are not kept safe by the grace period.
 func (pl *planner) remainingGrace(f podlogs.File) time.Duration {
 	if f.Kind != podlogs.Rotated || f.Changed.After(pl.now) {
 		return 0
@@ -289,5 +326,5 @@ func (pl *planner) remainingGrace(f podlogs.File) time.Duration {
 
 // String names the action as logs and metrics do.
 func (a Action) String() string {
-	return [...]string{"", "remove-temp", "settle", "prune", "compress"}[a]
+	return [...]string{"", "remove_leftover", "reconcile", "prune", "compress"}[a]
 }

@@ -145,7 +145,7 @@ func listing(data []byte) ([]podlogs.File, Policy) {
 		return nil, Policy{MaxFiles: 2}
 	}
 	p := Policy{
-		MaxFiles: int(head.MaxFiles % 8), MaxTotalSize: int64(head.Total),
+		MaxFiles: int(head.MaxFiles % 8), MaxTotalSize: int64(head.Total), Limit: int64(head.Total) / 4,
 		Grace: time.Duration(head.Grace%64) * time.Second, Codec: Codec(head.Compress % 3),
 	}
 	files := map[podlogs.Name]podlogs.File{}
@@ -167,35 +167,63 @@ func listing(data []byte) ([]podlogs.File, Policy) {
 	}
 }
 
+// removed are the files that the steps remove and do not replace.
+func removed(files []podlogs.File, steps []Step) map[podlogs.Name]bool {
+	gone := map[podlogs.Name]bool{}
+	for _, s := range steps {
+		for _, f := range files {
+			switch {
+			case s.Action == Compress:
+			case f.Name == s.Name, s.Action == Prune && f.Kind != podlogs.Live && f.SameGeneration(s.Name):
+				gone[f.Name] = true
+			}
+		}
+	}
+	return gone
+}
+
 // apply does to a listing what the steps would do to the directory; every .gz
 // holds what its source does, and is half its size.
-func apply(t *testing.T, files []podlogs.File, steps []Step) []podlogs.File {
+func apply(t *testing.T, files []podlogs.File, steps []Step) (after []podlogs.File) {
 	t.Helper()
 	there := map[podlogs.Name]podlogs.File{}
 	for _, f := range files {
 		there[f.Name] = f
 	}
 	seen := map[podlogs.Name]bool{}
+	gone := removed(files, steps)
 	for _, s := range steps {
 		f, ok := there[s.Name]
+		size := f.Size
+		for _, o := range files {
+			if s.Action == Prune && f.Kind != podlogs.Live && o.Kind != podlogs.Temp && o.Name != f.Name && o.SameGeneration(f.Name) {
+				size += min(o.Size, math.MaxInt64-size)
+			}
+		}
 		switch {
-		case !ok || f.Size != s.Size:
+		case !ok || size != s.Size:
 			t.Fatalf("%s %s, %d bytes: the listing has no such file", s.Action, s.Name, s.Size)
 		case s.Name.Kind == podlogs.Live && s.Name.Base == latest(files):
 			t.Fatalf("%s the live log %s", s.Action, s.Name)
 		case seen[s.Name]:
 			t.Fatalf("%s twice", s.Name)
-		case s.Action == Compress && (!f.Regular || there[s.Packed] != podlogs.File{}):
-			t.Fatalf("%s %s, which is not plain or has a .gz", s.Action, s.Name)
+		case s.Action == Compress && (!f.Regular || f.Size == 0 || there[s.Compressed] != podlogs.File{}):
+			t.Fatalf("%s %s, which is not regular, empty or has a .gz", s.Action, s.Name)
+		case s.Action == Reconcile && gone[s.Compressed]:
+			t.Fatalf("%s %s, which is pruned", s.Action, s.Name)
 		}
 		seen[s.Name] = true
-		delete(there, s.Name)
 		if s.Action == Compress {
-			gz := s.Packed
-			there[gz] = podlogs.File{Name: gz, Size: f.Size / 2, Changed: planNow, Regular: true}
+			gone[s.Name] = true
+			after = append(after, podlogs.File{Name: s.Compressed, Size: f.Size / 2, Changed: planNow, Regular: true})
 		}
 	}
-	return slices.Collect(maps.Values(there))
+	for _, f := range files {
+		if !gone[f.Name] {
+			after = append(after, f)
+		}
+	}
+	return after
 }
 
 // latest is the live log's name of the latest restart.
@@ -209,30 +237,33 @@ func within(t *testing.T, files []podlogs.File, p Policy) {
 	t.Helper()
 	grace := planner{policy: p, now: planNow}
 	rotated, waits := map[string]int{}, map[string]bool{}
-	var total float64 // bytes; an int64 could overflow
-	plain, generations, smallest := 0, 0, int64(math.MaxInt64)
-	oldestGone := ""
+	var total, live float64 // bytes; an int64 could overflow
+	uncompressed, generations, smallest := 0, 0, int64(math.MaxInt64)
+	var last podlogs.Name
 	slices.SortFunc(files, func(a, b podlogs.File) int { return a.Compare(b.Name) })
 	for i, f := range files {
 		total += float64(f.Size)
 		if f.Kind == podlogs.Live {
+			if f.Base == latest(files) {
+				live = float64(f.Size)
+			}
 			continue
 		}
-		rotated[f.Base]++
-		generations++
-		if oldestGone == "" {
-			oldestGone = f.String()
+		if !last.SameGeneration(f.Name) {
+			rotated[f.Base]++
+			generations++
 		}
+		last = f.Name
 		if grace.remainingGrace(f) > 0 {
 			waits[f.Base] = true
 		} else if f.Kind == podlogs.Rotated && f.Regular {
-			plain++
+			uncompressed++
 			if i != newestRotated(files) {
 				smallest = min(smallest, f.Size)
 			}
 		}
-		if f.Kind == podlogs.Temp {
-			t.Fatalf("the temp %s is left", f)
+		if f.Kind == podlogs.Temp || f.Kind == podlogs.Rotated && f.Regular && f.Size == 0 {
+			t.Fatalf("%s is left over", f)
 		}
 	}
 	for base, n := range rotated {
@@ -240,12 +271,16 @@ func within(t *testing.T, files []podlogs.File, p Policy) {
 			t.Fatalf("%d rotated logs of %s are left, none in its grace period; %d files are allowed", n, base, p.MaxFiles)
 		}
 	}
-	if p.MaxTotalSize > 0 && total > float64(p.MaxTotalSize) && generations > 1 {
-		t.Fatalf("%.0f bytes are left, %d are allowed, and %s could go", total, p.MaxTotalSize, oldestGone)
+	stays := 0
+	if live <= float64(p.MaxTotalSize/4) {
+		stays = 1
+	}
+	if p.MaxTotalSize > 0 && total > float64(p.MaxTotalSize) && generations > stays {
+		t.Fatalf("%.0f bytes are left, %d are allowed, and there are %d rotated logs", total, p.MaxTotalSize, generations)
 	}
 	fits := p.MaxTotalSize <= 0 || total+float64(smallest) <= float64(p.MaxTotalSize)
-	if p.Codec != NoCodec && plain > 1 && fits {
-		t.Fatalf("%d plain rotated logs are left", plain)
+	if p.Codec != NoCodec && uncompressed > 1 && fits {
+		t.Fatalf("%d uncompressed rotated logs are left", uncompressed)
 	}
 }
 
@@ -258,6 +293,9 @@ func FuzzPlan(f *testing.F) {
 		files, p := listing(data)
 		steps, _ := Plan(files, p, planNow)
 		after := apply(t, files, steps)
+		if len(after) > 0 && latest(after) != latest(files) {
+			return // all of the latest restart is gone, and an earlier live log takes its part
+		}
 		for again, _ := Plan(after, p, planNow); len(again) > 0; again, _ = Plan(after, p, planNow) {
 			for _, s := range again { // what was compressed may have made room to compress more
 				if s.Action != Compress {
@@ -277,14 +315,14 @@ func FuzzPlan(f *testing.F) {
 // one, which stays.
 func olderFirst(t *testing.T, files []podlogs.File, steps []Step) {
 	t.Helper()
-	gone := map[podlogs.Name]bool{}
-	for _, s := range steps {
-		gone[s.Name] = s.Action != Compress
-	}
+	gone := removed(files, steps)
 	kept := slices.DeleteFunc(slices.Clone(files), func(f podlogs.File) bool { return gone[f.Name] })
 	slices.SortFunc(kept, func(a, b podlogs.File) int { return a.Compare(b.Name) })
 	if i := newestRotated(kept); i >= 0 {
-		gone[kept[i].Name] = true // it may stay, whatever goes
+		newest := kept[i].Name // it may stay, whatever is pruned
+		for _, f := range kept {
+			gone[f.Name] = gone[f.Name] || f.SameGeneration(newest)
+		}
 	}
 	for _, s := range steps {
 		for _, f := range files {
@@ -301,11 +339,8 @@ func olderFirst(t *testing.T, files []podlogs.File, steps []Step) {
 func partOf(t *testing.T, files []podlogs.File, p Policy) {
 	t.Helper()
 	p.Grace, p.MaxTotalSize = 0, 0
-	gone := map[podlogs.Name]bool{}
 	whole, _ := Plan(files, p, planNow)
-	for _, s := range whole {
-		gone[s.Name] = s.Action != Compress
-	}
+	gone := removed(files, whole)
 	var part []podlogs.File
 	for _, f := range files {
 		if f.Stamp.Second()%2 == 0 {
@@ -313,9 +348,9 @@ func partOf(t *testing.T, files []podlogs.File, p Policy) {
 		}
 	}
 	steps, _ := Plan(part, p, planNow)
-	for _, s := range steps {
-		if s.Action != Compress && !gone[s.Name] {
-			t.Fatalf("on a part of the listing, %s %s; on the whole it is kept", s.Action, s.Name)
+	for n := range removed(part, steps) {
+		if !gone[n] {
+			t.Fatalf("on a part of the listing, %s is removed; on the whole it is kept", n)
 		}
 	}
 }

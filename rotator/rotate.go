@@ -19,151 +19,267 @@ type Request struct {
 	// ContainerID is the running container that writes it.
 	ContainerID string
 	// MinSize is the size in bytes from which the log is due. A smaller one is
-	// left alone: between the decision and this call somebody rotated it.
+	// left alone: it was rotated between the decision and this call.
 	MinSize int64
+	// Undo gives the live log its name back if the runtime refuses to reopen it.
+	// Without it, the runtime writes on into the rotated log, and another call
+	// requests the reopen again.
+	Undo bool
 }
 
-// Rotation is what a Rotate did.
+// Rotation is the result of a Rotate.
 type Rotation struct {
-	// To is the rotated log's name; empty when only a missing live log was
-	// reopened.
+	// To is the rotated log's name; empty if no log was moved.
 	To string
-	// Size is the live log's size in bytes when it was renamed.
-	Size int64
-	// Renamed is how long it took from the call to the rename; Took, to the
-	// live log being there again.
+	// Size and Inode are the rotated log's; the size is in bytes, of the moment
+	// at which it got its name.
+	Size  int64
+	Inode uint64
+	// Renamed is the time from the call to that moment; Took, to the end.
 	Renamed, Took time.Duration
+	// Fallback is why the live log was renamed instead of exchanged, so that its
+	// path was absent until the reopen; empty if it was exchanged.
+	Fallback string
+	// Reopened is set when the runtime is proved to write to the live log's path.
+	Reopened bool
+	// Undone is set when the live log has its name back.
+	Undone bool
 }
 
-const (
-	// answeredTries is how often a reopen is asked for that the runtime answers
-	// with a failure, though the container runs, before the live log gets its
-	// name back: enough for a hiccup.
-	answeredTries = 3
-	// answeredPause is between those tries: the live log is absent meanwhile,
-	// which kubectl logs -f and log shippers notice.
-	answeredPause = 50 * time.Millisecond
-)
+var errSwapped = errors.New("another process replaced the live log during its rotation")
 
-// Rotate renames the live log and has the runtime reopen it. If the live log is
-// missing, as a crash between the two leaves it, it has the runtime reopen it
-// and that is all.
+// Rotate exchanges the live log for an empty file, so that its path is never
+// absent, and requests the runtime to reopen it, once. If that is all that is
+// missing, see [Rotator.NeedsReopen], it does not move the log.
 //
-// It blocks for as long as the runtime takes, at most a few ReopenTimeouts; ctx
-// is heeded only before the rename. Errors, by errors.Is: ErrNotDue,
-// podlogs.ErrNotRegular and ErrNotRunning (nothing to be done), ErrRefused (trying again
-// soon is of no use), ErrUnanswered (the live log may be missing: call again, no
-// line is lost meanwhile, the runtime writes on into the renamed file). Any
-// other error: nothing was done, or the live log has its name back.
-func (r *Rotator) Rotate(ctx context.Context, req Request) (Rotation, error) {
+// It blocks for as long as the runtime takes, at most a ReopenTimeout; ctx is
+// heeded only before the log is moved. Errors, by errors.Is:
+//
+//   - ErrNotDue, podlogs.ErrNotRegular: there is nothing to do.
+//   - ErrNotRunning: the live log has its name back, unless it is in use.
+//   - ErrRefused: the same, if req.Undo is set.
+//   - ErrUnanswered, and ErrRefused otherwise: no line is lost, the runtime writes
+//     on into the rotated log. Call again, after a pause: two reopens that a
+//     runtime carries out late lose on CRI-O what is written in between.
+//
+// After any other error nothing was done, or the live log has its name back.
+func (r *Rotator) Rotate(ctx context.Context, req Request) (done Rotation, err error) {
 	start := time.Now()
 	d, err := r.fs.OpenDir(req.Dir)
 	if err != nil {
-		return Rotation{}, fmt.Errorf("rotate: %w", err)
+		return done, fmt.Errorf("rotate: %w", err)
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
-
-	to, err := r.check(d, req)
+	put, err := r.move(ctx, d, req, &done)
+	done.Renamed = time.Since(start)
 	if err == nil {
-		err = ctx.Err()
+		// Nothing cancels from the exchange to the answer.
+		err = r.reopen(context.WithoutCancel(ctx), d, req, put)
+		done.Reopened = err == nil
 	}
-	if err != nil {
-		return Rotation{}, fmt.Errorf("rotate %s/%q: %w", req.Dir, req.Log, err)
-	}
-	if to == "" {
-		err := r.reopen(ctx, d, req)
-		return Rotation{Took: time.Since(start)}, err
-	}
-	if err := d.Rename(req.Log, to); err != nil {
-		return Rotation{}, fmt.Errorf("rotate: %w", err)
-	}
-	done := Rotation{To: to, Size: req.MinSize, Renamed: time.Since(start)}
-	if st, err := d.Stat(to); err == nil { // it grew while names were looked for
-		done.Size = st.Size
-	}
-	// From here to the reopen nothing cancels: the live log's name is absent.
-	err = r.reopen(context.WithoutCancel(ctx), d, req)
-	if errors.Is(err, ErrNotRunning) || errors.Is(err, ErrRefused) {
-		done, err = Rotation{}, r.renameBack(d, req, to, err)
+	if errors.Is(err, ErrNotRunning) || req.Undo && errors.Is(err, ErrRefused) {
+		err = r.undo(d, req.Log, &done, err)
 	}
 	done.Took = time.Since(start)
+	if err != nil {
+		err = fmt.Errorf("rotate %s/%q: %w", req.Dir, req.Log, err)
+	}
 	return done, err
 }
 
-// check says whether the live log may be rotated, and to which name; to none
-// when it is missing.
-func (r *Rotator) check(d podlogs.Dir, req Request) (to string, err error) {
+// move moves a live log that is due to its rotated name. It returns the inode of
+// the empty file at the live log's path, to be reopened; 0: the path is absent.
+func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Rotation) (put uint64, err error) {
 	base, ok := podlogs.ParseName(req.Log)
 	if !ok || base.Kind != podlogs.Live {
-		return "", errors.New("not a live log's name, which is N.log")
+		return 0, errors.New("not a live log's name, which is N.log")
 	}
+	f, err := d.Open(req.Log)
+	if isGone(err) {
+		return 0, ctx.Err()
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading, and so that its inode number is not used again
+	live, err := stateOf(f)
+	switch {
+	case err != nil:
+		return 0, err
+	case ctx.Err() != nil:
+		return 0, ctx.Err()
+	case live.unused():
+		return live.Inode, nil
+	case live.Size == 0 || live.Size < req.MinSize:
+		return 0, fmt.Errorf("%w: %d bytes, due from %d", ErrNotDue, live.Size, req.MinSize)
+	}
+	next := podlogs.NextName(base, podlogs.Names(d, &err), r.now())
+	if err != nil {
+		return 0, err
+	}
+	to := next.String()
+	put, err = exchange(d, req.Log, to, live)
+	fallback := ""
+	if err != nil && !errors.Is(err, fs.ErrExist) && !isGone(err) {
+		fallback = reason(err)
+		err = d.Rename(req.Log, to)
+	}
+	if err != nil {
+		return 0, err
+	}
+	*done = Rotation{To: to, Size: live.Size, Inode: live.Inode, Fallback: fallback}
+	moved, err := d.Stat(to)
+	if err == nil && moved.Inode != live.Inode {
+		err := giveBack(d, req.Log, to)
+		done.To, done.Undone = "", err == nil
+		return 0, errors.Join(errSwapped, err)
+	}
+	if err == nil { // it grew in the meantime
+		done.Size = moved.Size
+	}
+	return put, nil
+}
+
+// exchange swaps the live log and an empty file under its rotated name, and
+// returns the empty file's inode. Without leases the reopen could not be proved:
+// then it does nothing.
+func exchange(d podlogs.Dir, log, to string, live fileState) (put uint64, err error) {
+	if live.leases != nil {
+		return 0, live.leases
+	}
+	f, err := d.Create(to, live.Stat)
+	if err != nil {
+		return 0, err
+	}
+	empty, err := f.Stat()
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = d.Exchange(log, to)
+	}
+	if err != nil {
+		return 0, errors.Join(err, removeEmpty(d, to, empty.Inode))
+	}
+	return empty.Inode, nil
+}
+
+// reason is an error without the path.
+func reason(err error) string {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return pe.Op + ": " + pe.Err.Error()
+	}
+	return err.Error()
+}
+
+// reopen requests the runtime to reopen the live log, and proves that it did. put
+// is the inode of the empty file at its path; 0: the path is absent. Immediately
+// before it sends the request it checks that this still holds: on CRI-O a reopen
+// discards what is there.
+func (r *Rotator) reopen(ctx context.Context, d podlogs.Dir, req Request, put uint64) error {
 	st, err := d.Stat(req.Log)
 	switch {
 	case isGone(err):
-		return "", nil
 	case err != nil:
-		return "", err
+		return fmt.Errorf("%w: before the reopen: %w", ErrUnanswered, err)
 	case !st.Regular:
-		return "", podlogs.ErrNotRegular
-	case st.Size < req.MinSize:
-		return "", fmt.Errorf("%w: %d bytes, due from %d", ErrNotDue, st.Size, req.MinSize)
+		return podlogs.ErrNotRegular
+	case st.Size > 0 || st.Inode != put:
+		return nil // the runtime has reopened it by itself, or late
 	}
-	next := podlogs.NextName(base, podlogs.Names(d, &err), r.now())
-	return next.String(), err
-}
-
-// reopen has the runtime make the absent live log. It looks before it acts,
-// each time: a reopen over a path that is there destroys the log on CRI-O.
-func (r *Rotator) reopen(ctx context.Context, d podlogs.Dir, req Request) error {
-	for try := 1; ; try++ {
-		there, err := present(d, req.Log)
-		if there || err != nil {
-			return err
-		}
-		rctx, cancel := context.WithTimeout(ctx, r.reopenTimeout)
-		asked := r.runtime.ReopenContainerLog(rctx, req.ContainerID)
-		cancel()
-		there, err = present(d, req.Log)
-		switch {
-		case there:
-			// It is there, whatever the answer was: a deadline may pass after
-			// the runtime did it.
-			return nil
-		case err != nil:
-			return err
-		case asked == nil:
-			return fmt.Errorf("reopen %s/%s: the runtime said it was done, yet there is no file: %w", req.Dir, req.Log, ErrUnanswered)
-		case errors.Is(asked, ErrNotRunning), errors.Is(asked, ErrUnanswered):
-			return fmt.Errorf("reopen %s/%s: %w", req.Dir, req.Log, asked)
-		case try == answeredTries:
-			return fmt.Errorf("reopen %s/%s: %w: %w", req.Dir, req.Log, ErrRefused, asked)
-		}
-		time.Sleep(answeredPause)
+	rctx, cancel := context.WithTimeout(ctx, r.reopenTimeout)
+	answer := r.runtime.ReopenContainerLog(rctx, req.ContainerID)
+	cancel()
+	// The proof is the file, whatever the answer: a deadline may pass after the
+	// runtime did it, and some say that they did what they did not.
+	proved, err := reopened(d, req.Log, put, answer == nil)
+	switch {
+	case proved:
+		return nil
+	case errors.Is(err, podlogs.ErrNotRegular):
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: after the reopen: %w", ErrUnanswered, err)
+	case answer == nil:
+		return fmt.Errorf("%w: it reported success, but does not write to the live log", ErrUnanswered)
+	case errors.Is(answer, ErrNotRunning), errors.Is(answer, ErrUnanswered):
+		return answer
+	default:
+		return fmt.Errorf("%w: %w", ErrRefused, answer)
 	}
 }
 
-// renameBack undoes a rename whose reopen is known not to have happened, nor to
-// be about to. A live log that is there meanwhile stays.
-func (r *Rotator) renameBack(d podlogs.Dir, req Request, to string, cause error) error {
-	err := d.Rename(to, req.Log)
-	if err == nil || errors.Is(err, fs.ErrExist) {
+// reopened reports whether a runtime writes to the live log's path, where put was:
+// it has the file open, or put another one there. If leases have become
+// unavailable since the exchange, its word decides.
+func reopened(d podlogs.Dir, log string, put uint64, word bool) (bool, error) {
+	live, err := stateAt(d, log)
+	if isGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return live.written || live.Size > 0 || live.Inode != put || live.leases != nil && word, nil
+}
+
+// undo gives the live log its name back, after a reopen that definitely did not
+// happen. It returns cause, and what went wrong.
+func (r *Rotator) undo(d podlogs.Dir, log string, done *Rotation, cause error) error {
+	to := done.To
+	if to == "" { // an earlier call moved it
+		last, state, err := lastRotated(d, log)
+		unrelated := state.leases == nil && state.written != errors.Is(cause, ErrRefused)
+		if err != nil || last == "" || unrelated {
+			return cause // not the file that the container writes, or wrote
+		}
+		to = last
+	}
+	err := giveBack(d, log, to)
+	switch {
+	case err == nil:
+		done.To, done.Undone = "", true
 		return cause
+	case errors.Is(err, ErrBusy), errors.Is(err, fs.ErrExist): // the runtime reopened it, late
+		return cause
+	default:
+		return fmt.Errorf("%w; and the live log does not have its name back: %w", cause, err)
 	}
-	return fmt.Errorf("%w; and the log could not be renamed back: %w", cause, err)
 }
 
-// present reports whether the live log's path exists, as a file of its own.
-func present(d podlogs.Dir, log string) (bool, error) {
-	st, err := d.Stat(log)
+// giveBack gives a rotated log its live name back, provided that the live log is
+// absent, or empty and not open for writing. It replaces nothing; else ErrBusy or
+// fs.ErrExist.
+func giveBack(d podlogs.Dir, log, to string) error {
+	live, err := stateAt(d, log)
 	switch {
 	case isGone(err):
-		return false, nil
+		return d.Rename(to, log)
 	case err != nil:
-		return false, fmt.Errorf("reopen: %w: %w", ErrUnanswered, err)
-	case !st.Regular:
-		return false, fmt.Errorf("reopen %s: %w", log, podlogs.ErrNotRegular)
+		return err
+	case !live.unused():
+		return ErrBusy
 	}
-	return true, nil
+	if err := d.Exchange(log, to); err != nil {
+		return err
+	}
+	// By path no process opens the empty file any longer. One that opened it just
+	// before gets it back.
+	if err := removeEmpty(d, to, live.Inode); errors.Is(err, ErrBusy) {
+		return errors.Join(err, d.Exchange(log, to))
+	}
+	return nil // if it could not be removed, the next Tidy does it
+}
+
+// removeEmpty removes a file that has this inode, is empty and not open for
+// writing; else ErrBusy.
+func removeEmpty(d podlogs.Dir, name string, inode uint64) error {
+	s, err := stateAt(d, name)
+	if err != nil {
+		return err
+	}
+	if s.Inode != inode || !s.unused() {
+		return fmt.Errorf("%s: %w", name, ErrBusy)
+	}
+	return d.Remove(name)
 }
 
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -11,33 +11,32 @@ import (
 
 // Runtime is what the rotator needs of a container runtime.
 type Runtime interface {
-	// ReopenContainerLog has the runtime open the container's log path anew,
-	// as CRI has it. On an error it says, by errors.Is, what is known:
+	// ReopenContainerLog makes the runtime open the container's log path again,
+	// as in CRI. Its error, by errors.Is, says what is known:
 	//
 	//   - ErrNotRunning: the container is proved to be gone or not running.
-	//   - ErrUnanswered: the request may have been carried out, or may be yet
+	//   - ErrUnanswered: the request may have been carried out, or may still be
 	//     (a deadline, a lost connection).
 	//   - anything else: the runtime answered that it did not do it.
 	ReopenContainerLog(ctx context.Context, containerID string) error
 }
 
 var (
-	// ErrNotRunning: the container does not run, so nobody would make its live
-	// log anew.
+	// ErrNotRunning: the container does not run, so that its live log is not
+	// reopened.
 	ErrNotRunning = errors.New("the container is not running")
-	// ErrUnanswered: nobody knows whether the runtime reopened the log, or will.
-	ErrUnanswered = errors.New("the runtime did not answer")
-	// ErrNotDue: the live log is smaller than it was to be; somebody rotated it
-	// already.
-	ErrNotDue = errors.New("the log is not due any more")
-	// ErrRefused: the runtime runs, and the container too, but it does not
-	// reopen the log. The live log has its name back.
-	ErrRefused = errors.New("the runtime does not reopen this log")
-	// ErrBusy: somebody has the file open for writing.
-	ErrBusy = errors.New("somebody still writes it")
+	// ErrUnanswered: whether the runtime reopened the log, or still will, is
+	// unknown.
+	ErrUnanswered = errors.New("the runtime has not reopened the log")
+	// ErrNotDue: the live log is smaller than requested, and open for writing.
+	ErrNotDue = errors.New("the log is no longer due")
+	// ErrRefused: the runtime answered that it did not reopen the log.
+	ErrRefused = errors.New("the runtime refused to reopen the log")
+	// ErrBusy: a process has the file open for writing, or may have.
+	ErrBusy = errors.New("still open for writing")
 )
 
-// Options are what a Rotator is made of. PodLogsDir and Runtime are required.
+// Options are the parts of a Rotator. PodLogsDir and Runtime are required.
 type Options struct {
 	// PodLogsDir is the absolute path below which everything happens.
 	PodLogsDir string
@@ -45,13 +44,13 @@ type Options struct {
 	// ReopenTimeout bounds one ReopenContainerLog call. It is short, for a
 	// runtime that hangs holds a rotation worker; default 3 s.
 	ReopenTimeout time.Duration
-	// Now is the clock, in the zone that names are made in; default time.Now.
+	// Now is the clock, in the zone of the rotated logs' names; default time.Now.
 	Now func() time.Time
 }
 
 // Rotator rotates logs below one podLogsDir. It has no state; its methods may
-// be called from any goroutine, within the limits that the package's
-// documentation names.
+// be called from any goroutine, as far as the package's documentation lets them
+// overlap.
 type Rotator struct {
 	fs            podlogs.FS
 	runtime       Runtime
@@ -59,7 +58,7 @@ type Rotator struct {
 	now           func() time.Time
 }
 
-// New makes a Rotator.
+// New returns a Rotator.
 func New(o Options) *Rotator {
 	if o.ReopenTimeout == 0 {
 		o.ReopenTimeout = 3 * time.Second

@@ -36,7 +36,7 @@ func TestZstd(t *testing.T) {
 	}
 }
 
-func TestSettleZstd(t *testing.T) {
+func TestReconcileZstd(t *testing.T) {
 	content := someLines(0, 5000)
 	enc, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -59,7 +59,7 @@ func TestSettleZstd(t *testing.T) {
 			place(t, root, source, content)
 			place(t, root, source+".zst", c.packed)
 			r := newRotator(root, nil)
-			if _, err := r.Housekeep(t.Context(), container, Policy{MaxFiles: 9, Codec: NoCodec}); err != nil {
+			if _, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 9, Codec: NoCodec}); err != nil {
 				t.Fatal(err)
 			}
 			left := source
@@ -89,7 +89,7 @@ func BenchmarkPack(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var out bytes.Buffer
-				if err := pack(b.Context(), &out, bytes.NewReader(content), int64(len(content)), c.p); err != nil {
+				if err := encode(b.Context(), &out, bytes.NewReader(content), int64(len(content)), c.p); err != nil {
 					b.Fatal(err)
 				}
 			}

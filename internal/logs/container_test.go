@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -144,7 +145,11 @@ func (c *container) rotate(files int, codec rotator.Codec) {
 		c.t.Error(err)
 	}
 	c.late.Wait() // housekeeping leaves what is written alone
-	if _, err := c.rot.Housekeep(c.t.Context(), "shop_web_u1/app", rotator.Policy{MaxFiles: files, Codec: codec, Level: 1}); err != nil {
+	p := rotator.Policy{MaxFiles: files, Codec: codec, Level: 1}
+	if _, err := c.rot.Tidy(c.t.Context(), "shop_web_u1/app", p, podlogs.Name{}); err != nil {
+		c.t.Error(err)
+	}
+	if _, err := c.rot.Compress(c.t.Context(), "shop_web_u1/app", p, func(podlogs.Name) {}); err != nil {
 		c.t.Error(err)
 	}
 }

@@ -194,7 +194,7 @@ func TestFollowRenamedBack(t *testing.T) {
 	f.until("the first lines", func(out, _ string) bool { return strings.HasSuffix(out, lineText(10)+"\n") })
 	c.refuse = true
 	for range 3 {
-		if _, err := c.rot.Rotate(t.Context(), rotator.Request{Dir: "shop_web_u1/app", Log: "0.log", ContainerID: "id"}); !errors.Is(err, rotator.ErrRefused) {
+		if _, err := c.rot.Rotate(t.Context(), rotator.Request{Dir: "shop_web_u1/app", Log: "0.log", ContainerID: "id", Undo: true}); !errors.Is(err, rotator.ErrRefused) {
 			t.Error(err)
 		}
 		c.write(10)

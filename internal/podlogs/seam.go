@@ -27,6 +27,8 @@ type Dir interface {
 	Create(name string, like Stat) (Handle, error)
 	// Rename never replaces a file: it fails with fs.ErrExist if to exists.
 	Rename(from, to string) error
+	// Exchange swaps two files in one step, so that neither name is ever absent.
+	Exchange(a, b string) error
 	// Remove unlinks a name.
 	Remove(name string) error
 	// Sync makes renames and removals in the directory durable.
@@ -50,6 +52,7 @@ type Handle interface {
 // Stat is the part of stat(2) that decisions depend on.
 type Stat struct {
 	Size     int64
+	Inode    uint64
 	Links    uint64
 	Regular  bool
 	Dir      bool

@@ -149,6 +149,10 @@ func (d *osDir) Rename(from, to string) error {
 	return d.err("rename to "+to+" from", from, err)
 }
 
+func (d *osDir) Exchange(a, b string) error {
+	return d.err("exchange "+b+" with", a, unix.Renameat2(d.fd(), a, d.fd(), b, unix.RENAME_EXCHANGE))
+}
+
 func (d *osDir) Remove(name string) error {
 	return d.err("remove", name, unix.Unlinkat(d.fd(), name, 0))
 }
@@ -201,7 +205,7 @@ func (f *osFile) OpenForWrite() (bool, error) {
 
 func statOf(st *unix.Stat_t) Stat {
 	return Stat{
-		Size: st.Size, Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
+		Size: st.Size, Inode: st.Ino, Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
 		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR,
 		Mode: st.Mode & 0o777, UID: st.Uid, GID: st.Gid,
 		Modified: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
