@@ -34,14 +34,16 @@ type daemonProcess struct {
 	others   []process
 }
 
-// isLogwatch reports whether a process is `logwatch run`: by its user and its
-// executable, for any process may give itself that name.
+// isLogwatch reports whether a process is `logwatch run`, whose name any process may
+// give itself: by its executable, and by its user or its service's cgroup, into
+// which only root puts processes.
 func (n *node) isLogwatch(p process) bool {
 	exe, err := p.Executable() // a replaced one ends in " (deleted)"
 	if n.noPermission(err) {
 		exe = p.program()
 	}
-	return strings.HasPrefix(filepath.Base(exe), "logwatch") && slices.Contains(p.args, "run") && n.trusted(p.uid())
+	return strings.HasPrefix(filepath.Base(exe), "logwatch") && slices.Contains(p.args, "run") &&
+		(n.trusted(p.uid()) || p.inCgroup(strings.HasPrefix, "/system.slice/logwatch.service"))
 }
 
 // findDaemon returns the logwatch that listens on its control socket, or else the
@@ -159,7 +161,8 @@ type daemonStatus struct {
 	err  error
 }
 
-// askDaemon asks the process that listens on the control socket, if it is trusted.
+// askDaemon asks the process that listens on the control socket, if it is the
+// daemon.
 func (n *node) askDaemon(ctx context.Context) (a daemonStatus) {
 	s, d := n.settings(), n.daemon()
 	socket := n.path(s.ControlSocket)
@@ -169,7 +172,7 @@ func (n *node) askDaemon(ctx context.Context) (a daemonStatus) {
 	if a.peer, a.err = n.sys.peer(ctx, socket); a.err != nil {
 		return a
 	}
-	if int(a.peer.Pid) != d.pid || !n.trusted(int(a.peer.Uid)) {
+	if int(a.peer.Pid) != d.pid {
 		a.err = fmt.Errorf("process %d of user %d listens there", a.peer.Pid, a.peer.Uid)
 		return a
 	}
@@ -201,7 +204,7 @@ func checkControlSocket(_ context.Context, n *node) Check {
 	a := n.status()
 	node, logs := a.Node, logsOf("logwatch")
 	switch {
-	case a.err != nil && a.peer.Pid != 0:
+	case a.peer.Pid != 0 && int(a.peer.Pid) != d.pid:
 		return found(Fail, "another process listens on %s", s.ControlSocket).detail("%v; the daemon is process %d. Its answers are ignored.", a.err, d.pid).
 			fix("ps -p %d -o pid,user,lstart,args", int(a.peer.Pid))
 	case a.err != nil:

@@ -266,7 +266,7 @@ fail kubelet-rotation  something is wrong with it, more than fits one line
 Start with kubelet-rotation: something is wrong with it, more than fits one line
 sed -i 's/a/b/' /etc/a/very/long/path/that/stays/whole
 `},
-		{"wide", Table{Width: 60, Color: true}, "\x1b[32mok  \x1b[0m config            no problem\n" +
+		{"wide", Table{Width: 60, Color: true}, "\x1b[32mok\x1b[0m   config            no problem\n" +
 			"\x1b[31mfail\x1b[0m kubelet-rotation  " + `something is wrong with it, more than
                        fits one line
                        A reason for that.

@@ -43,6 +43,7 @@ func newFake(t *testing.T) *fakeNode {
 		holder:   func(string) (int, error) { return 0, errors.New("no holder") },
 		rename:   func(string, bool, uint) error { return nil },
 		podLogs:  podlogs.At,
+		pause:    func(context.Context) {},
 		peer:     func(context.Context, string) (unix.Ucred, error) { return unix.Ucred{}, unix.ECONNREFUSED },
 		status:   func(context.Context, string) (control.Status, error) { return control.Status{}, nil },
 	}

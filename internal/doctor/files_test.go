@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -113,6 +114,7 @@ func TestAccess(t *testing.T) {
 		return func(f *fakeNode) {
 			pid := f.daemon()
 			f.file("/proc/"+itoa(pid)+"/status", "Name:\tx\nUid:\t7\t7\t7\t7\nCapEff:\t"+capabilities+"\n")
+			f.file("/proc/"+itoa(pid)+"/cgroup", "0::/system.slice/logwatch.service\n")
 		}
 	}
 	run(t, []scenario{
@@ -228,14 +230,7 @@ func TestLogs(t *testing.T) {
 		{"over in a moment", "log-writers", func(f *fakeNode) {
 			f.file(live, "")
 			f.write(live + ".20260304-100000")
-			podLogs := f.sys.podLogs
-			listings := 0
-			f.sys.podLogs = func(dir string) podlogs.FS {
-				if listings++; listings == 20 {
-					f.write(live)
-				}
-				return podLogs(dir)
-			}
+			f.sys.pause = func(context.Context) { f.write(live) } // the reopen
 		}, wants{OK, "no container writes", "", ""}, false},
 		{"without leases", "log-writers", func(f *fakeNode) { f.sys.podLogs = noLeases(unix.EINVAL) }, wants{Skip, "which logs are open for writing cannot be read", "", ""}, false},
 
@@ -279,12 +274,12 @@ func TestDisk(t *testing.T) {
 		{"many", "disk-inodes", nil, wants{OK, "500000 inodes (50%)", "", ""}, false},
 		{"btrfs", "disk-inodes", statfs(func(st *unix.Statfs_t) { st.Files, st.Ffree = 0, 0 }), wants{OK, "no fixed number", "", ""}, false},
 		{"few", "disk-inodes", statfs(func(st *unix.Statfs_t) { st.Ffree = 30_000 }), wants{Warn, "(3%)", "evicts", "find "}, false},
-		{"none", "disk-inodes", statfs(func(st *unix.Statfs_t) { st.Ffree = 3 }), wants{Fail, "3 inodes (0 %)", "no new log", "find "}, false},
+		{"none", "disk-inodes", statfs(func(st *unix.Statfs_t) { st.Ffree = 3 }), wants{Fail, "3 inodes (0%)", "no log can be created", "find "}, false},
 		{"threshold", "disk-inodes", func(f *fakeNode) {
 			f.file(file, "diskPressure: {inodesHighThresholdPercent: 40, inodesLowThresholdPercent: 30}\n")
-		}, wants{Warn, "inodesHighThresholdPercent (40)", "", "find "}, false},
+		}, wants{Warn, "50%", "inodesHighThresholdPercent (40)", "find "}, false},
 
-		{"kept right", "clock", nil, wants{OK, "synchronised", "", ""}, false},
+		{"kept right", "clock", nil, wants{OK, "synchronized", "", ""}, false},
 		{"free", "clock", func(f *fakeNode) { f.sys.adjtimex = func(*unix.Timex) (int, error) { return timeError, nil } }, wants{Warn, "not synchronized", "", "timedatectl set-ntp true"}, false},
 		{"chrony", "clock", func(f *fakeNode) {
 			f.file("/usr/lib/systemd/system/chrony.service", "")

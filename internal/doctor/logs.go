@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/podlogs"
@@ -188,10 +187,7 @@ func checkLogWriters(ctx context.Context, n *node) Check {
 	stuck := n.tree().containers
 	for pass := range 2 {
 		if pass > 0 {
-			select {
-			case <-ctx.Done():
-			case <-time.After(n.sys.confirmAfter):
-			}
+			n.sys.pause(ctx)
 		}
 		candidates := stuck
 		stuck = nil

@@ -52,9 +52,7 @@ type system struct {
 	adjtimex func(*unix.Timex) (state int, err error)
 	rename   func(dir string, known bool, flag uint) error // see tryRename
 	podLogs  func(podLogsDir string) podlogs.FS
-	// confirmAfter is the time between two looks at a state that is normal for a
-	// moment.
-	confirmAfter time.Duration
+	pause    func(context.Context) // before what is normal for a moment is checked again
 
 	// holder returns the process that holds the lock of a podLogsDir.
 	holder func(podLogsDir string) (pid int, err error)
@@ -70,8 +68,14 @@ func realSystem() system {
 		access: func(path string, mode uint32) error {
 			return unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
 		},
-		rename: tryRename, podLogs: podlogs.At, confirmAfter: time.Second,
+		rename: tryRename, podLogs: podlogs.At,
 		holder: agent.Find, peer: peerOf,
+		pause: func(ctx context.Context) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		},
 		status: func(ctx context.Context, socket string) (control.Status, error) {
 			return control.NewClient(socket).Status(ctx, control.Names{}, false)
 		},
@@ -241,9 +245,14 @@ func (p process) program() string { return filepath.Base(p.args[0]) }
 // the pod, where that is the root, a variable that kubelet sets.
 func (p process) inPod() bool {
 	environment, _ := p.Environ() // another user's cannot be read
+	return p.inCgroup(strings.Contains, "kubepods") ||
+		slices.ContainsFunc(environment, func(v string) bool { return strings.HasPrefix(v, "KUBERNETES_SERVICE_HOST=") })
+}
+
+// inCgroup reports whether the path of a process's cgroup matches.
+func (p process) inCgroup(match func(path, part string) bool, part string) bool {
 	groups, _ := p.Cgroups()
-	return slices.ContainsFunc(environment, func(v string) bool { return strings.HasPrefix(v, "KUBERNETES_SERVICE_HOST=") }) ||
-		slices.ContainsFunc(groups, func(g procfs.Cgroup) bool { return strings.Contains(g.Path, "kubepods") })
+	return slices.ContainsFunc(groups, func(g procfs.Cgroup) bool { return match(g.Path, part) })
 }
 
 // uid is a process's effective user; -1: unknown.

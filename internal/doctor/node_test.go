@@ -123,6 +123,9 @@ func TestDaemon(t *testing.T) {
 			pid := f.processOf(300, 4711, "/tmp/logwatch", "run")
 			f.sys.peer = func(context.Context, string) (unix.Ucred, error) { return unix.Ucred{Pid: int32(pid), Uid: 4711}, nil }
 		}, wants{Warn, "no logwatch runs", "", ""}, false},
+		{"a user's, in a cgroup of its own", "daemon", func(f *fakeNode) {
+			f.file("/proc/"+itoa(f.processOf(300, 4711, "logwatch", "run"))+"/cgroup", "0::/user.slice/user-4711.slice/system.slice/logwatch.service\n")
+		}, wants{Warn, "no logwatch runs", "", ""}, false},
 		{"upgraded", "daemon", func(f *fakeNode) { f.link("/proc/"+itoa(f.daemon())+"/exe", "/usr/bin/logwatch (deleted)") }, wants{OK, "process 101", "", ""}, false},
 		{"two, and one answers", "daemon", func(f *fakeNode) {
 			f.process("logwatch", "run", "--pod-logs-dir", "/data/pods")
