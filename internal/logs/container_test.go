@@ -178,7 +178,7 @@ func (tr *tree) follow(o Options, gate chan struct{}) *followed {
 		defer f.mu.Unlock()
 		return f.out.Write(p)
 	})
-	o.Notes = writerFunc(func(p []byte) (int, error) {
+	o.Warnings = writerFunc(func(p []byte) (int, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.notes.Write(p)
