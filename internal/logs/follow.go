@@ -59,7 +59,7 @@ type follower struct {
 
 // listing is what a scan compares the next one with.
 type listing struct {
-	rotated map[podlogs.Name]bool
+	rotated map[podlogs.Name]bool // false: empty, as before an exchange
 	ids     map[podlogs.ID]bool
 	newest  map[string]time.Time // stamp by log; zero: it has no rotated one
 }
@@ -75,7 +75,7 @@ func (f *follower) remember(gens []*generation) {
 	for _, g := range gens { // the live log comes last
 		newest := f.seen.newest[g.Base]
 		if g.Kind != podlogs.Live {
-			newest, f.seen.rotated[g.Name] = g.Stamp, true
+			newest, f.seen.rotated[g.Name] = g.Stamp, !g.empty()
 		}
 		f.seen.newest[g.Base], f.seen.ids[g.id] = newest, true
 		if off, ok := f.read[g.id]; ok {
@@ -122,7 +122,7 @@ func (s *source) openForWrite() bool {
 		s.follow.quiet = time.Now()
 	}
 	quiet := time.Since(s.follow.quiet)
-	unused := !slices.ContainsFunc(s.pending, func(g *generation) bool { return !g.empty() })
+	unused := s.Follow && s.allEmpty()
 	open, err := s.cur.file.OpenForWrite()
 	switch {
 	case err == nil && open && quiet > closeWithin && !unused:
@@ -327,7 +327,7 @@ func (s *source) finder(gens []*generation) func(u *generation) (int, bool) {
 		if i, ok := ids[u.id]; ok && u.id != none {
 			return i, true
 		}
-		if i, ok := names[u.Name]; ok && (u.id == none || gens[i].id == none) { // compressed
+		if i, ok := names[u.Name]; ok && (u.id == none || gens[i].id == none && !u.empty()) { // compressed
 			return i, true
 		}
 		i := -1
@@ -379,7 +379,8 @@ func (s *source) checkChain(gens []*generation) {
 	seen := &s.follow.seen
 	proven := make(map[string]bool)
 	for _, g := range gens {
-		if _, listed := seen.newest[g.Base]; !listed || seen.rotated[g.Name] || seen.ids[g.id] {
+		_, known := seen.rotated[g.Name]
+		if _, log := seen.newest[g.Base]; !log || known || seen.ids[g.id] {
 			proven[g.Base] = true
 		}
 	}
@@ -392,8 +393,14 @@ func (s *source) checkChain(gens []*generation) {
 }
 
 // prepare opens the next generation when it is its turn, and scans for what has
-// come before it. It reports whether that may have changed what is next.
+// come before it. It reports whether what is next may have changed.
 func (s *source) prepare(ctx context.Context, g *generation) bool {
+	if g.empty() && g.Kind == podlogs.Rotated && s.skipEmpty(ctx, g) {
+		return true
+	}
+	if !s.Follow {
+		return false
+	}
 	f, err := s.open(g)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.scan(true) // it has another name now, or was removed
@@ -401,22 +408,56 @@ func (s *source) prepare(ctx context.Context, g *generation) bool {
 	if err != nil {
 		return false // begin reports it
 	}
-	if g.Kind == podlogs.Live {
-		g.file, g.id = f, f.ID
-		return s.scan(true)
-	}
-	st, err := f.Stat()
-	if f.Compressed() || err != nil || st.Size > 0 {
-		g.file = f
+	g.file = f
+	if g.Kind != podlogs.Live {
 		return false
 	}
-	// A rotation is under way, and will exchange this empty file with the live log,
-	// or the log was rotated while it was empty, and may still be written.
-	open, _ := f.OpenForWrite()
-	_ = f.Close() // opened for reading
-	if s.pending = s.pending[1:]; open {
+	g.id = f.ID
+	return s.scan(true)
+}
+
+// skipEmpty skips an empty rotated log, or waits for its content: either a rotation
+// is under way, and will exchange it with the live log, or the log was rotated while
+// it was empty, and may still be written. It returns false when it has content.
+func (s *source) skipEmpty(ctx context.Context, g *generation) bool {
+	st, err := s.dir.Stat(g.String())
+	switch {
+	case err != nil || st.ID != g.id:
+		s.pending = s.pending[1:]
+	case st.Size > 0: // and so it keeps the name
+		g.size = st.Size
+		return false
+	case s.isAwaited(g):
 		s.sleep(ctx)
+	default: // not the floor: what it will be exchanged with is to be read
+		s.pending = s.pending[1:]
+		return true
+	}
+	if s.Follow {
 		s.scan(true)
 	}
 	return true
+}
+
+// isAwaited reports whether lines may still be written to an empty rotated log.
+func (s *source) isAwaited(g *generation) bool {
+	f, err := s.open(g)
+	if err != nil {
+		return false
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	open, _ := f.OpenForWrite()
+	if g.waiting.IsZero() {
+		g.waiting = time.Now()
+	}
+	if s.allEmpty() {
+		return open && s.Follow
+	}
+	return open && time.Since(g.waiting) < closeWithin
+}
+
+// allEmpty reports whether no log to be read has content: the runtime may not have
+// reopened yet, however long that takes.
+func (s *source) allEmpty() bool {
+	return !slices.ContainsFunc(s.pending, func(g *generation) bool { return !g.empty() })
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"time"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
@@ -22,6 +23,8 @@ type generation struct {
 	// start and end bound what is read of an uncompressed log, in bytes; end is -1
 	// for the end of the file.
 	start, end int64
+	// waiting is since when an empty rotated log has been open for writing.
+	waiting time.Time
 	// behind is what is known to be missing after it.
 	behind gap
 }

@@ -15,9 +15,9 @@ import (
 // scanner is a source that a test drives by hand.
 type scanner struct {
 	*source
-	tree  *tree
+	tree     *tree
 	warnings []string
-	out   []string
+	out      []string
 }
 
 func newScanner(t *testing.T, tr *tree) *scanner {

@@ -178,7 +178,7 @@ func (s *source) advance(ctx context.Context) bool {
 			continue
 		}
 		g := s.pending[0]
-		if g.file == nil && s.Follow && s.prepare(ctx, g) {
+		if g.file == nil && s.prepare(ctx, g) {
 			continue
 		}
 		s.missing.add(s.floor.behind)
