@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -317,6 +318,11 @@ func (v *Inventory) All() []Container {
 		all = append(all, *c)
 	}
 	return all
+}
+
+// Running returns those of All that run.
+func (v *Inventory) Running() []Container {
+	return slices.DeleteFunc(v.All(), func(c Container) bool { return !c.Running })
 }
 
 // Lookup asks the runtime itself about one container, running or not.

@@ -68,17 +68,17 @@ func TestLogs(t *testing.T) {
 		},
 		{"shop/none", "", "no logs of shop/none below " + root + ": is the pod on this node? ls " + root},
 		{"shop/web-1/no", "", `shop/web-1 has no container "no": it has app, init`},
-		{"shop", "", `"shop" is a namespace: name a pod in it, as shop/POD`},
-		{"shop/web-1/app --tail -5", "", "--tail -5: write how many lines, or -1 for all"},
-		{"shop/web-1/app -p -f", "", "--previous and --follow: nothing is logged any more by a restart that has ended; leave one of them out"},
-		{"shop/web-1/app --stream stdin", "", `--stream "stdin": write one of stdout, stderr`},
-		{"shop/web-1/app -o xml", "", `--output "xml": write one of raw, json`},
-		{"shop/web-1/app --color red", "", `--color "red": write one of auto, always, never`},
-		{"shop/web-1/app --since yesterday", "", `--since "yesterday": write a duration such as 90s, 5m or 3h`},
-		{"shop/web-1/app --since 1h --since-time 2026-01-01T01:00:03Z", "", "--since and --since-time: leave one of them out"},
-		{"shop/web-1/app --since-time now", "", `--since-time "now": write a time such as 2026-03-29T02:00:00Z or 2026-03-29T04:00:00+02:00`},
-		{"shop/web-1/app --grep (", "", "--grep: error parsing regexp: missing closing ): `(`: see https://github.com/google/re2/wiki/Syntax"},
-		{"shop/web-1 --pod-logs-dir /none", "", "logs: open /none: no such file or directory: name the directory with --pod-logs-dir, or the daemon's file with --config"},
+		{"shop", "", `"shop" is a namespace: specify a pod in it, as shop/POD`},
+		{"shop/web-1/app --tail -5", "", "invalid --tail -5; use a number of lines, or -1 for all"},
+		{"shop/web-1/app -p -f", "", "--previous and --follow exclude each other: a restart that has ended logs nothing more"},
+		{"shop/web-1/app --stream stdin", "", `invalid --stream "stdin"; must be one of stdout, stderr`},
+		{"shop/web-1/app -o xml", "", `invalid --output "xml"; must be one of raw, json`},
+		{"shop/web-1/app --color red", "", `invalid --color "red"; must be one of auto, always, never`},
+		{"shop/web-1/app --since yesterday", "", `invalid --since "yesterday"; use a duration such as 90s, 5m or 3h`},
+		{"shop/web-1/app --since 1h --since-time 2026-01-01T01:00:03Z", "", "--since and --since-time exclude each other"},
+		{"shop/web-1/app --since-time now", "", `invalid --since-time "now"; use a time such as 2026-03-29T02:00:00Z or 2026-03-29T04:00:00+02:00`},
+		{"shop/web-1/app --grep (", "", "invalid --grep: error parsing regexp: missing closing ): `(`: see https://github.com/google/re2/wiki/Syntax"},
+		{"shop/web-1 --pod-logs-dir /none", "", "logs: open /none: no such file or directory: specify the directory with --pod-logs-dir, or the daemon's file with --config"},
 	} {
 		t.Run(strings.ReplaceAll(tt.args, "/", "_"), func(t *testing.T) {
 			args := append([]string{"logs"}, strings.Fields(tt.args)...)
@@ -124,7 +124,7 @@ func TestLogsColor(t *testing.T) {
 	env := map[string]string{}
 	getenv := func(key string) string { return env[key] }
 	if wantsColor("auto", &bytes.Buffer{}, getenv) || !wantsColor("always", &bytes.Buffer{}, getenv) || wantsColor("never", os.Stdout, getenv) {
-		t.Error("colours without a terminal, or none though asked for")
+		t.Error("color without a terminal, or none with --color always")
 	}
 }
 

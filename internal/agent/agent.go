@@ -197,8 +197,8 @@ func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 
 // livePaths are the log paths of the running containers.
 func (p *parts) livePaths() (paths []string) {
-	for _, c := range p.inventory.All() {
-		if c.Running && c.LogPath != "" {
+	for _, c := range p.inventory.Running() {
+		if c.LogPath != "" {
 			paths = append(paths, c.LogPath)
 		}
 	}

@@ -38,7 +38,7 @@ func (a *agent) Status(ctx context.Context, which control.Names, detail bool) co
 
 // running are the running containers that match, sorted.
 func (p *parts) running(which control.Names) []cri.Container {
-	all := slices.DeleteFunc(p.inventory.All(), func(c cri.Container) bool { return !c.Running || !which.Fits(namesOf(c)) })
+	all := slices.DeleteFunc(p.inventory.Running(), func(c cri.Container) bool { return !which.Fits(namesOf(c)) })
 	slices.SortFunc(all, func(a, b cri.Container) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})

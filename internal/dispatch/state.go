@@ -250,8 +250,8 @@ func (d *Dispatcher) Totals() Totals {
 
 // skippedNow returns how many running containers' logs are not rotated.
 func (d *Dispatcher) skippedNow() (n int) {
-	for _, c := range d.o.Inventory.All() {
-		if c.Running && d.WhySkipped(c) != nil {
+	for _, c := range d.o.Inventory.Running() {
+		if d.WhySkipped(c) != nil {
 			n++
 		}
 	}

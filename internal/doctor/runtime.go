@@ -52,7 +52,7 @@ func (n *node) askRuntime(ctx context.Context) (a runtimeAnswers) {
 		return a
 	}
 	inventory := cri.NewInventory(client)
-	if a.listErr = inventory.Refresh(ctx); a.listErr == nil {
+	if a.listErr = inventory.RefreshAll(ctx); a.listErr == nil {
 		begin := time.Now()
 		a.listErr = inventory.Refresh(ctx)
 		a.took = time.Since(begin)

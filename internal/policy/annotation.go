@@ -272,8 +272,8 @@ func (r request) rejectUnknown() {
 			r.reject(annotation, "ignored: unknown; there are "+strings.Join(known, ", "), false)
 		}
 	}
-	if more := len(r.e.Rejects) - maxRejects; more > 0 {
-		r.e.Rejects = append(r.e.Rejects[:maxRejects-1], Reject{Annotation: prefix + "…", Reason: fmt.Sprintf("and %d more", more+1)})
+	if more := len(r.e.Rejected) - maxRejects; more > 0 {
+		r.e.Rejected = append(r.e.Rejected[:maxRejects-1], Reject{Annotation: prefix + "…", Reason: fmt.Sprintf("and %d more", more+1)})
 	}
 }
 
@@ -283,7 +283,7 @@ func (r request) reject(annotation, reason string, cut bool) {
 	if len(name) > 2*maxValue || strconv.QuoteToASCII(name) != `"`+name+`"` {
 		name = quote(name)
 	}
-	r.e.Rejects = append(r.e.Rejects, Reject{name, quote(value), reason, cut})
+	r.e.Rejected = append(r.e.Rejected, Reject{name, quote(value), reason, cut})
 }
 
 // quote makes any text safe to be shown, and short.

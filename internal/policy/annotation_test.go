@@ -10,7 +10,7 @@ type annotations = map[string]string
 
 func rejected(e Effective) string {
 	var out []string
-	for _, r := range e.Rejects {
+	for _, r := range e.Rejected {
 		out = append(out, fmt.Sprintf("%s %s %s", r.Annotation, r.Value, r.Reason))
 	}
 	return strings.Join(out, "\n")
@@ -230,7 +230,7 @@ func TestBadValues(t *testing.T) {
 func TestLeastSizeIsNotMore(t *testing.T) {
 	r := resolver(t, "{containerLogMaxSize: 64Ki, annotations: {enabled: true}}")
 	e := r.For(Subject{Annotations: annotations{"logwatch/max-size": "64Ki"}})
-	if e.MaxSize != 64<<10 || len(e.Rejects) != 0 {
+	if e.MaxSize != 64<<10 || len(e.Rejected) != 0 {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -245,8 +245,8 @@ func TestManyRejects(t *testing.T) {
 		s.Annotations[prefix+name+"."+s.Container] = "x"
 	}
 	e := resolver(t, "annotations: {enabled: true}").For(s)
-	if len(e.Rejects) != maxRejects || e.Rejects[maxRejects-1].Reason != "and 988 more" {
-		t.Errorf("%d rejects, the last one %+v", len(e.Rejects), e.Rejects[len(e.Rejects)-1])
+	if len(e.Rejected) != maxRejects || e.Rejected[maxRejects-1].Reason != "and 988 more" {
+		t.Errorf("%d rejects, the last one %+v", len(e.Rejected), e.Rejected[len(e.Rejected)-1])
 	}
 	if n := len(rejected(e)); n > maxRejects*500 {
 		t.Errorf("the rejects are %d bytes long", n)

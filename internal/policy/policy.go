@@ -39,7 +39,7 @@ type Effective struct {
 	// " (cut to the ceiling 100Mi)" behind it.
 	Sources map[string]string
 	// Rejects are the annotations that do not hold as they are.
-	Rejects []Reject
+	Rejected []Reject
 }
 
 // Reject is an annotation that was ignored, or cut to its ceiling.

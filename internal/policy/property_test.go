@@ -80,13 +80,13 @@ func check(t *testing.T, e, had Effective, c config.Ceilings) {
 			t.Errorf("%+v, and was %+v, for no reason", f, was)
 		}
 	}
-	for _, r := range e.Rejects {
+	for _, r := range e.Rejected {
 		if r.Annotation == "" || r.Reason == "" || len(r.Value) > 7*maxQuote || len(r.Reason) > 300 {
 			t.Errorf("reject %+v", r)
 		}
 	}
-	if len(e.Rejects) > maxRejects {
-		t.Errorf("%d rejects", len(e.Rejects))
+	if len(e.Rejected) > maxRejects {
+		t.Errorf("%d rejects", len(e.Rejected))
 	}
 }
 
@@ -263,7 +263,7 @@ func FuzzAnnotation(f *testing.F) {
 		if again := r.For(s); !reflect.DeepEqual(again, e) {
 			t.Errorf("got %+v, then %+v", e, again)
 		}
-		for _, rj := range e.Rejects {
+		for _, rj := range e.Rejected {
 			if strings.ContainsFunc(rj.Annotation+rj.Value+rj.Reason, func(c rune) bool { return c < ' ' || c == 0x7f || c == 0x202e }) {
 				t.Errorf("not fit for a terminal: %+v", rj)
 			}

@@ -12,25 +12,26 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// looker is a source that a test drives by hand.
-type looker struct {
+// scanner is a source that a test drives by hand.
+type scanner struct {
 	*source
-	tree  *tree
-	notes []string
-	out   []string
+	tree     *tree
+	warnings []string
+	out      []string
 }
 
-func newLooker(t *testing.T, tr *tree) *looker {
+func newScanner(t *testing.T, tr *tree) *scanner {
 	t.Helper()
-	root, err := openRoot(tr.dir("app"))
+	fs := podlogs.At(tr.root)
+	dir, err := fs.OpenDir("shop_web_u1/app")
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := tr.options()
 	o.Follow = true
-	l := &looker{tree: tr}
-	l.source = &source{Options: &o, name: "app", dir: root, floor: &generation{}, buf: make([]byte, blockSize)}
-	l.note = func(_ bool, format string, _ ...any) { l.notes = append(l.notes, format) }
+	l := &scanner{tree: tr}
+	l.source = &source{Options: &o, name: "app", rel: "shop_web_u1/app", fs: fs, dir: dir, floor: &generation{}, buf: make([]byte, blockSize)}
+	l.warn = func(_ bool, format string, _ ...any) { l.warnings = append(l.warnings, format) }
 	l.lines = newLines(selection{}, func(r *crilog.Line) { l.out = append(l.out, string(r.Content)) })
 	l.lines.foreign, l.lines.resumed = l.foreign, l.resumed
 	if err := l.snapshot(); err != nil {
@@ -46,7 +47,7 @@ func newLooker(t *testing.T, tr *tree) *looker {
 }
 
 // rename renames a log, and writes another in its place.
-func (l *looker) rename(from, to, text string) {
+func (l *scanner) rename(from, to, text string) {
 	l.tree.t.Helper()
 	dir := l.tree.dir("app")
 	if err := os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)); err != nil {
@@ -57,7 +58,7 @@ func (l *looker) rename(from, to, text string) {
 	}
 }
 
-func (l *looker) remove(names ...string) {
+func (l *scanner) remove(names ...string) {
 	l.tree.t.Helper()
 	for _, name := range names {
 		if err := os.Remove(filepath.Join(l.tree.dir("app"), name)); err != nil {
@@ -67,12 +68,12 @@ func (l *looker) remove(names ...string) {
 }
 
 // next begins with the next generation, and returns under which name it is known.
-func (l *looker) next() string {
+func (l *scanner) next() string {
 	l.tree.t.Helper()
 	if !l.advance(l.tree.t.Context()) {
 		l.tree.t.Fatal("there is no next")
 	}
-	return l.cur.name(l.cur.file.kind)
+	return l.cur.As(l.cur.file.Kind).String()
 }
 
 const (
@@ -82,30 +83,30 @@ const (
 	fourth = "0.log.20260101-000004"
 )
 
-// TestLookCountsWhatVanished: between the generation that is open already and the
+// TestScanCountsWhatVanished: between the generation that is open already and the
 // one that is left.
-func TestLookCountsWhatVanished(t *testing.T) {
+func TestScanCountsWhatVanished(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", "0.log", stamped(0)+"a\n")
-	l := newLooker(t, tr)
+	l := newScanner(t, tr)
 	if name := l.next(); name != "0.log" {
 		t.Fatal(name)
 	}
 	for i, to := range []string{first, second, third, fourth} {
 		l.rename("0.log", to, stamped(i+1)+"b\n")
-		l.look(true)
+		l.scan(true)
 	}
 	l.remove(second, third)
-	l.look(true)
-	if got := l.cur.name(podlogs.Rotated); l.cur.live || got != first {
+	l.scan(true)
+	if got := l.cur.String(); l.cur.Kind == podlogs.Live || got != first {
 		t.Errorf("the open log is known as %s", got)
 	}
 	if name := l.next(); name != fourth || l.missing.files != 2 || l.missing.bytes == 0 || l.missing.maybe {
 		t.Errorf("%s: %+v", name, l.missing)
 	}
 	l.lines.block([]byte(stamped(5) + "c\n"))
-	if len(l.notes) != 1 || !strings.Contains(l.notes[0], "gone") {
-		t.Errorf("notes %q", l.notes)
+	if len(l.warnings) != 1 || !strings.Contains(l.warnings[0], "gone") {
+		t.Errorf("notes %q", l.warnings)
 	}
 	// The rest is there: nothing more is to be told.
 	if name := l.next(); name != "0.log" || l.missing != (gap{}) {
@@ -113,59 +114,59 @@ func TestLookCountsWhatVanished(t *testing.T) {
 	}
 }
 
-// TestLookUnproven: nothing that was there is there.
-func TestLookUnproven(t *testing.T) {
+// TestScanUnproven: nothing that was there is there.
+func TestScanUnproven(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", "0.log", stamped(0)+"a\n")
-	l := newLooker(t, tr)
+	l := newScanner(t, tr)
 	l.next()
 	l.rename("0.log", first, stamped(1)+"b\n")
 	l.rename("0.log", second, stamped(1)+"b\n")
 	l.remove(first)
-	l.look(true)
+	l.scan(true)
 	if name := l.next(); name != second || !l.missing.maybe {
 		t.Errorf("%s: %+v", name, l.missing)
 	}
 }
 
-// TestLookRenamedBack: the same log under its old name, and then under a third.
-func TestLookRenamedBack(t *testing.T) {
+// TestScanRenamedBack: the same log under its old name, and then under a third.
+func TestScanRenamedBack(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", "0.log", stamped(0)+"a\n")
-	l := newLooker(t, tr)
+	l := newScanner(t, tr)
 	l.next()
 	l.rename("0.log", first, "")
-	l.look(true)
-	if l.cur.live || len(l.pending) != 0 {
-		t.Errorf("live: %v, then %d", l.cur.live, len(l.pending))
+	l.scan(true)
+	if l.cur.Kind == podlogs.Live || len(l.pending) != 0 {
+		t.Errorf("live: %v; then %d", l.cur.Kind == podlogs.Live, len(l.pending))
 	}
 	l.rename(first, "0.log", "")
-	l.look(true)
-	if !l.cur.live || len(l.pending) != 0 {
-		t.Errorf("live: %v, then %d", l.cur.live, len(l.pending))
+	l.scan(true)
+	if l.cur.Kind != podlogs.Live || len(l.pending) != 0 {
+		t.Errorf("live: %v; then %d", l.cur.Kind == podlogs.Live, len(l.pending))
 	}
 	l.rename("0.log", second, stamped(1)+"b\n")
-	l.look(true)
-	if l.cur.live || !l.cur.stamp.Equal(time.Date(2026, 1, 1, 0, 0, 2, 0, time.UTC)) || len(l.pending) != 1 || !l.pending[0].live {
-		t.Errorf("%+v, then %d", l.cur.key, len(l.pending))
+	l.scan(true)
+	if l.cur.Kind == podlogs.Live || !l.cur.Stamp.Equal(time.Date(2026, 1, 1, 0, 0, 2, 0, time.UTC)) || len(l.pending) != 1 || l.pending[0].Kind != podlogs.Live {
+		t.Errorf("%+v, then %d", l.cur.Name, len(l.pending))
 	}
 }
 
-// TestLookCompressedUnseen: it was renamed and compressed between two looks, and is
+// TestScanCompressedUnseen: it was renamed and compressed between two looks, and is
 // not read again.
-func TestLookCompressedUnseen(t *testing.T) {
+func TestScanCompressedUnseen(t *testing.T) {
 	for _, suffix := range []string{".gz", ".zst"} {
 		tr := newTree(t)
 		text := strings.Repeat(stamped(0)+"a\n", 1000)
 		tr.write("app", "0.log", text)
-		l := newLooker(t, tr)
+		l := newScanner(t, tr)
 		l.next()
 		l.rename("0.log", first, stamped(1)+"b\n")
 		tr.write("app", first+suffix, text)
 		l.remove(first)
-		l.look(true)
-		if l.cur.live || len(l.pending) != 1 || !l.pending[0].live || l.pending[0].gap != (gap{}) {
-			t.Errorf("%s: %+v, then %d", suffix, l.cur.key, len(l.pending))
+		l.scan(true)
+		if l.cur.Kind == podlogs.Live || len(l.pending) != 1 || l.pending[0].Kind != podlogs.Live || l.floor.behind != (gap{}) {
+			t.Errorf("%s: %+v, then %d", suffix, l.cur.Name, len(l.pending))
 		}
 	}
 }
@@ -175,7 +176,7 @@ func TestLostTail(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", first, stamped(0)+"a\n")
 	tr.write("app", "0.log", stamped(1)+"b\n")
-	l := newLooker(t, tr)
+	l := newScanner(t, tr)
 	l.skip = 1
 	l.remove(first)
 	if name := l.next(); name != "0.log" || l.skip != 0 || l.missing.files != 1 {
@@ -210,14 +211,14 @@ func TestSnapshotOfALogThatIsRotated(t *testing.T) {
 		}
 	}()
 	for range 20 {
-		l := newLooker(t, tr)
-		seen := map[id]bool{}
+		l := newScanner(t, tr)
+		seen := map[podlogs.ID]bool{}
 		for i, g := range l.pending {
 			if g.file != nil {
-				g.id = g.file.id
+				g.id = g.file.ID
 			}
-			if seen[g.id] || (i < len(l.pending)-1 && g.live) {
-				t.Errorf("%s is listed twice", g.name(0))
+			if seen[g.id] || (i < len(l.pending)-1 && g.Kind == podlogs.Live) {
+				t.Errorf("%s is listed twice", g.Name)
 			}
 			seen[g.id] = true
 		}
