@@ -70,10 +70,10 @@ func explainPolicy(w io.Writer, c config.Config, container string, labels, annot
 	for _, f := range e.Fields() {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", f.Name, f.Value, f.Source)
 	}
-	if len(e.Rejects) > 0 {
+	if len(e.Rejected) > 0 {
 		_, _ = fmt.Fprintln(table, "\nANNOTATION\tVALUE\tOUTCOME")
 	}
-	for _, r := range e.Rejects {
+	for _, r := range e.Rejected {
 		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\n", r.Annotation, r.Value, r.Reason)
 	}
 	if len(annotations) > 0 && !c.Annotations.Enabled {
