@@ -185,6 +185,11 @@ func (k *kubelet) origin(key string) string {
 	}
 }
 
+// rotation is how kubelet rotates, for a message.
+func (k *kubelet) rotation() string {
+	return text("%s %s %s, %s %v %s", maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey))
+}
+
 // set returns the commands that set keys of kubelet's configuration, given as
 // "key: value".
 func (k *kubelet) set(n *node, lines ...string) (cmds []command) {
@@ -234,11 +239,10 @@ func checkKubelet(_ context.Context, n *node) Check {
 	case k.err != nil:
 		return found(Warn, "kubelet's configuration cannot be read").cause(k.err).run(logsOf("kubelet"))
 	}
-	how := text("%s %s %s, %s %v %s", maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey))
 	if k.pid == 0 {
-		return found(Warn, "kubelet does not run").detail("Its configuration %s has %s.", k.file, how).run(systemctl("start", "kubelet"))
+		return found(Warn, "kubelet does not run").detail("Its configuration %s has %s.", k.file, k.rotation()).run(systemctl("start", "kubelet"))
 	}
-	return found(OK, "kubelet runs (process %d): %s", k.pid, how)
+	return found(OK, "kubelet runs (process %d): %s", k.pid, k.rotation())
 }
 
 func size(bytes int64) string { return config.SizeOf(bytes).String() }
@@ -283,7 +287,7 @@ func checkKubeletRotation(_ context.Context, n *node) Check {
 		return found(OK, "logwatch rotates nothing (containerLogMaxSize -1), and kubelet does")
 	}
 	var c Check
-	lines := []string{maxSizeKey + ": " + size(max(atLeast(minBackstop, 4*most), k.MaxSize)), intervalKey + ": 1h"}
+	lines := []string{maxSizeKey + ": " + size(max(minBackstop, 4*most, k.MaxSize)), intervalKey + ": 1h"}
 	if k.Interval >= minInterval {
 		lines = lines[:1]
 	}
@@ -299,8 +303,7 @@ func checkKubeletRotation(_ context.Context, n *node) Check {
 	default:
 		return found(OK, "kubelet rotates at %s, checks every %v, and so never comes first", size(k.MaxSize), k.Interval)
 	}
-	return c.detail("%s is %s %s, %s %v %s; logwatch lets a live log reach %s.",
-		maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey), size(most)).
+	return c.detail("kubelet has %s; logwatch lets a live log reach %s.", k.rotation(), size(most)).
 		detail("Two rotators on the same logs lose lines: on CRI-O a second reopen truncates the new log.").run(k.set(n, lines...)...)
 }
 

@@ -129,7 +129,9 @@ func checkRuntime(ctx context.Context, n *node) Check {
 	a := n.runtime()
 	if a.err != nil { // one failure for one cause
 		if _, err := peerOf(ctx, a.socket); err != nil {
-			return found(Skip, "no runtime can be reached: see runtime-socket").cause(err)
+			c := found(Skip, "no runtime can be reached: see runtime-socket")
+			c.err = err
+			return c
 		}
 	}
 	unit := unitOf(a.socket)

@@ -71,7 +71,7 @@ func checkShippers(_ context.Context, n *node) Check {
 		return found(OK, "no log shipper that has a profile runs here")
 	}
 	slices.Sort(names)
-	who, s := strings.Join(names, ", "), n.settings()
+	joined, s := strings.Join(names, ", "), n.settings()
 	evidence := "minRotationInterval and rotatedLogGracePeriod: " + strings.Join(why, "; ") + "."
 	var lines, short []string
 	for _, key := range []struct {
@@ -92,29 +92,29 @@ func checkShippers(_ context.Context, n *node) Check {
 				lines = []string{"collectorProfile: " + profile}
 			}
 		}
-		return found(Warn, "%s may miss lines: %s", who, strings.Join(short, "; ")).detail("%s", evidence).
+		return found(Warn, "%s may miss lines: %s", joined, strings.Join(short, "; ")).detail("%s", evidence).
 			detail("A log shipper that does not check between two rotations never reads the file between them. These are the needs of its defaults.").
 			run(n.set(lines...))
 	}
-	return n.shipperOverrides(who, interval, grace).detail("%s", evidence)
+	return n.shipperOverrides(joined, interval, grace).detail("%s", evidence)
 }
 
 // shipperOverrides checks what applies to some containers only, and the codec.
-func (n *node) shipperOverrides(who string, interval, grace time.Duration) Check {
+func (n *node) shipperOverrides(joined string, interval, grace time.Duration) Check {
 	s := n.settings()
 	for i, o := range s.Overrides {
 		at := s.With(o)
 		if at.MaxSizeBytes() > 0 && (at.MinRotationInterval.Duration < interval || at.RotatedLogGracePeriod.Duration < grace) {
-			return found(Warn, "%s may miss lines of the containers of override %d", who, i+1).
+			return found(Warn, "%s may miss lines of the containers of override %d", joined, i+1).
 				detail("It has minRotationInterval %v and rotatedLogGracePeriod %v, and should have %v and %v.",
 					at.MinRotationInterval.Duration, at.RotatedLogGracePeriod.Duration, interval, grace).
 				fix("${EDITOR:-vi} %s # overrides", s.fileOrInstalled())
 		}
 	}
 	if s.Compression.Codec == config.CodecZstd {
-		return found(Warn, "%s may read .zst files as text", who).
+		return found(Warn, "%s may read .zst files as text", joined).
 			detail("compression.codec is zstd, which log shippers that read *.log* do not support.").
 			fix("${EDITOR:-vi} %s # compression.codec: gzip", s.fileOrInstalled())
 	}
-	return found(OK, "%s can keep up: minRotationInterval %v, rotatedLogGracePeriod %v", who, s.MinRotationInterval.Duration, s.RotatedLogGracePeriod.Duration)
+	return found(OK, "%s can keep up: minRotationInterval %v, rotatedLogGracePeriod %v", joined, s.MinRotationInterval.Duration, s.RotatedLogGracePeriod.Duration)
 }
