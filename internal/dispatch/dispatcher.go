@@ -89,6 +89,7 @@ type Dispatcher struct {
 	lookups      *workerpool.Pool
 
 	rules     atomic.Pointer[rules]
+	clock     clock
 	reachable atomic.Bool // the runtime has answered; until then nothing is touched
 
 	rotated, failures, rejected atomic.Uint64

@@ -71,6 +71,9 @@ func (d *Dispatcher) Policy(dir string) (effective policy.Effective, known bool)
 // may be removed.
 func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 	e, known := d.Policy(dir)
+	if !d.clock.trusts(e.MaxAge) {
+		e.MaxAge = 0
+	}
 	return rotator.Policy{
 		MaxFiles: e.MaxFiles, MaxTotalSize: e.MaxTotalSize, Limit: e.MaxSize, MaxAge: e.MaxAge,
 		Grace: e.Grace, Codec: codecs[e.Codec], Level: e.Level,

@@ -31,6 +31,7 @@ type removal struct {
 // whatever the watcher believes. It is called after each successful list; recovered
 // is set if the list before it failed.
 func (d *Dispatcher) Sweep(ctx context.Context, cause watcher.Cause, recovered bool) {
+	d.noteClock(time.Now())
 	if recovered {
 		d.retryNow()
 	}
@@ -137,7 +138,7 @@ func (c *container) noteRan(now cri.Container, log string) {
 // policy's MaxAge, so that it can be pruned; a quiet container's lines would
 // otherwise stay for ever.
 func (d *Dispatcher) sweepAge(dir, log, id string, size int64, maxAge time.Duration) {
-	if maxAge <= 0 || size == 0 {
+	if maxAge <= 0 || size == 0 || !d.clock.trusts(maxAge) {
 		return
 	}
 	var oldest time.Time
