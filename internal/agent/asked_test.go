@@ -281,6 +281,7 @@ func TestManyContainers(t *testing.T) {
 	}
 	n.Start()
 	base := url()
+	testutil.Eventually(t, "the lookups", func() bool { return n.Runtime.Calls("ContainerStatus") >= 5000 })
 	testutil.Eventually(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 	begin := time.Now()
 	s, err := client.Status(t.Context(), control.Names{}, true)

@@ -158,6 +158,7 @@ type container struct {
 	rotating    bool
 	compressing podlogs.Name       // zero: nothing
 	cancel      context.CancelFunc // of the compression
+	blocked     bool               // pruning waits for the compression to end
 	deferred    time.Time          // since when pruning waits for a rotation
 
 	// When the next request may be sent.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/logwatch/logwatch/cri"
@@ -189,12 +188,10 @@ func (d *Dispatcher) resolve(ctx context.Context, id string) {
 		return
 	}
 	d.warn.Clear("resolve " + id)
-	if c.LogPath == "" {
-		return // Sweep reports it
-	}
-	dir, _, err := podlogs.SplitPath(d.o.PodLogsDir, filepath.Clean(c.LogPath))
+	d.inspect(watcher.CauseStartup, c) // this process has not seen it before
+	dir, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
 	if err != nil {
-		return // as above
+		return
 	}
 	d.with(dir, func(e *container) {
 		if d.knows(dir) {

@@ -36,23 +36,27 @@ func (d *Dispatcher) Sweep(ctx context.Context, cause watcher.Cause, recovered b
 		d.retryNow()
 	}
 	for _, c := range d.o.Inventory.All() {
-		if !c.Resolved {
-			continue // resolve reports it
-		}
-		dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
-		switch {
-		case !c.Running:
-			if err == nil {
-				d.sweepExited(dir, log, c)
-			}
-		case err != nil:
-			d.skip("", c, err)
-		default:
-			d.sweepRunning(cause, dir, log, c)
+		if c.Resolved { // else resolve inspects it
+			d.inspect(cause, c)
 		}
 	}
 	d.sweepRemoved(ctx)
 	d.forget()
+}
+
+// inspect checks one container's live log.
+func (d *Dispatcher) inspect(cause watcher.Cause, c cri.Container) {
+	dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
+	switch {
+	case !c.Running:
+		if err == nil {
+			d.sweepExited(dir, log, c)
+		}
+	case err != nil:
+		d.skip("", c, err)
+	default:
+		d.sweepRunning(cause, dir, log, c)
+	}
 }
 
 // retryNow ends all delays: the runtime has come back.
