@@ -10,16 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/demo"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 func demoCommand() *cobra.Command {
-	o := demo.Options{Runtime: "containerd"}
-	size, err := config.ParseSize("1Mi") // small, so that much happens
-	if err != nil {
-		panic(err)
-	}
+	o := demo.Options{Runtime: "containerd", MaxSize: 1 << 20} // small, so that much happens
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show rotations live, on a runtime of its own in a temporary folder",
@@ -33,7 +29,7 @@ It exits with 1 if a line is missing, doubled, out of order or damaged.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Runtime, "runtime", o.Runtime, "behaviour to copy: containerd or crio")
-	f.TextVar(&o.MaxSize, "max-size", size, "limit of a live log (a `size`), 64Ki or more")
+	f.Var(setting.Size(&o.MaxSize), "max-size", "limit of a live log, at least 64Ki")
 	f.DurationVar(&o.MinRotationInterval, "min-rotation-interval", 0, "least time between two rotations of a log; 0s: always rotate at the limit")
 	f.DurationVar(&o.Duration, "duration", 0, "end after this time; 0s: run until Ctrl-C")
 	f.BoolVar(&o.Keep, "keep", false, "keep the folder and say where it is")

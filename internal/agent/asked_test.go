@@ -320,7 +320,7 @@ func TestStatusHasErrors(t *testing.T) {
 	c := n.run(fake.ContainerSpec{})
 	c.Fail(fake.Failure{Mode: fake.Hang})
 	must(t, c.WriteNumbered("stdout", 1000, 200))
-	n.cfg.RuntimeRequestTimeout.Duration = 200 * time.Millisecond
+	n.cfg.RuntimeRequestTimeout = 200 * time.Millisecond
 	n.start()
 	base := url()
 	last := func() *control.Problem {

@@ -131,7 +131,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	client, err := cri.Dial(endpoint, o.Config.RuntimeRequestTimeout.Duration)
+	client, err := cri.Dial(endpoint, o.Config.RuntimeRequestTimeout)
 	if err != nil {
 		return err
 	}
@@ -168,13 +168,13 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 		d.stats = newStats(o)
 	}
 	d.rules.Store(r)
-	if r.readsPods() {
+	if r.resolver.NeedsPod() {
 		d.inventory.ReadPods()
 	}
 	d.fs = podlogs.At(o.Config.PodLogsDir)
 	d.rotator = rotator.New(rotator.Options{
 		PodLogsDir: o.Config.PodLogsDir, Runtime: reopener{client},
-		ReopenTimeout: o.Config.RuntimeRequestTimeout.Duration,
+		ReopenTimeout: o.Config.RuntimeRequestTimeout,
 	})
 	d.pressure = newPressure(d, o)
 	d.watcher = watcher.New(watcher.Config{
@@ -209,7 +209,7 @@ func (d *Daemon) run(ctx context.Context, reload Reload, file []byte) error {
 		wait.UntilWithContext(gctx, func(ctx context.Context) {
 			d.sweep(ctx, cause)
 			cause = watcher.CauseSweep
-		}, d.cfg.ContainerLogMonitorInterval.Duration)
+		}, d.cfg.ContainerLogMonitorInterval)
 		return nil
 	})
 	err := g.Wait()

@@ -40,7 +40,7 @@ func (s *stats) healthy(ctx context.Context) error {
 	if d.watcher.Ping(ctx) != nil {
 		return fmt.Errorf("the watcher's loop has not turned for %v", pingTimeout)
 	}
-	patience := sweepsMissed*d.cfg.ContainerLogMonitorInterval.Duration + d.cfg.RuntimeRequestTimeout.Duration
+	patience := sweepsMissed*d.cfg.ContainerLogMonitorInterval + d.cfg.RuntimeRequestTimeout
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// While it asks the runtime, each call that ends shows that it goes on.

@@ -52,7 +52,7 @@ func TestHealthOfStuckLoops(t *testing.T) {
 		}
 	})
 	now := time.Now()
-	long := now.Add(-3*d.cfg.ContainerLogMonitorInterval.Duration - d.cfg.RuntimeRequestTimeout.Duration - time.Second)
+	long := now.Add(-3*d.cfg.ContainerLogMonitorInterval - d.cfg.RuntimeRequestTimeout - time.Second)
 	check := func(name, want string, started, ticked, handed time.Time) {
 		t.Helper()
 		d.stats.mu.Lock()

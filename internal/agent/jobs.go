@@ -190,7 +190,7 @@ func (d *Daemon) tidy(dir string) {
 // housekeep is the housekeeping job. It runs once at a time for a directory.
 func (d *Daemon) housekeep(ctx context.Context, dir string) {
 	if !d.reachable.Load() {
-		d.tidyLater(dir, d.cfg.ContainerLogMonitorInterval.Duration)
+		d.tidyLater(dir, d.cfg.ContainerLogMonitorInterval)
 		return
 	}
 	if _, rotating := d.rotating.Load(dir); rotating {

@@ -100,7 +100,7 @@ func (d *Daemon) meet(ctx context.Context, dirs []string) (unknown []string) {
 			unknown = append(unknown, dir)
 		}
 	}
-	if len(unknown) < len(dirs) && d.rules.Load().readsPods() {
+	if len(unknown) < len(dirs) && d.rules.Load().resolver.NeedsPod() {
 		d.watcher.Sweep(watcher.CauseReload)
 	}
 	return unknown

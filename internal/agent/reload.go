@@ -5,7 +5,6 @@ import (
 	"context"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strconv"
 	"time"
 
@@ -104,18 +103,15 @@ func monotonic() string {
 }
 
 func (d *Daemon) apply(cfg config.Config) error {
-	old := d.rules.Load().cfg
-	fixed := cfg
-	keepFixed(&fixed, old)
-	if !reflect.DeepEqual(fixed, cfg) {
-		d.log.Warn().Msg("podLogsDir, containerRuntimeEndpoint, containerLogMaxWorkers, containerLogMonitorInterval, " +
-			"runtimeRequestTimeout, compression.workers, logging, metrics and controlSocket take effect at the next start; the rest does now")
+	fixed, ignored := cfg.KeepStartupKeys(d.rules.Load().cfg)
+	if len(ignored) > 0 {
+		d.log.Warn().Strs("keys", ignored).Msg("changed keys take effect at the next start")
 	}
 	r, err := newRules(fixed)
 	if err != nil {
 		return err
 	}
-	if r.readsPods() {
+	if r.resolver.NeedsPod() {
 		d.inventory.ReadPods()
 	}
 	d.rules.Store(r)
@@ -124,16 +120,4 @@ func (d *Daemon) apply(cfg config.Config) error {
 	d.pressure.swept()
 	d.watcher.Sweep(watcher.CauseReload)
 	return nil
-}
-
-// keepFixed has in cfg what only a start can change.
-func keepFixed(cfg *config.Config, old config.Config) {
-	cfg.PodLogsDir = old.PodLogsDir
-	cfg.ContainerRuntimeEndpoint = old.ContainerRuntimeEndpoint
-	cfg.ContainerLogMaxWorkers = old.ContainerLogMaxWorkers
-	cfg.ContainerLogMonitorInterval = old.ContainerLogMonitorInterval
-	cfg.RuntimeRequestTimeout = old.RuntimeRequestTimeout
-	cfg.Compression.Workers = old.Compression.Workers
-	cfg.Logging = old.Logging
-	cfg.Metrics, cfg.ControlSocket = old.Metrics, old.ControlSocket
 }

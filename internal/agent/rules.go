@@ -32,22 +32,11 @@ type containerPolicy struct {
 }
 
 func newRules(cfg config.Config) (*rules, error) {
-	resolver, err := policy.New(cfg)
+	resolver, err := policy.New(cfg.Rules)
 	if err != nil {
 		return nil, err
 	}
 	return &rules{cfg: cfg, resolver: resolver, known: map[string]containerPolicy{}}, nil
-}
-
-// readsPods reports whether a policy may depend on a pod's labels or
-// annotations.
-func (r *rules) readsPods() bool {
-	for _, o := range r.cfg.Overrides {
-		if o.Match.Labels != "" {
-			return true
-		}
-	}
-	return r.cfg.Annotations.Enabled
 }
 
 // effective is what holds for a container's directory. Before its container is
@@ -92,7 +81,7 @@ func subjectOf(dir string) policy.Subject {
 
 // tellRejects says once which of a pod's annotations do not hold as they are.
 func (d *Daemon) tellRejects(c cri.Container, p policy.Effective) {
-	for _, r := range p.Rejects {
+	for _, r := range p.Rejected {
 		d.told.once(fmt.Sprintf("reject %s %s", c.ID, r.Annotation), func() {
 			d.counts.rejects.Add(1)
 			named(d.log.Warn(), c).Str("annotation", r.Annotation).Str("value", r.Value).Str("reason", r.Reason).
@@ -107,9 +96,9 @@ func (d *Daemon) limits(dir string) watcher.Limits {
 	return watcher.Limits{MaxSize: p.MaxSize, MaxTotalSize: p.MaxTotalSize, MinInterval: p.MinInterval}
 }
 
-// codecs are the config's, as the rotator has them.
-var codecs = map[string]rotator.Codec{
-	config.CodecNone: rotator.NoCodec, config.CodecGzip: rotator.Gzip, config.CodecZstd: rotator.Zstd,
+// codecs are the policy's, as the rotator has them.
+var codecs = map[policy.Codec]rotator.Codec{
+	policy.CodecNone: rotator.NoCodec, policy.CodecGzip: rotator.Gzip, policy.CodecZstd: rotator.Zstd,
 }
 
 // policy is what a container's rotated logs are kept to.
@@ -123,12 +112,9 @@ func (d *Daemon) policy(dir string) rotator.Policy {
 
 // budgetOf is what all logs together are kept to.
 func budgetOf(c config.Config) pressure.Limits {
-	l := pressure.Limits{
-		HighPercent: c.DiskPressure.HighThresholdPercent, LowPercent: c.DiskPressure.LowThresholdPercent,
+	return pressure.Limits{
+		NodeLogBudget: c.NodeLogBudget,
+		HighPercent:   c.DiskPressure.HighThresholdPercent, LowPercent: c.DiskPressure.LowThresholdPercent,
 		InodesHighPercent: c.DiskPressure.InodesHighThresholdPercent, InodesLowPercent: c.DiskPressure.InodesLowThresholdPercent,
 	}
-	if c.NodeLogBudget.IsSet() {
-		l.NodeLogBudget = c.NodeLogBudget.Bytes()
-	}
-	return l
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -178,7 +179,7 @@ func TestTidiesNotWhileRotating(t *testing.T) {
 	const dir = "default_web_uid/app"
 	path := filepath.Join(d.cfg.PodLogsDir, dir)
 	must(t, os.MkdirAll(path, 0o755))
-	for i := range d.cfg.ContainerLogMaxFiles {
+	for i := range policy.Default().MaxFiles {
 		must(t, os.WriteFile(fmt.Sprintf("%s/0.log.20260101-00000%d", path, i), []byte("a line\n"), 0o600))
 	}
 	left := func() int {
@@ -188,11 +189,11 @@ func TestTidiesNotWhileRotating(t *testing.T) {
 	}
 	d.rotating.Store(dir, nil)
 	d.housekeep(t.Context(), dir)
-	if left() != d.cfg.ContainerLogMaxFiles {
+	if left() != policy.Default().MaxFiles {
 		t.Error("a log was removed as if the rotation were done")
 	}
 	d.rotating.Delete(dir)
-	testutil.Eventually(t, "housekeeping afterwards", func() bool { return left() == d.cfg.ContainerLogMaxFiles-1 })
+	testutil.Eventually(t, "housekeeping afterwards", func() bool { return left() == policy.Default().MaxFiles-1 })
 	must(t, d.stop())
 }
 

@@ -94,7 +94,7 @@ func (s *stats) container(d *Daemon, c cri.Container, detail bool) control.Conta
 			out.Policy = append(out.Policy, control.Field{Name: f.Name, Value: f.Value, Source: f.Source})
 		}
 	}
-	for _, r := range p.Rejects {
+	for _, r := range p.Rejected {
 		out.Rejects = append(out.Rejects, control.Reject{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
 	}
 	out.Hot = d.watcher.IsHot(dir)

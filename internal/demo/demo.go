@@ -11,6 +11,8 @@ import (
 
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 	// The usual, five small logs, is what batch-import writes in 0.2 s: should
 	// this machine stall for as long, the policy would have even the newest rotated log
 	// removed before anybody could read it.
-	minTotal = "64Mi"
+	minTotal = 64 << 20 // bytes
 
 	frameEvery = 200 * time.Millisecond // smooth to the eye, nothing to the CPU
 	lineEvery  = time.Second            // for a CI log
@@ -32,8 +34,8 @@ const (
 type Options struct {
 	// Runtime is whose behaviour is copied: "containerd" or "crio".
 	Runtime string
-	// MaxSize is the limit of a live log.
-	MaxSize config.Size
+	// MaxSize is the limit of a live log in bytes.
+	MaxSize int64
 	// MinRotationInterval is the daemon's; 0: rotate whenever a log is at its limit.
 	MinRotationInterval time.Duration
 	// Duration is how long it runs; 0: until the context ends.
@@ -92,8 +94,8 @@ func (o *Options) complete() (fake.Behaviour, config.Config, error) {
 		return 0, cfg, fmt.Errorf("runtime %q: choose containerd or crio", o.Runtime)
 	}
 	switch {
-	case o.MaxSize.Bytes() < minMaxSize:
-		return 0, cfg, fmt.Errorf("maximum size %q: choose 64Ki or more, for a file must hold a few hundred lines", o.MaxSize)
+	case o.MaxSize < minMaxSize:
+		return 0, cfg, fmt.Errorf("maximum size %s: must be at least %s, since a file must hold a few hundred lines", setting.FormatSize(o.MaxSize), setting.FormatSize(minMaxSize))
 	case o.MinRotationInterval < 0:
 		return 0, cfg, fmt.Errorf("minimum rotation interval %v: choose 0s or more", o.MinRotationInterval)
 	case o.Duration < 0:
@@ -102,15 +104,11 @@ func (o *Options) complete() (fake.Behaviour, config.Config, error) {
 	if o.render == nil {
 		o.render = Render
 	}
-	cfg.ContainerLogMaxSize = o.MaxSize
-	total, err := config.ParseSize(minTotal)
-	if err != nil {
-		return 0, cfg, err
+	cfg.Patch["maxSize"] = setting.FormatSize(o.MaxSize)
+	cfg.Patch["minRotationInterval"] = o.MinRotationInterval.String()
+	if o.MinRotationInterval == 0 && o.MaxSize*int64(policy.Default().MaxFiles) < minTotal {
+		cfg.Patch["maxTotalSize"] = setting.FormatSize(minTotal)
 	}
-	if o.MinRotationInterval == 0 && cfg.MaxTotalSizeBytes() < total.Bytes() {
-		cfg.ContainerLogMaxTotalSize = total
-	}
-	cfg.MinRotationInterval = config.Duration{Duration: o.MinRotationInterval}
 	return behaviour, cfg, nil
 }
 

@@ -15,18 +15,13 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/logwatch/logwatch/internal/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func options(t *testing.T, out *bytes.Buffer) Options {
 	t.Helper()
-	limit, err := config.ParseSize("256Ki")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Options{MaxSize: limit, Out: out, Duration: time.Second}
+	return Options{MaxSize: 256 << 10, Out: out, Duration: time.Second}
 }
 
 // temp makes a TMPDIR, short enough for a socket, and checks at the end that it
@@ -213,7 +208,7 @@ func TestErrors(t *testing.T) {
 		want   string
 	}{
 		"runtime":  {func(_ *testing.T, o *Options) { o.Runtime = "docker" }, "choose containerd or crio"},
-		"size":     {func(_ *testing.T, o *Options) { o.MaxSize = config.Size{} }, "choose 64Ki or more"},
+		"size":     {func(_ *testing.T, o *Options) { o.MaxSize = 0 }, "must be at least 64Ki"},
 		"interval": {func(_ *testing.T, o *Options) { o.MinRotationInterval = -1 }, "choose 0s or more"},
 		"duration": {func(_ *testing.T, o *Options) { o.Duration = -1 }, "choose 0s (until Ctrl-C) or more"},
 		"output":   {func(_ *testing.T, o *Options) { o.Out = broken{} }, "file already closed"},

@@ -12,6 +12,8 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 // session is one run, from the daemon's start to the summary.
@@ -32,8 +34,8 @@ type session struct {
 func newSession(o Options, cfg config.Config, rt *fake.Runtime, dir string) *session {
 	s := &session{o: o, cfg: cfg, runtime: rt, dir: dir, notes: &notes{}, ended: make(chan struct{})}
 	s.tracker = newTracker(header{
-		Runtime: o.Runtime, Limit: cfg.MaxSizeBytes(), LimitText: o.MaxSize.String(),
-		MaxFiles: cfg.ContainerLogMaxFiles, MinInterval: o.MinRotationInterval,
+		Runtime: o.Runtime, Limit: o.MaxSize, LimitText: setting.FormatSize(o.MaxSize),
+		MaxFiles: policy.Default().MaxFiles, MinInterval: o.MinRotationInterval,
 	})
 	if o.Size != nil {
 		s.screen = &live{out: o.Out, size: o.Size, style: o.Style, render: o.render}

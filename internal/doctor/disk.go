@@ -6,8 +6,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -36,7 +36,7 @@ func (n *node) disk() (d disk, err error) {
 // bytes, and how many of them have no limit. Labels and annotations are not
 // looked at.
 func (n *node) promised(t tree) (bytes int64, endless int) {
-	resolver, err := policy.New(n.settings().Config)
+	resolver, err := policy.New(n.settings().Rules)
 	if err != nil {
 		return 0, 0
 	}
@@ -69,9 +69,9 @@ func checkSpace(_ context.Context, n *node) Check {
 	if endless > 0 {
 		promise += text(" %d of them have no limit.", endless)
 	}
-	if b := s.NodeLogBudget; b.IsSet() {
-		most = min(most, max(held, b.Bytes()))
-		promise += text(" nodeLogBudget is %s.", b.String())
+	if b := s.NodeLogBudget; b > 0 {
+		most = min(most, max(held, b))
+		promise += text(" nodeLogBudget is %s.", setting.FormatSize(b))
 	}
 	freePercent := percent(d.free, d.bytes)
 	summary := text("%s (%d %%) of podLogsDir's disk are free", status.Size(d.free), freePercent)
@@ -105,10 +105,10 @@ func percent(part, whole int64) int64 {
 func rounded(bytes int64) string {
 	for _, unit := range []int64{1 << 30, 1 << 20} {
 		if bytes >= 4*unit {
-			return config.SizeOf(bytes / unit * unit).String()
+			return setting.FormatSize(bytes / unit * unit)
 		}
 	}
-	return config.SizeOf(max(bytes, 1<<20)).String()
+	return setting.FormatSize(max(bytes, 1<<20))
 }
 
 func checkInodes(_ context.Context, n *node) Check {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 // kubelet is how kubelet treats containers' logs.
@@ -125,11 +126,11 @@ func (k *kubelet) load(args []string) error {
 			values[key], k.from[key] = v, "--"+name
 		}
 	}
-	size, e := config.ParseSize(values["containerLogMaxSize"])
+	bytes, e := setting.ParseSize(values["containerLogMaxSize"])
 	if e != nil {
 		e = fmt.Errorf("containerLogMaxSize %s: %w", k.origin("containerLogMaxSize"), e)
 	}
-	k.MaxSize = size.Bytes()
+	k.MaxSize = bytes
 	var e2 error
 	if k.Interval, e2 = time.ParseDuration(values["containerLogMonitorInterval"]); e2 != nil {
 		e2 = fmt.Errorf("containerLogMonitorInterval %s: %w", k.origin("containerLogMonitorInterval"), e2)
@@ -275,25 +276,21 @@ func checkKubelet(_ context.Context, n *node) Check {
 	return okay("kubelet runs (process %d): %s", k.pid, how)
 }
 
-func size(bytes int64) string { return config.SizeOf(bytes).String() }
+func size(bytes int64) string { return setting.FormatSize(bytes) }
 
 // largest is how large logwatch lets a live log become, in bytes: its limit, or
 // half of its total, which overrides minRotationInterval. 0: it rotates none.
 func largest(c config.Config) (most int64) {
-	each := []config.Config{c}
-	for _, o := range c.Overrides {
-		each = append(each, c.With(o))
-	}
-	for _, e := range each {
-		if e.MaxSizeBytes() > 0 {
-			most = max(most, e.MaxSizeBytes())
-			if e.MinRotationInterval.Duration > 0 {
-				most = max(most, e.MaxTotalSizeBytes()/2)
-			}
+	for _, p := range policies(c.Rules) {
+		most = max(most, p.MaxSize)
+		if p.Rotate && p.MinInterval > 0 {
+			most = max(most, p.MaxTotalSize/2)
 		}
 	}
 	if top := c.Annotations.Ceilings; c.Annotations.Enabled && most > 0 {
-		most = max(most, top.MaxSize.Bytes(), top.MaxTotalSize.Bytes()/2)
+		size, _ := setting.ParseSize(top["maxSize"]) // 0: none
+		total, _ := setting.ParseSize(top["maxTotalSize"])
+		most = max(most, size, total/2)
 	}
 	return most
 }

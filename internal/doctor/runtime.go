@@ -36,7 +36,7 @@ func (n *node) askRuntime(ctx context.Context) (a runtimeAnswers) {
 		a.err = err
 		return a
 	}
-	client, err := cri.Dial(endpoint, s.RuntimeRequestTimeout.Duration)
+	client, err := cri.Dial(endpoint, s.RuntimeRequestTimeout)
 	if err != nil {
 		a.err = err
 		return a
@@ -170,7 +170,7 @@ func checkRuntime(ctx context.Context, n *node) Check {
 			because("A sweep that fails finds no new containers.").do(n.logs(unit))
 	}
 	summary := fmt.Sprintf("answers; lists %s that run in %v", plural(len(a.running), "container"), a.took.Round(time.Millisecond/10))
-	if limit := s.RuntimeRequestTimeout.Duration; a.took > limit/2 {
+	if limit := s.RuntimeRequestTimeout; a.took > limit/2 {
 		return warn("%s %s", a.version, summary).
 			because("A call may take %v (runtimeRequestTimeout); beyond that, a rotation is given up and tried again later.", limit).
 			mend("crictl --runtime-endpoint %s ps --all --quiet | wc -l # many that have exited make lists slow", endpoint)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 )
 
 // shipper is a log shipper that runs.
@@ -52,11 +52,17 @@ func (n *node) shipperOf(p process) (profile string) {
 
 // needs are what a profile has for its two keys.
 func needs(profile string) (interval, grace time.Duration) {
-	c, err := config.Parse("", []byte("collectorProfile: "+profile))
-	if err != nil { // a test has all that shipperOf returns
-		return 0, 0
+	p := policies(policy.Rules{CollectorProfile: profile})[0]
+	return p.MinInterval, p.Grace
+}
+
+// policies are that of all containers and those of the overrides.
+func policies(r policy.Rules) []policy.Policy {
+	resolver, err := policy.New(r)
+	if err != nil { // the settings are valid
+		return []policy.Policy{policy.Default()}
 	}
-	return c.MinRotationInterval.Duration, c.RotatedLogGracePeriod.Duration
+	return resolver.Policies()
 }
 
 func checkShippers(_ context.Context, n *node) Check {
@@ -83,18 +89,19 @@ func checkShippers(_ context.Context, n *node) Check {
 		why = append(why, text("%s (process %d) needs %v and %v", s.name, s.pid, i, g))
 	}
 	s := n.settings()
+	p := policies(s.Rules)[0]
 	detail := "minRotationInterval and rotatedLogGracePeriod: " + strings.Join(why, "; ") + "."
 	var pairs, short []string
-	if d := s.MinRotationInterval.Duration; d < interval {
+	if d := p.MinInterval; d < interval {
 		short = append(short, text("minRotationInterval is %v, and should be %v", d, interval))
 		pairs = append(pairs, "minRotationInterval", interval.String())
 	}
-	if d := s.RotatedLogGracePeriod.Duration; d < grace {
+	if d := p.Grace; d < grace {
 		short = append(short, text("rotatedLogGracePeriod is %v, and should be %v", d, grace))
 		pairs = append(pairs, "rotatedLogGracePeriod", grace.String())
 	}
 	if len(short) > 0 {
-		if len(running) == 1 && !s.MinRotationInterval.IsSet() && !s.RotatedLogGracePeriod.IsSet() {
+		if len(running) == 1 && s.Patch["minRotationInterval"]+s.Patch["rotatedLogGracePeriod"] == "" {
 			pairs = []string{"collectorProfile", running[0].profile}
 		}
 		return warn("%s may miss lines: %s", names, strings.Join(short, "; ")).because("%s", detail).
@@ -107,20 +114,20 @@ func checkShippers(_ context.Context, n *node) Check {
 // overridesFor looks at what holds for some containers, and at the codec.
 func (n *node) overridesFor(names []string, interval, grace time.Duration, detail string) Check {
 	s := n.settings()
-	for i, o := range s.Overrides {
-		at := s.With(o)
-		if at.MaxSizeBytes() > 0 && (at.MinRotationInterval.Duration < interval || at.RotatedLogGracePeriod.Duration < grace) {
+	list := policies(s.Rules)
+	for i, at := range list[1:] {
+		if at.Rotate && (at.MinInterval < interval || at.Grace < grace) {
 			return warn("%s may miss lines of the containers of override %d", names, i+1).
 				because("It has minRotationInterval %v and rotatedLogGracePeriod %v, and should have %v and %v.",
-					at.MinRotationInterval.Duration, at.RotatedLogGracePeriod.Duration, interval, grace).because("%s", detail).
+					at.MinInterval, at.Grace, interval, grace).because("%s", detail).
 				mend("${EDITOR:-vi} %s # overrides", cmp.Or(s.file, usualFiles[0]))
 		}
 	}
-	if s.Compression.Codec == config.CodecZstd {
+	if list[0].Codec == policy.CodecZstd {
 		return warn("%s may read .zst files as text", names).
 			because("compression.codec is zstd, which shippers that read *.log* do not know.").
 			mend("${EDITOR:-vi} %s # compression.codec: gzip", cmp.Or(s.file, usualFiles[0]))
 	}
-	return okay("%s can follow: minRotationInterval %v, rotatedLogGracePeriod %v", names, s.MinRotationInterval.Duration, s.RotatedLogGracePeriod.Duration).
+	return okay("%s can follow: minRotationInterval %v, rotatedLogGracePeriod %v", names, list[0].MinInterval, list[0].Grace).
 		because("%s", detail)
 }
