@@ -246,7 +246,7 @@ func TestStatusHasErrors(t *testing.T) {
 	c := n.RunContainer(fake.ContainerSpec{})
 	c.Fail(fake.Failure{Mode: fake.Hang})
 	must(t, c.WriteNumbered("stdout", 1000, 200))
-	n.Options.Config.RuntimeRequestTimeout.Duration = 200 * time.Millisecond
+	n.Options.Config.RuntimeRequestTimeout = 200 * time.Millisecond
 	n.Start()
 	base := url()
 	last := func() *control.Problem {

@@ -64,7 +64,7 @@ func (s *session) verify(c container) proof {
 	p.Totals, p.files = res.Totals(c.Written()), len(res.Logs)
 	p.err = errors.Join(err, c.Err(), res.OK(c.Written()))
 	// A rotated log may be smaller than its limit, but not by much.
-	if couldPrune := p.written > min(maxTotalSize, maxFiles*s.options.MaxSize.Bytes()/4); p.Pruned > 0 && !couldPrune {
+	if couldPrune := p.written > min(maxTotalSize, maxFiles*s.options.MaxSize/4); p.Pruned > 0 && !couldPrune {
 		p.err = errors.Join(p.err, fmt.Errorf("%d lines are missing at the front", p.Pruned))
 		p.Lost, p.Pruned = p.Lost+p.Pruned, 0
 	}
@@ -108,7 +108,7 @@ func (s *session) summary(proofs []proof) (text []byte, proven bool) {
 	n, worst := s.daemon.rotations.get()
 	limit := s.options.MaxSize
 	_, _ = fmt.Fprintf(&out, "\n%s rotations in %.1fs; worst overshoot %s, which is %.2f%% of the limit of %s\n",
-		thousands(uint64(n)), s.elapsed.Seconds(), status.Size(worst), 100*float64(worst)/float64(limit.Bytes()), limit)
+		thousands(uint64(n)), s.elapsed.Seconds(), status.Size(worst), 100*float64(worst)/float64(limit), limit)
 	for _, p := range proofs {
 		if p.err != nil {
 			_, _ = fmt.Fprintf(&out, "%s: %s\n", p.name, status.Escape(strings.ReplaceAll(p.err.Error(), "\n", "; ")))

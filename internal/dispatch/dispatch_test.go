@@ -63,7 +63,7 @@ func newNode(t *testing.T, yaml string) *node {
 	must(t, err)
 	cfg, err := config.Parse("test.yaml", []byte(yaml))
 	must(t, err)
-	resolver, err := policy.New(cfg)
+	resolver, err := policy.New(cfg.Rules)
 	must(t, err)
 	n := &node{runtime: rt}
 	n.Dispatcher = New(Options{

@@ -79,7 +79,7 @@ func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 	}, known && d.reachable.Load()
 }
 
-var codecs = map[string]rotator.Codec{policy.CodecNone: rotator.NoCodec, policy.CodecGzip: rotator.Gzip, policy.CodecZstd: rotator.Zstd}
+var codecs = map[policy.Codec]rotator.Codec{policy.CodecNone: rotator.NoCodec, policy.CodecGzip: rotator.Gzip, policy.CodecZstd: rotator.Zstd}
 
 // Limits returns a directory's limits, for the watcher.
 func (d *Dispatcher) Limits(dir string) watcher.Limits {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -202,7 +203,7 @@ func percent(part, whole int64) int64 {
 // promised returns what all containers that have a directory may hold together,
 // in bytes, and how many of them have no limit, without labels and annotations.
 func (n *node) promised() (bytes int64, unlimited int) {
-	resolver, err := policy.New(n.settings().Config)
+	resolver, err := policy.New(n.settings().Rules)
 	if err != nil {
 		return 0, 0
 	}
@@ -229,9 +230,9 @@ func checkSpace(_ context.Context, n *node) Check {
 	if unlimited > 0 {
 		promise += text(" %d of them have no limit.", unlimited)
 	}
-	if b := s.NodeLogBudget; b.IsSet() {
-		most = min(most, max(held, b.Bytes()))
-		promise += text(" nodeLogBudget is %s.", b.String())
+	if b := s.NodeLogBudget; b > 0 {
+		most = min(most, max(held, b))
+		promise += text(" nodeLogBudget is %s.", setting.FormatSize(b))
 	}
 	threshold := s.DiskPressure.HighThresholdPercent
 	c, low := scarce(text("%s (%d%%) of podLogsDir's disk is free", status.Size(free), percent(free, total)), free, total, evictSpace,
