@@ -327,7 +327,7 @@ func (s *source) finder(gens []*generation) func(u *generation) (int, bool) {
 		if i, ok := ids[u.id]; ok && u.id != none {
 			return i, true
 		}
-		if i, ok := names[u.Name]; ok && (u.id == none || gens[i].id == none && !u.empty()) { // compressed
+		if i, ok := names[u.Name]; ok && (u.id == none || gens[i].id == none) { // compressed
 			return i, true
 		}
 		i := -1
@@ -420,14 +420,21 @@ func (s *source) prepare(ctx context.Context, g *generation) bool {
 // is under way, and will exchange it with the live log, or the log was rotated while
 // it was empty, and may still be written. It returns false when it has content.
 func (s *source) skipEmpty(ctx context.Context, g *generation) bool {
+	f, err := s.open(g)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false // begin reports it
+	}
+	if err == nil {
+		defer f.Close() //nolint:errcheck // opened for reading
+	}
 	st, err := s.dir.Stat(g.String())
 	switch {
-	case err != nil || st.ID != g.id:
+	case err != nil || st.ID != g.id || f == nil:
 		s.pending = s.pending[1:]
 	case st.Size > 0: // and so it keeps the name
 		g.size = st.Size
 		return false
-	case s.isAwaited(g):
+	case s.isAwaited(g, f):
 		s.sleep(ctx)
 	default: // not the floor: what it will be exchanged with is to be read
 		s.pending = s.pending[1:]
@@ -440,12 +447,7 @@ func (s *source) skipEmpty(ctx context.Context, g *generation) bool {
 }
 
 // isAwaited reports whether lines may still be written to an empty rotated log.
-func (s *source) isAwaited(g *generation) bool {
-	f, err := s.open(g)
-	if err != nil {
-		return false
-	}
-	defer f.Close() //nolint:errcheck // opened for reading
+func (s *source) isAwaited(g *generation, f *file) bool {
 	open, _ := f.OpenForWrite()
 	if g.waiting.IsZero() {
 		g.waiting = time.Now()
