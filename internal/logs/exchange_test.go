@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -316,6 +317,20 @@ func TestRotatedWhileEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.until("all", func(out, _ string) bool { return out == "a\nb\nc\n" })
+}
+
+// TestOpensWhatWasListed: another file under the name is not opened in its place.
+func TestOpensWhatWasListed(t *testing.T) {
+	tr := newTree(t)
+	tr.write("app", first, stamped(1)+"a\n")
+	tr.write("app", "0.log", "")
+	l := newScanner(t, tr)
+	l.exchange("0.log", first)
+	for _, g := range l.pending {
+		if _, err := l.open(g); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", g, err)
+		}
+	}
 }
 
 // hookDir calls hook before each operation that a listing is made of.

@@ -219,7 +219,7 @@ func (s *source) scan(force bool) bool {
 	}
 	f.modified = st.Modified
 	gens, err := s.list()
-	for try := 0; err == nil && try < 2 && s.torn(gens); try++ {
+	for try := 0; err == nil && try < 2 && s.isTorn(gens); try++ {
 		gens, err = s.list()
 	}
 	if err != nil {
@@ -241,17 +241,12 @@ func (s *source) unread() []*generation {
 	return append([]*generation{s.cur}, s.pending...)
 }
 
-// torn reports whether a rotation came between the names and the files of a
-// listing: a file is listed twice, or what was the live log is not listed.
-func (s *source) torn(gens []*generation) bool {
-	ids := make(map[podlogs.ID]bool, len(gens))
-	for _, g := range gens {
-		if ids[g.id] && g.id != (podlogs.ID{}) {
-			return true
-		}
-		ids[g.id] = true
-	}
-	return slices.ContainsFunc(s.unread(), func(u *generation) bool { return u.Kind == podlogs.Live && !ids[u.id] })
+// isTorn reports whether a rotation came between the names and the files of a
+// listing: what was the live log is not listed.
+func (s *source) isTorn(gens []*generation) bool {
+	return slices.ContainsFunc(s.unread(), func(u *generation) bool {
+		return u.Kind == podlogs.Live && !slices.ContainsFunc(gens, func(g *generation) bool { return g.id == u.id })
+	})
 }
 
 // update brings what is to be read up to a listing. Files keep their identity
@@ -286,13 +281,12 @@ func (s *source) update(gens []*generation) {
 	slices.SortStableFunc(now, func(a, b *generation) int { return a.Compare(b.Name) })
 	pending := s.pending[:0:0]
 	for _, g := range now {
-		off, read := s.follow.read[g.id]
 		switch {
 		case g == s.cur:
-		case read && g.size <= off, g.Compare(s.floor.Name) <= 0 && (!old[g] || g.size == 0):
+		case g.Compare(s.floor.Name) <= 0 && (!old[g] || g.size == 0):
 			g.close()
 		default:
-			g.start = max(g.start, off)
+			g.start = max(g.start, s.follow.read[g.id])
 			pending = append(pending, g)
 		}
 	}
