@@ -247,3 +247,32 @@ func TestTotalHolds(t *testing.T) {
 		t.Error("EffectiveLimit")
 	}
 }
+
+// TestPrunedWhileCompressing: a generation that a Prune does not know to be busy
+// does not come back as a .gz; at the last moment it does, and is then pruned soon.
+func TestPrunedWhileCompressing(t *testing.T) {
+	for op, back := range map[string]bool{"create": false, "write": false, "close": false, "sync-dir": true} {
+		root, r := fourRotated(t)
+		on := map[string]string{"create": ".tmp", "write": ".tmp", "close": ".tmp"}[op]
+		if on != "" {
+			on = "0.log.20260101-000001" + on
+		}
+		other := newRotator(root, nil)
+		r.fs = before(r.fs, op, on, 1, func() {
+			// Not its temp, as a Prune that looked a moment earlier.
+			if err := os.Remove(filepath.Join(root, container, "0.log.20260101-000001")); err != nil {
+				t.Error(err)
+			}
+		})
+		rep, err := r.Compress(t.Context(), container, keepAll, func(podlogs.Name) {})
+		if err != nil || len(rep.Done) != 2 || (rep.Again == busyPause) != back {
+			t.Errorf("%s: %+v, %v", op, rep, err)
+		}
+		names := ls(t, root)
+		if slices.Contains(names, "0.log.20260101-000001.gz") != back || slices.Contains(names, "0.log.20260101-000001.tmp") {
+			t.Errorf("%s: files %q", op, names)
+		}
+		tidy(t, other, Policy{MaxFiles: 4})
+		wantNames(t, root, "0.log", "0.log.20260101-000002.gz", "0.log.20260101-000003.gz", "0.log.20260101-000004")
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -329,6 +330,31 @@ func TestRotateSwappedForALink(t *testing.T) {
 	})
 }
 
+// TestRotateUndoFindsItInUse: the runtime reopens the live log before it is looked
+// at for the undo. It is not touched.
+func TestRotateUndoFindsItInUse(t *testing.T) {
+	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
+		f := &faults{at: -1}
+		r.fs = before(hookFS{FS: r.fs, hook: f.hook}, "open", "0.log", 3, rt.do) // the check, the proof, the undo
+		rt.mood = func(context.Context, func()) error { return ErrNotRunning }
+		if done, err := r.Rotate(t.Context(), request(1)); !errors.Is(err, ErrNotRunning) || done.To == "" {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		moves := 0
+		for _, op := range f.log {
+			if strings.HasPrefix(op, "exchange ") || strings.HasPrefix(op, "rename ") {
+				moves++
+			}
+		}
+		if want := map[bool]int{false: 1, true: 2}[rt.rename]; moves != want { // a failed exchange, and a rename
+			t.Errorf("%d moves, want %d:\n%s", moves, want, strings.Join(f.log, "\n"))
+		}
+		rt.live()
+		rt.write(5)
+		rt.wantLines(r, 0)
+	})
+}
+
 // TestRotateBackIsTaken: the runtime reopens the live log at the moment at which
 // the rotated log is to get its name back. Both stay.
 func TestRotateBackIsTaken(t *testing.T) {
@@ -341,7 +367,8 @@ func TestRotateBackIsTaken(t *testing.T) {
 				r.fs = before(r.fs, "exchange", "0.log", 2, act)
 			}
 			rt.mood = func(context.Context, func()) error { return ErrNotRunning }
-			if done, err := r.Rotate(t.Context(), request(1)); !errors.Is(err, ErrNotRunning) || done.To == "" || done.Undone {
+			done, err := r.Rotate(t.Context(), request(1))
+			if !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "name back") || done.To == "" || done.Undone {
 				t.Fatalf("%+v, %v", done, err)
 			}
 			rt.live()
@@ -354,23 +381,37 @@ func TestRotateBackIsTaken(t *testing.T) {
 	}
 }
 
-// TestRotateUndoesLater: the request is repeated, and is undone in the end.
+// TestRotateUndoesLater: the request is repeated, and undone in the end, if the
+// newest rotated log is what the container writes, or wrote.
 func TestRotateUndoesLater(t *testing.T) {
-	for _, cause := range []error{ErrRefused, ErrNotRunning} {
+	for _, tt := range []struct {
+		cause           error
+		stopped, leases bool
+		undone          bool
+	}{
+		{ErrRefused, false, true, true},
+		{ErrRefused, true, true, false}, // it writes to another file
+		{ErrRefused, false, false, true},
+		{ErrNotRunning, true, true, true},
+		{ErrNotRunning, false, true, false}, // another process writes it
+	} {
 		forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, root string) {
+			if !tt.leases {
+				r.fs = failing(r.fs, "lease", unix.EACCES)
+			}
 			crashed(t, r)
 			rt.write(5)
-			rt.mood = func(context.Context, func()) error { return cause }
-			req := request(1)
-			req.Undo = true
-			if cause == ErrNotRunning {
+			rt.mood = func(context.Context, func()) error { return tt.cause }
+			if tt.stopped {
 				rt.stop()
 			}
+			req := request(1)
+			req.Undo = true
 			done, err := r.Rotate(t.Context(), req)
-			if !errors.Is(err, cause) || !done.Undone || len(ls(t, root)) != 1 {
-				t.Fatalf("%v: %+v, %v, %q", cause, done, err, ls(t, root))
+			if !errors.Is(err, tt.cause) || done.Undone != tt.undone || tt.undone && len(ls(t, root)) != 1 {
+				t.Fatalf("%+v: %+v, %v, %q", tt, done, err, ls(t, root))
 			}
-			if cause == ErrRefused {
+			if tt.undone && !tt.stopped {
 				rt.live()
 				rt.write(5)
 			}
@@ -450,8 +491,15 @@ func TestRotateFallback(t *testing.T) {
 // TestRotateLosesLeases: leases become unavailable after the exchange. Then the
 // other inode, the content or the runtime's word is the proof.
 func TestRotateLosesLeases(t *testing.T) {
-	for answer, lines := range map[error]int{nil: 0, ErrUnanswered: 1} {
+	for _, tt := range []struct {
+		answer error
+		lines  int
+	}{{nil, 0}, {ErrUnanswered, 1}, {ErrUnanswered, 0}} {
 		forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
+			var want error
+			if tt.answer != nil && tt.lines == 0 && !rt.conmon && !rt.rename {
+				want = ErrUnanswered // the same inode, empty, and no word
+			}
 			off := false
 			r.fs = hookFS{FS: before(r.fs, "stat", "*", 1, func() { off = true }), hook: func(op, _ string) error {
 				if op == "lease" && off {
@@ -462,10 +510,10 @@ func TestRotateLosesLeases(t *testing.T) {
 			rt.mood = func(_ context.Context, do func()) error {
 				do()
 				rt.closeTail()
-				rt.write(lines)
-				return answer
+				rt.write(tt.lines)
+				return tt.answer
 			}
-			if done, err := r.Rotate(t.Context(), request(1)); err != nil || !done.Reopened {
+			if done, err := r.Rotate(t.Context(), request(1)); !errors.Is(err, want) || done.Reopened != (want == nil) {
 				t.Fatalf("%+v, %v", done, err)
 			}
 			if need, err := r.NeedsReopen(container, "0.log"); need || err != nil {
