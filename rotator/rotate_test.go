@@ -132,28 +132,28 @@ func TestRotateNeverAbsent(t *testing.T) {
 
 // TestRotateAnswers is what Rotate makes of a runtime's answers.
 func TestRotateAnswers(t *testing.T) {
-	type mood = func(ctx context.Context, do func()) error
+	type answer = func(ctx context.Context, do func()) error
 	no := errors.New("answered: no")
 	hang := func(ctx context.Context) error {
 		<-ctx.Done()
 		return fmt.Errorf("%w: %w", ErrUnanswered, ctx.Err())
 	}
 	tests := map[string]struct {
-		mood mood
-		undo bool
-		err  error // nil: done
-		back bool  // the live log has its name back
+		answer answer
+		undo   bool
+		err    error // nil: done
+		back   bool  // the live log has its name back
 	}{
-		"the deadline passes after the runtime did it":  {mood: func(ctx context.Context, do func()) error { do(); return hang(ctx) }},
-		"the deadline passes before the runtime did it": {mood: func(ctx context.Context, _ func()) error { return hang(ctx) }, err: ErrUnanswered},
-		"… and is not undone":                           {mood: func(ctx context.Context, _ func()) error { return hang(ctx) }, undo: true, err: ErrUnanswered},
-		"slow, but in time":                             {mood: func(_ context.Context, do func()) error { time.Sleep(999 * time.Millisecond); do(); return nil }},
-		"an answered error, though it was done":         {mood: func(_ context.Context, do func()) error { do(); return no }, undo: true},
-		"not running, though it was done":               {mood: func(_ context.Context, do func()) error { do(); return ErrNotRunning }},
-		"nil, though nothing happened":                  {mood: func(context.Context, func()) error { return nil }, undo: true, err: ErrUnanswered},
-		"not running":                                   {mood: func(context.Context, func()) error { return fmt.Errorf("%w: %w", ErrNotRunning, no) }, err: ErrNotRunning, back: true},
-		"an answered error":                             {mood: func(context.Context, func()) error { return no }, err: ErrRefused},
-		"an answered error, to be undone":               {mood: func(context.Context, func()) error { return no }, undo: true, err: ErrRefused, back: true},
+		"the deadline passes after the runtime did it":  {answer: func(ctx context.Context, do func()) error { do(); return hang(ctx) }},
+		"the deadline passes before the runtime did it": {answer: func(ctx context.Context, _ func()) error { return hang(ctx) }, err: ErrUnanswered},
+		"… and is not undone":                           {answer: func(ctx context.Context, _ func()) error { return hang(ctx) }, undo: true, err: ErrUnanswered},
+		"slow, but in time":                             {answer: func(_ context.Context, do func()) error { time.Sleep(999 * time.Millisecond); do(); return nil }},
+		"an answered error, though it was done":         {answer: func(_ context.Context, do func()) error { do(); return no }, undo: true},
+		"not running, though it was done":               {answer: func(_ context.Context, do func()) error { do(); return ErrNotRunning }},
+		"nil, though nothing happened":                  {answer: func(context.Context, func()) error { return nil }, undo: true, err: ErrUnanswered},
+		"not running":                                   {answer: func(context.Context, func()) error { return fmt.Errorf("%w: %w", ErrNotRunning, no) }, err: ErrNotRunning, back: true},
+		"an answered error":                             {answer: func(context.Context, func()) error { return no }, err: ErrRefused},
+		"an answered error, to be undone":               {answer: func(context.Context, func()) error { return no }, undo: true, err: ErrRefused, back: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -162,7 +162,7 @@ func TestRotateAnswers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				rt.mood = tt.mood
+				rt.answer = tt.answer
 				req := request(1)
 				req.Undo = tt.undo
 				done, err := r.Rotate(t.Context(), req)
@@ -182,7 +182,7 @@ func TestRotateAnswers(t *testing.T) {
 				}
 				rt.write(5)
 				// The runtime recovers: the next call repairs what is to be repaired.
-				rt.mood = nil
+				rt.answer = nil
 				if _, err := r.Rotate(t.Context(), request(1)); err != nil {
 					t.Fatal(err)
 				}
@@ -243,7 +243,7 @@ func TestRotateRepairs(t *testing.T) {
 func TestRotateLate(t *testing.T) {
 	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
 		var late []func()
-		rt.mood = func(_ context.Context, do func()) error {
+		rt.answer = func(_ context.Context, do func()) error {
 			late = append(late, do)
 			return ErrUnanswered
 		}
@@ -336,7 +336,7 @@ func TestRotateUndoFindsItInUse(t *testing.T) {
 	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
 		f := &faults{at: -1}
 		r.fs = before(hookFS{FS: r.fs, hook: f.hook}, "open", "0.log", 3, rt.do) // the check, the proof, the undo
-		rt.mood = func(context.Context, func()) error { return ErrNotRunning }
+		rt.answer = func(context.Context, func()) error { return ErrNotRunning }
 		if done, err := r.Rotate(t.Context(), request(1)); !errors.Is(err, ErrNotRunning) || done.To == "" {
 			t.Fatalf("%+v, %v", done, err)
 		}
@@ -366,7 +366,7 @@ func TestRotateBackIsTaken(t *testing.T) {
 			} else {
 				r.fs = before(r.fs, "exchange", "0.log", 2, act)
 			}
-			rt.mood = func(context.Context, func()) error { return ErrNotRunning }
+			rt.answer = func(context.Context, func()) error { return ErrNotRunning }
 			done, err := r.Rotate(t.Context(), request(1))
 			if !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "name back") || done.To == "" || done.Undone {
 				t.Fatalf("%+v, %v", done, err)
@@ -401,7 +401,7 @@ func TestRotateUndoesLater(t *testing.T) {
 			}
 			crashed(t, r)
 			rt.write(5)
-			rt.mood = func(context.Context, func()) error { return tt.cause }
+			rt.answer = func(context.Context, func()) error { return tt.cause }
 			if tt.stopped {
 				rt.stop()
 			}
@@ -507,7 +507,7 @@ func TestRotateLosesLeases(t *testing.T) {
 				}
 				return nil
 			}}
-			rt.mood = func(_ context.Context, do func()) error {
+			rt.answer = func(_ context.Context, do func()) error {
 				do()
 				rt.closeTail()
 				rt.write(tt.lines)
@@ -547,7 +547,7 @@ func TestRotateCancelled(t *testing.T) {
 		}
 		ctx, cancel = context.WithCancel(t.Context())
 		r.fs = before(r.fs, "stat", "*", 1, cancel)
-		rt.mood = func(ctx context.Context, do func()) error {
+		rt.answer = func(ctx context.Context, do func()) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
