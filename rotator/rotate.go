@@ -120,7 +120,7 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 	to := next.String()
 	put, err = exchange(d, req.Log, to, live)
 	fallback := ""
-	if err != nil && !errors.Is(err, fs.ErrExist) && !isGone(err) {
+	if err != nil {
 		fallback = reason(err)
 		err = d.Rename(req.Log, to)
 	}
@@ -157,7 +157,7 @@ func exchange(d podlogs.Dir, log, to string, live fileState) (put uint64, err er
 		err = d.Exchange(log, to)
 	}
 	if err != nil {
-		return 0, errors.Join(err, removeEmpty(d, to, empty.Inode))
+		return 0, errors.Join(err, removeEmpty(d, to))
 	}
 	return empty.Inode, nil
 }
@@ -263,21 +263,20 @@ func giveBack(d podlogs.Dir, log, to string) error {
 	}
 	// By path no process opens the empty file any longer. One that opened it just
 	// before gets it back.
-	if err := removeEmpty(d, to, live.Inode); errors.Is(err, ErrBusy) {
+	if err := removeEmpty(d, to); errors.Is(err, ErrBusy) {
 		return errors.Join(err, d.Exchange(log, to))
 	}
 	return nil // if it could not be removed, the next Tidy does it
 }
 
-// removeEmpty removes a file that has this inode, is empty and not open for
-// writing; else ErrBusy.
-func removeEmpty(d podlogs.Dir, name string, inode uint64) error {
+// removeEmpty removes a file that is empty and not open for writing; else ErrBusy.
+func removeEmpty(d podlogs.Dir, name string) error {
 	s, err := stateAt(d, name)
+	if err == nil && !s.unused() {
+		err = fmt.Errorf("%s: %w", name, ErrBusy)
+	}
 	if err != nil {
 		return err
-	}
-	if s.Inode != inode || !s.unused() {
-		return fmt.Errorf("%s: %w", name, ErrBusy)
 	}
 	return d.Remove(name)
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -131,28 +132,28 @@ func TestRotateNeverAbsent(t *testing.T) {
 
 // TestRotateAnswers is what Rotate makes of a runtime's answers.
 func TestRotateAnswers(t *testing.T) {
-	type mood = func(ctx context.Context, do func()) error
+	type answer = func(ctx context.Context, do func()) error
 	no := errors.New("answered: no")
 	hang := func(ctx context.Context) error {
 		<-ctx.Done()
 		return fmt.Errorf("%w: %w", ErrUnanswered, ctx.Err())
 	}
 	tests := map[string]struct {
-		mood mood
-		undo bool
-		err  error // nil: done
-		back bool  // the live log has its name back
+		answer answer
+		undo   bool
+		err    error // nil: done
+		back   bool  // the live log has its name back
 	}{
-		"the deadline passes after the runtime did it":  {mood: func(ctx context.Context, do func()) error { do(); return hang(ctx) }},
-		"the deadline passes before the runtime did it": {mood: func(ctx context.Context, _ func()) error { return hang(ctx) }, err: ErrUnanswered},
-		"… and is not undone":                           {mood: func(ctx context.Context, _ func()) error { return hang(ctx) }, undo: true, err: ErrUnanswered},
-		"slow, but in time":                             {mood: func(_ context.Context, do func()) error { time.Sleep(999 * time.Millisecond); do(); return nil }},
-		"an answered error, though it was done":         {mood: func(_ context.Context, do func()) error { do(); return no }, undo: true},
-		"not running, though it was done":               {mood: func(_ context.Context, do func()) error { do(); return ErrNotRunning }},
-		"nil, though nothing happened":                  {mood: func(context.Context, func()) error { return nil }, undo: true, err: ErrUnanswered},
-		"not running":                                   {mood: func(context.Context, func()) error { return fmt.Errorf("%w: %w", ErrNotRunning, no) }, err: ErrNotRunning, back: true},
-		"an answered error":                             {mood: func(context.Context, func()) error { return no }, err: ErrRefused},
-		"an answered error, to be undone":               {mood: func(context.Context, func()) error { return no }, undo: true, err: ErrRefused, back: true},
+		"the deadline passes after the runtime did it":  {answer: func(ctx context.Context, do func()) error { do(); return hang(ctx) }},
+		"the deadline passes before the runtime did it": {answer: func(ctx context.Context, _ func()) error { return hang(ctx) }, err: ErrUnanswered},
+		"… and is not undone":                           {answer: func(ctx context.Context, _ func()) error { return hang(ctx) }, undo: true, err: ErrUnanswered},
+		"slow, but in time":                             {answer: func(_ context.Context, do func()) error { time.Sleep(999 * time.Millisecond); do(); return nil }},
+		"an answered error, though it was done":         {answer: func(_ context.Context, do func()) error { do(); return no }, undo: true},
+		"not running, though it was done":               {answer: func(_ context.Context, do func()) error { do(); return ErrNotRunning }},
+		"nil, though nothing happened":                  {answer: func(context.Context, func()) error { return nil }, undo: true, err: ErrUnanswered},
+		"not running":                                   {answer: func(context.Context, func()) error { return fmt.Errorf("%w: %w", ErrNotRunning, no) }, err: ErrNotRunning, back: true},
+		"an answered error":                             {answer: func(context.Context, func()) error { return no }, err: ErrRefused},
+		"an answered error, to be undone":               {answer: func(context.Context, func()) error { return no }, undo: true, err: ErrRefused, back: true},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -161,7 +162,7 @@ func TestRotateAnswers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				rt.mood = tt.mood
+				rt.answer = tt.answer
 				req := request(1)
 				req.Undo = tt.undo
 				done, err := r.Rotate(t.Context(), req)
@@ -181,7 +182,7 @@ func TestRotateAnswers(t *testing.T) {
 				}
 				rt.write(5)
 				// The runtime recovers: the next call repairs what is to be repaired.
-				rt.mood = nil
+				rt.answer = nil
 				if _, err := r.Rotate(t.Context(), request(1)); err != nil {
 					t.Fatal(err)
 				}
@@ -242,7 +243,7 @@ func TestRotateRepairs(t *testing.T) {
 func TestRotateLate(t *testing.T) {
 	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
 		var late []func()
-		rt.mood = func(_ context.Context, do func()) error {
+		rt.answer = func(_ context.Context, do func()) error {
 			late = append(late, do)
 			return ErrUnanswered
 		}
@@ -329,6 +330,31 @@ func TestRotateSwappedForALink(t *testing.T) {
 	})
 }
 
+// TestRotateUndoFindsItInUse: the runtime reopens the live log before it is looked
+// at for the undo. It is not touched.
+func TestRotateUndoFindsItInUse(t *testing.T) {
+	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
+		f := &faults{at: -1}
+		r.fs = before(hookFS{FS: r.fs, hook: f.hook}, "open", "0.log", 3, rt.do) // the check, the proof, the undo
+		rt.answer = func(context.Context, func()) error { return ErrNotRunning }
+		if done, err := r.Rotate(t.Context(), request(1)); !errors.Is(err, ErrNotRunning) || done.To == "" {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		moves := 0
+		for _, op := range f.log {
+			if strings.HasPrefix(op, "exchange ") || strings.HasPrefix(op, "rename ") {
+				moves++
+			}
+		}
+		if want := map[bool]int{false: 1, true: 2}[rt.rename]; moves != want { // a failed exchange, and a rename
+			t.Errorf("%d moves, want %d:\n%s", moves, want, strings.Join(f.log, "\n"))
+		}
+		rt.live()
+		rt.write(5)
+		rt.wantLines(r, 0)
+	})
+}
+
 // TestRotateBackIsTaken: the runtime reopens the live log at the moment at which
 // the rotated log is to get its name back. Both stay.
 func TestRotateBackIsTaken(t *testing.T) {
@@ -340,8 +366,9 @@ func TestRotateBackIsTaken(t *testing.T) {
 			} else {
 				r.fs = before(r.fs, "exchange", "0.log", 2, act)
 			}
-			rt.mood = func(context.Context, func()) error { return ErrNotRunning }
-			if done, err := r.Rotate(t.Context(), request(1)); !errors.Is(err, ErrNotRunning) || done.To == "" || done.Undone {
+			rt.answer = func(context.Context, func()) error { return ErrNotRunning }
+			done, err := r.Rotate(t.Context(), request(1))
+			if !errors.Is(err, ErrNotRunning) || strings.Contains(err.Error(), "name back") || done.To == "" || done.Undone {
 				t.Fatalf("%+v, %v", done, err)
 			}
 			rt.live()
@@ -354,23 +381,37 @@ func TestRotateBackIsTaken(t *testing.T) {
 	}
 }
 
-// TestRotateUndoesLater: the request is repeated, and is undone in the end.
+// TestRotateUndoesLater: the request is repeated, and undone in the end, if the
+// newest rotated log is what the container writes, or wrote.
 func TestRotateUndoesLater(t *testing.T) {
-	for _, cause := range []error{ErrRefused, ErrNotRunning} {
+	for _, tt := range []struct {
+		cause           error
+		stopped, leases bool
+		undone          bool
+	}{
+		{ErrRefused, false, true, true},
+		{ErrRefused, true, true, false}, // it writes to another file
+		{ErrRefused, false, false, true},
+		{ErrNotRunning, true, true, true},
+		{ErrNotRunning, false, true, false}, // another process writes it
+	} {
 		forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, root string) {
+			if !tt.leases {
+				r.fs = failing(r.fs, "lease", unix.EACCES)
+			}
 			crashed(t, r)
 			rt.write(5)
-			rt.mood = func(context.Context, func()) error { return cause }
-			req := request(1)
-			req.Undo = true
-			if cause == ErrNotRunning {
+			rt.answer = func(context.Context, func()) error { return tt.cause }
+			if tt.stopped {
 				rt.stop()
 			}
+			req := request(1)
+			req.Undo = true
 			done, err := r.Rotate(t.Context(), req)
-			if !errors.Is(err, cause) || !done.Undone || len(ls(t, root)) != 1 {
-				t.Fatalf("%v: %+v, %v, %q", cause, done, err, ls(t, root))
+			if !errors.Is(err, tt.cause) || done.Undone != tt.undone || tt.undone && len(ls(t, root)) != 1 {
+				t.Fatalf("%+v: %+v, %v, %q", tt, done, err, ls(t, root))
 			}
-			if cause == ErrRefused {
+			if tt.undone && !tt.stopped {
 				rt.live()
 				rt.write(5)
 			}
@@ -450,8 +491,15 @@ func TestRotateFallback(t *testing.T) {
 // TestRotateLosesLeases: leases become unavailable after the exchange. Then the
 // other inode, the content or the runtime's word is the proof.
 func TestRotateLosesLeases(t *testing.T) {
-	for answer, lines := range map[error]int{nil: 0, ErrUnanswered: 1} {
+	for _, tt := range []struct {
+		answer error
+		lines  int
+	}{{nil, 0}, {ErrUnanswered, 1}, {ErrUnanswered, 0}} {
 		forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
+			var want error
+			if tt.answer != nil && tt.lines == 0 && !rt.conmon && !rt.rename {
+				want = ErrUnanswered // the same inode, empty, and no word
+			}
 			off := false
 			r.fs = hookFS{FS: before(r.fs, "stat", "*", 1, func() { off = true }), hook: func(op, _ string) error {
 				if op == "lease" && off {
@@ -459,13 +507,13 @@ func TestRotateLosesLeases(t *testing.T) {
 				}
 				return nil
 			}}
-			rt.mood = func(_ context.Context, do func()) error {
+			rt.answer = func(_ context.Context, do func()) error {
 				do()
 				rt.closeTail()
-				rt.write(lines)
-				return answer
+				rt.write(tt.lines)
+				return tt.answer
 			}
-			if done, err := r.Rotate(t.Context(), request(1)); err != nil || !done.Reopened {
+			if done, err := r.Rotate(t.Context(), request(1)); !errors.Is(err, want) || done.Reopened != (want == nil) {
 				t.Fatalf("%+v, %v", done, err)
 			}
 			if need, err := r.NeedsReopen(container, "0.log"); need || err != nil {
@@ -499,7 +547,7 @@ func TestRotateCancelled(t *testing.T) {
 		}
 		ctx, cancel = context.WithCancel(t.Context())
 		r.fs = before(r.fs, "stat", "*", 1, cancel)
-		rt.mood = func(ctx context.Context, do func()) error {
+		rt.answer = func(ctx context.Context, do func()) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
