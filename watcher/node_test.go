@@ -159,4 +159,3 @@ func (n *node) inode(path string) uint64 {
 	n.check(unix.Stat(path, &st))
 	return st.Ino
 }
-

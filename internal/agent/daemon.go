@@ -77,11 +77,12 @@ type Daemon struct {
 	stats        *stats
 	asks         asks
 	rotating     sync.Map              // directories with a rotation under way
+	retries      sync.Map              // directories with a retry to come
 	rules        atomic.Pointer[rules] // in force; the rest of cfg is of the start
 	newcomers    newcomers
-	// configChanged has room for one.
-	configChanged chan struct{}
-	counts        counts
+	// sweeps has room for one: the configuration's file is compared at each sweep.
+	sweeps chan struct{}
+	counts counts
 
 	// reachable is set once the runtime has answered: until then nothing is
 	// touched.
@@ -161,8 +162,8 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 		seen:         map[string]removal{},
 		cleans:       map[string][]string{},
 
-		configChanged: make(chan struct{}, 1),
-		newcomers:     newcomers{wake: make(chan struct{}, 1), seen: map[string]bool{}},
+		sweeps:    make(chan struct{}, 1),
+		newcomers: newcomers{wake: make(chan struct{}, 1), seen: map[string]bool{}},
 	}
 	if d.stats = o.stats; d.stats == nil {
 		d.stats = newStats(o)
@@ -182,13 +183,6 @@ func newDaemon(o Options, client *cri.Client, r *rules) *Daemon {
 		Limits:     d.limits,
 		Due:        d.due,
 		Changed:    d.tidy,
-		Beside:     o.Reload.dir(),
-		BesideChanged: func() {
-			select {
-			case d.configChanged <- struct{}{}:
-			default:
-			}
-		},
 		Swept: func(c watcher.Cause) {
 			d.stats.sweepEnds(c)
 			d.log.Debug().Str("cause", string(c)).Msg("sweep ended")
@@ -255,6 +249,10 @@ type counts struct {
 // sweep asks the runtime for its containers and has everything looked at.
 func (d *Daemon) sweep(ctx context.Context, cause watcher.Cause) {
 	d.stats.sweepBegins()
+	select {
+	case d.sweeps <- struct{}{}:
+	default:
+	}
 	err := d.inventory.Refresh(ctx)
 	d.stats.listed(err)
 	switch {

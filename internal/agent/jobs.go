@@ -36,26 +36,41 @@ const (
 	rotatingPause = 100 * time.Millisecond
 )
 
-// due is the one entrance: whatever the cause, a rotation starts here.
+// due is the one entrance: whatever the cause, a rotation starts here. After a
+// failure the watcher's reports wait for the retry.
 func (d *Daemon) due(due watcher.Due) {
+	if _, waits := d.retries.Load(due.Dir); waits && due.Cause != watcher.CauseOperator {
+		return
+	}
 	d.stats.found(due)
 	d.rotations.Submit(due.Dir, d.stats.Timed(telemetry.PoolRotations, func(ctx context.Context) { d.attempt(ctx, due) }))
 }
 
-// rotate is the rotation job. It runs once at a time for a directory.
-func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
+// retryLater repeats a failed rotation after a pause.
+func (d *Daemon) retryLater(due watcher.Due, after time.Duration) {
+	d.retries.Store(due.Dir, nil)
+	time.AfterFunc(after, func() {
+		d.retries.Delete(due.Dir)
+		due.Cause, due.Growing = watcher.CauseRetry, false
+		d.due(due)
+	})
+}
+
+// rotate is the rotation job, and returns after what pause to try again; 0: not
+// at all. It runs once at a time for a directory.
+func (d *Daemon) rotate(ctx context.Context, due watcher.Due) (retry time.Duration) {
 	c, err := d.container(ctx, d.cfg.PodLogsDir+"/"+due.Dir+"/"+due.Log, due.Growing)
 	d.stats.lookup(ctx, due, err)
 	switch {
 	case ctx.Err() != nil: // stopping
-		return watcher.Outcome{}
+		return 0
 	case errors.Is(err, cri.ErrNotRunning):
-		return watcher.Outcome{Ignore: true}
+		return 0
 	case err != nil:
 		d.told.once("lookup", func() {
 			d.log.Warn().Err(err).Str("dir", due.Dir).Msg("a log is due, but the runtime does not say whose it is; trying again")
 		})
-		return watcher.Outcome{Failed: true, RetryAfter: unknownPause}
+		return unknownPause
 	}
 	d.told.solved("lookup")
 	minSize := due.Limit
@@ -74,7 +89,7 @@ func (d *Daemon) rotate(ctx context.Context, due watcher.Due) watcher.Outcome {
 	}
 	d.told.solved("rotate " + c.ID)
 	d.report(c, due, done)
-	return watcher.Outcome{Rotated: done.Size}
+	return 0
 }
 
 // report logs a rotation that was done.
@@ -93,7 +108,7 @@ func (d *Daemon) report(c cri.Container, due watcher.Due, done rotator.Rotation)
 
 // failed says what follows from a rotation's error. The same container's
 // lasting error is logged once.
-func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Outcome {
+func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) (retry time.Duration) {
 	d.stats.failed(due, err)
 	tell := func(msg string) {
 		d.counts.failures.Add(1)
@@ -103,24 +118,24 @@ func (d *Daemon) failed(c cri.Container, due watcher.Due, err error) watcher.Out
 	}
 	switch {
 	case errors.Is(err, rotator.ErrNotDue), errors.Is(err, context.Canceled):
-		return watcher.Outcome{}
+		return 0
 	case errors.Is(err, rotator.ErrNotRunning), errors.Is(err, fs.ErrNotExist):
-		return watcher.Outcome{Ignore: true}
+		return 0
 	case errors.Is(err, podlogs.ErrNotRegular):
 		d.refuse(c, err)
-		return watcher.Outcome{Ignore: true}
+		return 0
 	case errors.Is(err, rotator.ErrRefused):
 		tell("the runtime does not reopen this container's log; it keeps its name and grows. Trying again every 10 minutes")
-		return watcher.Outcome{Failed: true, RetryAfter: refusedPause}
+		return refusedPause
 	case errors.Is(err, rotator.ErrUnanswered):
 		tell("renamed a log, but the runtime has not reopened it yet; no line is lost, it writes on into the renamed file. Trying again")
 		if errors.Is(err, context.DeadlineExceeded) {
-			return watcher.Outcome{Failed: true, RetryAfter: hangPause}
+			return hangPause
 		}
-		return watcher.Outcome{Failed: true, RetryAfter: awayPause}
+		return awayPause
 	default:
 		tell("a log was not rotated; trying again")
-		return watcher.Outcome{Failed: true}
+		return awayPause
 	}
 }
 

@@ -85,7 +85,7 @@ func (d *Daemon) attempt(ctx context.Context, due watcher.Due) {
 			due.Limit, due.Cause = a.size, watcher.CauseOperator
 		}
 	}
-	outcome := d.rotate(ctx, due)
+	retry := d.rotate(ctx, due)
 	result, ok := d.stats.result(due.Dir)
 	if !ok {
 		result = control.Result{Outcome: control.Failed, Error: "the daemon stops"}
@@ -98,5 +98,8 @@ func (d *Daemon) attempt(ctx context.Context, due watcher.Due) {
 		r.Names = a.names
 		a.tell <- r
 	}
-	d.watcher.Done(ctx, due.Dir, outcome)
+	if retry > 0 {
+		d.retryLater(due, retry)
+	}
+	d.watcher.Check(due.Dir)
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strconv"
 	"time"
@@ -15,13 +14,10 @@ import (
 	"github.com/logwatch/logwatch/watcher"
 )
 
-// reloadPause lets a file be written to its end, and several events be one.
-const reloadPause = 100 * time.Millisecond
-
 // Reload is where a configuration comes from, and comes from again.
 type Reload struct {
-	// File is the configuration's path; a change of it is a reason to reload.
-	// "": none.
+	// File is the configuration's path. It is compared at each sweep; a change of
+	// it is a reason to reload. "": none.
 	File string
 	// Load reads the configuration anew.
 	Load func() (config.Config, error)
@@ -29,37 +25,37 @@ type Reload struct {
 	Ask <-chan os.Signal
 }
 
-// dir is the directory to watch for changes; kubelet changes a ConfigMap's
-// volume by a link in it.
-func (r Reload) dir() string {
-	if r.File == "" {
-		return ""
-	}
-	return filepath.Dir(r.File)
-}
+// reloadPause lets a file be written to its end.
+const reloadPause = 100 * time.Millisecond
 
-// reloads reloads when asked to, and when the file is not what it was last, until
-// ctx ends.
+// reloads reloads on request, and when a sweep finds the file changed, until ctx
+// ends.
 func (d *Daemon) reloads(ctx context.Context, r Reload, last []byte) error {
 	for {
-		asked := false
+		requested := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.Ask:
-			asked = true
-		case <-d.configChanged:
-			select {
-			case <-time.After(reloadPause):
-			case <-ctx.Done():
-				return nil
-			}
+			requested = true
+		case <-d.sweeps:
 		}
 		now := r.fileNow()
-		if asked || (now != nil && !bytes.Equal(now, last)) {
-			last = now
-			d.reload(r)
+		if !requested {
+			if now == nil || bytes.Equal(now, last) {
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(reloadPause):
+			}
+			if !bytes.Equal(r.fileNow(), now) {
+				continue // it is being written; the next sweep compares again
+			}
 		}
+		last = now
+		d.reload(r)
 	}
 }
 

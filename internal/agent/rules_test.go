@@ -214,7 +214,7 @@ func TestFind(t *testing.T) {
 func TestLeavesExitedLogs(t *testing.T) {
 	large := strings.NewReplacer("64Ki", "1Gi", "MonitorInterval: 1s", "MonitorInterval: 1h").Replace(small)
 	n := newNode(t, fake.Options{}, large)
-	_, write := n.withFile(large)
+	ask, write := n.withFile(large)
 	long := n.run(fake.ContainerSpec{Pod: "long-gone"})
 	must(t, long.WriteNumbered("stdout", 1000, 200))
 	long.Exit()
@@ -224,6 +224,7 @@ func TestLeavesExitedLogs(t *testing.T) {
 	n.sweeps(1)
 	just.Exit()
 	write(strings.Replace(large, "1Gi", "64Ki", 1))
+	ask <- unix.SIGHUP
 	testutil.Eventually(t, "the reload", func() bool { return n.log.count("the configuration was reloaded") == 1 })
 	lookups := n.runtime.Calls("ContainerStatus")
 	testutil.Eventually(t, "the question whether it runs", func() bool { return n.runtime.Calls("ContainerStatus") > lookups || lookups > 1 })
