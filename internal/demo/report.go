@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/setting"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
 // progress prints a line a second, for output that is not a terminal.
 func (s *session) progress(ctx context.Context) error {
 	_, err := fmt.Fprintf(s.options.Out, "logwatch demo: %d containers on an embedded runtime (%s), limit %s\n",
-		len(s.containers), s.options.Runtime, s.options.MaxSize)
+		len(s.containers), s.options.Runtime, setting.FormatSize(s.options.MaxSize))
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for before := int64(0); err == nil; {
@@ -108,7 +109,7 @@ func (s *session) summary(proofs []proof) (text []byte, proven bool) {
 	n, worst := s.daemon.rotations.get()
 	limit := s.options.MaxSize
 	_, _ = fmt.Fprintf(&out, "\n%s rotations in %.1fs; worst overshoot %s, which is %.2f%% of the limit of %s\n",
-		thousands(uint64(n)), s.elapsed.Seconds(), status.Size(worst), 100*float64(worst)/float64(limit), limit)
+		thousands(uint64(n)), s.elapsed.Seconds(), status.Size(worst), 100*float64(worst)/float64(limit), setting.FormatSize(limit))
 	for _, p := range proofs {
 		if p.err != nil {
 			_, _ = fmt.Fprintf(&out, "%s: %s\n", p.name, status.Escape(strings.ReplaceAll(p.err.Error(), "\n", "; ")))
