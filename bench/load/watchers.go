@@ -21,18 +21,13 @@ const sweepEvery = 10 * time.Second
 // Watch runs logwatch's watcher with its usual limits until ctx ends. Nothing is
 // rotated: there is no runtime.
 func Watch(ctx context.Context, root string) error {
-	var w *watcher.Watcher
 	var once sync.Once
-	var pending sync.WaitGroup
-	defer pending.Wait()
-	w = watcher.New(watcher.Config{
+	w := watcher.New(watcher.Config{
 		PodLogsDir: root,
 		Limits: func(string) watcher.Limits {
 			return watcher.Limits{MaxSize: 10 << 20, MaxTotalSize: 50 << 20, MinInterval: time.Second}
 		},
-		Due: func(d watcher.Due) {
-			pending.Go(func() { w.Done(ctx, d.Dir, watcher.Outcome{}) })
-		},
+		Due:     func(watcher.Due) {},
 		Changed: func(string) {},
 		Swept:   func(watcher.Cause) { once.Do(func() { fmt.Fprintln(os.Stderr, Ready) }) },
 		Log:     zerolog.Nop(),
@@ -46,9 +41,8 @@ func Watch(ctx context.Context, root string) error {
 	return w.Run(ctx)
 }
 
-// Notify watches each container's directory with fsnotify, as is done where
-// nobody has measured it, until ctx ends. It does nothing with the events: to do
-// anything would cost more.
+// Notify watches every container's directory with fsnotify, the usual way, until ctx
+// ends. It does nothing with the events: to do anything would cost more.
 func Notify(ctx context.Context, root string) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -68,7 +62,7 @@ func Notify(ctx context.Context, root string) error {
 		select {
 		case <-w.Events:
 		case err := <-w.Errors:
-			// An overflow is what such a watch comes to under load.
+			// Such a watch overflows under load.
 			if err != nil && !errors.Is(err, fsnotify.ErrEventOverflow) {
 				return err
 			}

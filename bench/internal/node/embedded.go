@@ -23,7 +23,7 @@ const Role = "embedded-runtime"
 // methods are those that the runtime serves.
 var methods = []string{
 	"Version", "Status", "ListContainers", "StreamContainers", "ContainerStatus",
-	"ListPodSandbox", "PodSandboxStatus", "ReopenContainerLog",
+	"ListPodSandbox", "ReopenContainerLog",
 }
 
 // Server is the embedded runtime in its process, called over standard input and
