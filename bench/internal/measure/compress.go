@@ -77,8 +77,7 @@ func compression(ctx context.Context, e *Env, m *report.Measure) error {
 	return os.RemoveAll(dir)
 }
 
-// memoryOf compresses an eighth of the text, to see whether memory grows with
-// the size.
+// memoryOf compresses an eighth of the text: memory may grow with the size.
 func memoryOf(ctx context.Context, e *Env, m *report.Measure, dir string, c config.Compression) error {
 	if c.Codec != config.CodecGzip {
 		return nil
@@ -126,8 +125,8 @@ func (e *Env) compress(ctx context.Context, row *report.Row, codec string, level
 func endtoend(ctx context.Context, e *Env, m *report.Measure) error {
 	const rate, containers = 4 * mb, 2
 	d := pick(e, time.Minute, 22*time.Second)
-	// So many files that nothing is pruned: all do the same work, but for what
-	// is still plain at the end.
+	// So many files that nothing is pruned: all do the same work, except for what is
+	// not compressed yet at the end.
 	policy := subject.Policy{MaxSize: limit10, MaxFiles: 1000, TotalSize: 100 << 30}
 	m.How = fmt.Sprintf("limit 10 MiB, nothing pruned; %d containers write %d MB/s each for %v; CPU of the subject until it has nothing left to do",
 		containers, int(rate/mb), d)
