@@ -32,7 +32,11 @@ func TestDemoExitCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(dir) //nolint:errcheck // empty, unless the demo left something
+	t.Cleanup(func() {
+		if err := os.Remove(dir); err != nil { // not empty: the demo left something
+			t.Error(err)
+		}
+	})
 	t.Setenv("TMPDIR", dir)
 	stdout, stderr := os.Stdout, os.Stderr
 	defer func() { os.Stdout, os.Stderr = stdout, stderr }()
