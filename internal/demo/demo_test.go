@@ -80,7 +80,7 @@ search # # # # 0 0 0 0 0
 batch-import # # # # 0 0 0 0 0
 all # # # # 0 0 0 0 0
 
-# rotations in #s; worst overshoot #, which is #% of the limit of #
+# rotations in #s; overshoot past the limit of #: # on average, # at worst
 Proven: all # lines were found, each once and in order
 `
 

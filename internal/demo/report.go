@@ -36,7 +36,7 @@ func (s *session) progress(ctx context.Context) error {
 				lines += n
 			}
 		}
-		n, worst := s.daemon.rotations.get()
+		n, _, worst := s.daemon.rotations.get()
 		_, err = fmt.Fprintf(s.options.Out, "%4.0fs  %6s/s  %11s lines  %5d rotations  worst overshoot %s\n",
 			time.Since(s.started).Seconds(), status.Size(written-before), thousands(lines), n, status.Size(worst))
 		before = written
@@ -106,10 +106,9 @@ func (s *session) summary(proofs []proof) (text []byte, proven bool) {
 		_, _ = fmt.Fprintln(table)
 	}
 	_ = table.Flush()
-	n, worst := s.daemon.rotations.get()
-	limit := s.options.MaxSize
-	_, _ = fmt.Fprintf(&out, "\n%s rotations in %.1fs; worst overshoot %s, which is %.2f%% of the limit of %s\n",
-		thousands(uint64(n)), s.elapsed.Seconds(), status.Size(worst), 100*float64(worst)/float64(limit), setting.FormatSize(limit))
+	n, mean, worst := s.daemon.rotations.get()
+	_, _ = fmt.Fprintf(&out, "\n%s rotations in %.1fs; overshoot past the limit of %s: %s on average, %s at worst\n",
+		thousands(uint64(n)), s.elapsed.Seconds(), setting.FormatSize(s.options.MaxSize), status.Size(mean), status.Size(worst))
 	for _, p := range proofs {
 		if p.err != nil {
 			_, _ = fmt.Fprintf(&out, "%s: %s\n", p.name, status.Escape(strings.ReplaceAll(p.err.Error(), "\n", "; ")))

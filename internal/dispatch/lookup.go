@@ -45,7 +45,7 @@ func (d *Dispatcher) Policy(dir string) (effective policy.Effective, known bool)
 		pod, known = d.o.Inventory.PodOf(dir, c)
 	}
 	if !known || !found {
-		defer d.noteUnknown(dir) //nolint:errcheck // the caller goes on with what is known
+		defer d.noteUnknown(dir, false) //nolint:errcheck // the caller goes on with what is known
 	}
 	d.mu.Lock()
 	cached := d.containerLocked(dir).policy
@@ -100,8 +100,9 @@ func (d *Dispatcher) warnRejected(c cri.Container, e policy.Effective) {
 
 // noteUnknown requests a list of the runtime's containers for a directory whose
 // container, or pod, is not known. After several lists in vain, which it returns as
-// errUnidentified, the directory is left to the sweep's lists.
-func (d *Dispatcher) noteUnknown(dir string) error {
+// errUnidentified, the directory is left to the sweep's lists. due is set if a log in
+// it is due already: the first list comes at once then.
+func (d *Dispatcher) noteUnknown(dir string, due bool) error {
 	lookups := 0
 	d.with(dir, func(c *container) {
 		c.unknown = true
@@ -110,7 +111,11 @@ func (d *Dispatcher) noteUnknown(dir string) error {
 	if lookups >= maxLookups {
 		return errUnidentified
 	}
-	d.lookups.AddAfter(listKey, firstLookup<<lookups)
+	after := firstLookup << lookups
+	if due && lookups == 0 {
+		after = 0
+	}
+	d.lookups.AddAfter(listKey, after)
 	return errUnknown
 }
 
