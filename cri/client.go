@@ -17,21 +17,22 @@ import (
 )
 
 var (
-	// ErrNotRunning: the runtime says that the container is gone, or in another
-	// state than running.
+	// ErrNotRunning: the runtime reports that the container does not exist, or is
+	// in another state than running.
 	ErrNotRunning = errors.New("the container is not running")
-	// ErrUnanswered: nobody knows whether the runtime carried the request out,
-	// or will. A context.DeadlineExceeded besides: it has the request, and hangs.
+	// ErrUnanswered: whether the runtime carried the request out, or will, is
+	// unknown. With a context.DeadlineExceeded as well: the runtime received the
+	// request and hangs.
 	ErrUnanswered = errors.New("the runtime did not answer")
 )
 
-// maxMessage is the largest answer that is read, in bytes: as kubelet's client
-// has it.
+// maxMessage is the largest response that is accepted, in bytes: kubelet's client
+// has the same limit.
 const maxMessage = 16 << 20
 
-// afterwards bounds the question what became of a container whose log was not
-// reopened. It is short, for a runtime that hangs has just cost a whole timeout.
-const afterwards = time.Second
+// statusAfterReopen bounds the ContainerStatus call after a failed reopen. It is
+// short: a runtime that hangs has just cost a whole timeout.
+const statusAfterReopen = time.Second
 
 // Client is a connection to one runtime. Its methods may be called from any
 // goroutine.
@@ -43,17 +44,17 @@ type Client struct {
 	noStream atomic.Bool // the runtime lacks StreamContainers
 }
 
-// Dial makes a Client for an endpoint like "unix:///run/containerd/containerd.sock".
+// Dial returns a Client for an endpoint like "unix:///run/containerd/containerd.sock".
 // It does not wait for the runtime to be there. Each call gets at most timeout.
 func Dial(endpoint string, timeout time.Duration) (*Client, error) {
 	retry := backoff.DefaultConfig
 	retry.BaseDelay, retry.MaxDelay = 100*time.Millisecond, 5*time.Second
 	conn, err := grpc.NewClient(endpoint,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithAuthority("localhost"), // the socket's path is no host name
+		grpc.WithAuthority("localhost"), // a socket's path is not a host name
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithConnectParams(grpc.ConnectParams{Backoff: retry, MinConnectTimeout: time.Second}),
-		grpc.WithIdleTimeout(0), // the sweep would dial anew each time
+		grpc.WithIdleTimeout(0), // the sweep would reconnect each time
 	)
 	if err != nil {
 		return nil, fmt.Errorf("runtime endpoint %s: %w", endpoint, err)
@@ -75,9 +76,9 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return v.RuntimeName + " " + v.RuntimeVersion, nil
 }
 
-// ReopenContainerLog has the runtime open the container's log path anew. Its
-// error is ErrNotRunning, ErrUnanswered, or neither if the runtime answered
-// that it did not do it; see their comments.
+// ReopenContainerLog makes the runtime reopen the container's log path. The error
+// is ErrNotRunning, ErrUnanswered, or another one if the runtime answered that it
+// did not reopen the log.
 func (c *Client) ReopenContainerLog(ctx context.Context, id string) error {
 	rctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -86,7 +87,7 @@ func (c *Client) ReopenContainerLog(ctx context.Context, id string) error {
 		return nil
 	}
 	err = c.err("ReopenContainerLog", err)
-	sctx, cancel := context.WithTimeout(ctx, afterwards)
+	sctx, cancel := context.WithTimeout(ctx, statusAfterReopen)
 	defer cancel()
 	if running, serr := c.running(sctx, id); serr == nil && !running {
 		return fmt.Errorf("%w: %w", ErrNotRunning, err)
@@ -126,24 +127,19 @@ func (c *Client) status(ctx context.Context, id string) (*runtime.ContainerStatu
 	return res.Status, nil
 }
 
-// sandbox returns a pod sandbox's status; ErrNotRunning if it is gone.
-func (c *Client) sandbox(ctx context.Context, id string) (*runtime.PodSandboxStatus, error) {
+// listSandboxes returns all pod sandboxes, ready or not.
+func (c *Client) listSandboxes(ctx context.Context) ([]*runtime.PodSandbox, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	res, err := c.api.PodSandboxStatus(ctx, &runtime.PodSandboxStatusRequest{PodSandboxId: id})
-	switch {
-	case status.Code(err) == codes.NotFound:
-		return nil, fmt.Errorf("%w: %w", ErrNotRunning, c.err("PodSandboxStatus", err))
-	case err != nil:
-		return nil, c.err("PodSandboxStatus", err)
-	case res.GetStatus() == nil:
-		return nil, c.err("PodSandboxStatus", errors.New("the answer has no status"))
+	res, err := c.api.ListPodSandbox(ctx, &runtime.ListPodSandboxRequest{})
+	if err != nil {
+		return nil, c.err("ListPodSandbox", err)
 	}
-	return res.Status, nil
+	return res.Items, nil
 }
 
-// list returns all containers, by the stream where the runtime has it: its
-// answer has no bound.
+// list returns all containers, through StreamContainers where the runtime has it:
+// a stream has no size limit.
 func (c *Client) list(ctx context.Context) ([]*runtime.Container, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -75,8 +76,8 @@ func TestReopenErrors(t *testing.T) {
 }
 
 func TestReopenOfWhatDoesNotRun(t *testing.T) {
-	for _, b := range []fake.Behaviour{fake.Containerd, fake.Conmon} {
-		rt, client := dial(t, fake.Options{Behaviour: b}, time.Second)
+	for _, b := range []fake.Style{fake.Containerd, fake.CRIO} {
+		rt, client := dial(t, fake.Options{Style: b}, time.Second)
 		cont, err := rt.RunContainer(fake.ContainerSpec{})
 		if err != nil {
 			t.Fatal(err)
@@ -84,7 +85,7 @@ func TestReopenOfWhatDoesNotRun(t *testing.T) {
 		cont.Exit()
 		for _, id := range []string{cont.ID(), "nobody"} {
 			if err := client.ReopenContainerLog(t.Context(), id); !errors.Is(err, cri.ErrNotRunning) {
-				t.Errorf("behaviour %v, %s: %v", b, id, err)
+				t.Errorf("style %v, %s: %v", b, id, err)
 			}
 		}
 	}
@@ -104,7 +105,7 @@ func TestRefreshIsOneCall(t *testing.T) {
 			conts = append(conts, c)
 		}
 		inv := cri.NewInventory(client)
-		must(t, inv.Refresh(t.Context()))
+		must(t, inv.RefreshAll(t.Context()))
 		if got := rt.Calls("ContainerStatus"); got != 20 {
 			t.Errorf("%d ContainerStatus calls for 20 new containers", got)
 		}
@@ -116,20 +117,20 @@ func TestRefreshIsOneCall(t *testing.T) {
 		conts[3].Exit()
 		conts[4].Exit()
 		conts[4].Remove()
-		must(t, inv.Refresh(t.Context()))
+		must(t, inv.RefreshAll(t.Context()))
 		if lists() != before+1 || rt.Calls("ContainerStatus") != 20 {
 			t.Errorf("a second Refresh was %d lists and %d statuses", lists()-before, rt.Calls("ContainerStatus")-20)
 		}
 		if noStream && rt.Calls("StreamContainers") != 1 {
 			t.Errorf("asked %d times for a stream that the runtime lacks", rt.Calls("StreamContainers"))
 		}
-		if got := len(inv.Running()); got != 18 {
+		if got := running(inv); got != 18 {
 			t.Errorf("%d are running, want 18", got)
 		}
-		if c, ok := inv.ByLogPath(conts[3].LogPath()); !ok || c.Running {
+		if c, ok := inv.ByDir(conts[3].Dir()); !ok || c.Running {
 			t.Errorf("the exited one: %+v %v", c, ok)
 		}
-		if _, ok := inv.ByLogPath(conts[4].LogPath()); ok {
+		if _, ok := inv.ByDir(conts[4].Dir()); ok {
 			t.Error("the removed one is still there")
 		}
 	}
@@ -140,16 +141,16 @@ func TestRefreshKeepsWhatItHasOnError(t *testing.T) {
 	c, err := rt.RunContainer(fake.ContainerSpec{})
 	must(t, err)
 	inv := cri.NewInventory(client)
-	must(t, inv.Refresh(t.Context()))
+	must(t, inv.RefreshAll(t.Context()))
 	must(t, rt.Stop())
-	if err := inv.Refresh(t.Context()); err == nil {
+	if err := inv.RefreshAll(t.Context()); err == nil {
 		t.Error("no error without a runtime")
 	}
-	if got, ok := inv.ByLogPath(c.LogPath()); !ok || got.ID != c.ID() {
+	if got, ok := inv.ByDir(c.Dir()); !ok || got.ID != c.ID() {
 		t.Errorf("forgotten: %+v %v", got, ok)
 	}
 	must(t, rt.Restart())
-	for deadline := time.Now().Add(20 * time.Second); inv.Refresh(t.Context()) != nil; {
+	for deadline := time.Now().Add(20 * time.Second); inv.RefreshAll(t.Context()) != nil; {
 		if time.Now().After(deadline) {
 			t.Fatal("the connection did not come back in 20 s")
 		}
@@ -165,93 +166,103 @@ func TestOneStatusThatFails(t *testing.T) {
 	must(t, err)
 	bad.Fail(fake.Failure{Method: "ContainerStatus", Mode: fake.Hang, Times: 1})
 	inv := cri.NewInventory(client)
-	if err := inv.Refresh(t.Context()); err == nil {
+	if err := inv.RefreshAll(t.Context()); err == nil {
 		t.Error("no error")
 	}
-	if _, ok := inv.ByLogPath(good.LogPath()); !ok {
+	if _, ok := inv.ByDir(good.Dir()); !ok {
 		t.Error("the good one is missing")
 	}
-	must(t, inv.Refresh(t.Context()))
-	if _, ok := inv.ByLogPath(bad.LogPath()); !ok {
+	must(t, inv.RefreshAll(t.Context()))
+	if _, ok := inv.ByDir(bad.Dir()); !ok {
 		t.Error("the other one is missing after the next Refresh")
 	}
 }
 
-// TestReadPods reads each pod once, when it is asked to.
+// TestReadPods: one list of sandboxes for new pods, and none for known ones.
 func TestReadPods(t *testing.T) {
 	rt, client := dial(t, fake.Options{}, time.Second)
-	var paths []string
-	for i := range 3 {
+	var dirs []string
+	run := func(n int) {
+		t.Helper()
 		c, err := rt.RunContainer(fake.ContainerSpec{
-			Pod: "p", UID: "u", Name: fmt.Sprintf("c%d", i),
+			Pod: fmt.Sprintf("p%d", n), UID: "u", Name: "c",
 			Labels: map[string]string{"app": "x"}, Annotations: map[string]string{"logwatch/max-size": "1Mi"},
 		})
 		must(t, err)
-		paths = append(paths, c.LogPath())
+		dirs = append(dirs, c.Dir())
 	}
+	run(0)
+	run(1)
 	inv := cri.NewInventory(client)
-	must(t, inv.Refresh(t.Context()))
-	if c, _ := inv.ByLogPath(paths[0]); c.PodLabels != nil || rt.Calls("PodSandboxStatus") != 0 {
-		t.Error("read without being asked to")
+	must(t, inv.RefreshAll(t.Context()))
+	if rt.Calls("ListPodSandbox") != 0 {
+		t.Error("pods were read without ReadPods")
 	}
 	inv.ReadPods()
-	for range 3 {
-		must(t, inv.Refresh(t.Context()))
+	pods := func() (read int) {
+		for _, dir := range dirs {
+			c, _ := inv.ByDir(dir)
+			p, ok := inv.PodOf("", c)
+			if ok && p.Labels["app"] == "x" && p.Annotations["logwatch/max-size"] == "1Mi" {
+				read++
+			}
+		}
+		return read
 	}
-	for _, p := range paths {
-		if c, _ := inv.ByLogPath(p); c.PodLabels["app"] != "x" || c.PodAnnotations["logwatch/max-size"] != "1Mi" {
-			t.Errorf("%s: %v %v", p, c.PodLabels, c.PodAnnotations)
+	for range 3 {
+		must(t, inv.RefreshAll(t.Context()))
+	}
+	if pods() != 2 || rt.Calls("ListPodSandbox") != 1 {
+		t.Errorf("%d of 2 pods read with %d calls", pods(), rt.Calls("ListPodSandbox"))
+	}
+	// The directory's name is enough: the container may have been removed.
+	if p, ok := inv.PodOf("default_p0_u/c", cri.Container{}); !ok || p.Labels["app"] != "x" {
+		t.Errorf("by name: %v %v", p, ok)
+	}
+	rt.Fail(fake.Failure{Method: "ListPodSandbox", Mode: fake.ErrorWithoutActing})
+	run(2)
+	must(t, inv.RefreshAll(t.Context())) // the runtime is reachable all the same
+	if pods() != 2 || inv.PodsErr() == nil {
+		t.Errorf("%d of 2 pods are known after an error (%v)", pods(), inv.PodsErr())
+	}
+}
+
+// TestRefreshOutlivesItsCaller: a caller that hangs up does not cancel the list
+// that others share.
+func TestRefreshOutlivesItsCaller(t *testing.T) {
+	rt, client := dial(t, fake.Options{NoStream: true}, 5*time.Second)
+	_, err := rt.RunContainer(fake.ContainerSpec{})
+	must(t, err)
+	inv := cri.NewInventory(client)
+	must(t, inv.Refresh(t.Context())) // the missing stream is known now
+	rt.Fail(fake.Failure{Method: "ListContainers", Mode: fake.Slow, Delay: 500 * time.Millisecond, Times: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	first := make(chan error, 1)
+	go func() { first <- inv.Refresh(ctx) }()
+	testutil.Eventually(t, "the list", func() bool { return rt.Calls("ListContainers") == 2 })
+	second := make(chan error, 1)
+	go func() { second <- inv.Refresh(t.Context()) }()
+	cancel()
+	if err := <-first; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller that hung up: %v", err)
+	}
+	if err := <-second; err != nil {
+		t.Errorf("the other one: %v", err)
+	}
+}
+
+func running(inv *cri.Inventory) (n int) {
+	for _, c := range inv.All() {
+		if c.Running && c.Resolved {
+			n++
 		}
 	}
-	// All three may be asked for at once, but none again.
-	if got := rt.Calls("PodSandboxStatus"); got < 1 || got > 3 {
-		t.Errorf("%d PodSandboxStatus calls for one pod", got)
-	}
+	return n
 }
 
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestRefreshGivesUpOnHangs: a runtime that lists its containers and hangs when it
-// is asked about each holds a Refresh up for a deadline or two, not for one a
-// container; and those that hang do not keep the others unknown.
-func TestRefreshGivesUpOnHangs(t *testing.T) {
-	const containers, hanging = 60, 20
-	timeout := 50 * time.Millisecond
-	rt, client := dial(t, fake.Options{}, timeout)
-	for i := range containers {
-		c, err := rt.RunContainer(fake.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
-		must(t, err)
-		if i < hanging {
-			c.Fail(fake.Failure{Method: "ContainerStatus", Mode: fake.Hang})
-		}
-	}
-	inv := cri.NewInventory(client)
-	if !inv.Progress().IsZero() {
-		t.Error("progress before the first call")
-	}
-	for n := 0; len(inv.Running()) < containers-hanging; n++ {
-		before, calls := time.Now(), rt.Calls("ContainerStatus")
-		if err := inv.Refresh(t.Context()); err == nil {
-			t.Fatal("no error")
-		}
-		if inv.Progress().Before(before) {
-			t.Error("a Refresh without progress")
-		}
-		// All that hang are asked at most when none of the others is left.
-		if asked := rt.Calls("ContainerStatus") - calls; asked == containers && n > 0 || n > 100 {
-			t.Fatalf("%d calls in Refresh %d, %d known", asked, n, len(inv.Running()))
-		}
-	}
-	calls := rt.Calls("ContainerStatus")
-	if err := inv.Refresh(t.Context()); err == nil {
-		t.Fatal("no error")
-	}
-	if asked := rt.Calls("ContainerStatus") - calls; asked < 8 || asked >= hanging {
-		t.Errorf("%d calls to %d that hang", asked, hanging)
 	}
 }

@@ -1,24 +1,27 @@
-// Package cri talks to a container runtime over its Container Runtime
-// Interface: it keeps the inventory of containers and their log paths, and asks
-// for logs to be reopened.
+// Package cri talks to a container runtime over the Container Runtime Interface:
+// it keeps the inventory of containers and their log paths, and requests the
+// reopening of logs.
 //
 // # Guarantees
 //
-//   - One connection, used again; it comes back by itself when the runtime
-//     does.
-//   - A steady [Inventory.Refresh] is one RPC, whatever the number of
-//     containers: a container's log path never changes, so it is asked for once.
-//   - An error of [Client.ReopenContainerLog] is classified by its gRPC code
-//     and by what ContainerStatus says afterwards, never by its text.
+//   - One connection, which is re-established when the runtime comes back.
+//   - A steady [Inventory.Refresh] is one RPC, whatever the number of containers: a
+//     container's log path never changes, so it is requested once.
+//   - Only a failed list means that the runtime is unreachable. A container whose
+//     status cannot be read stays unresolved, and concerns no other container.
+//   - What was known of a pod stays known when reading it again fails.
+//   - An error of [Client.ReopenContainerLog] is classified by its gRPC code and by
+//     a ContainerStatus call afterwards, never by its text.
 //
 // # Blocking and shutdown
 //
-// Every call blocks until the runtime answers or the timeout passes that the
-// Client was made with. Close ends calls that are under way.
+// Every call blocks until the runtime answers or the Client's timeout passes.
+// Close ends calls in progress. The package starts no goroutines but those of a
+// shared Refresh, which end with it.
 //
-// # Not promised
+// # Limitations
 //
-// That the inventory is true now: it is as old as the last Refresh. Container
-// events are not used: containerd before 2 gives one client's events to
-// another, and CRI-O does not send any unless told to.
+// The inventory is as old as the last Refresh. Container events are not used:
+// containerd before 2.0 delivers one client's events to another, and CRI-O sends
+// none unless configured to.
 package cri

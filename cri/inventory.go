@@ -4,17 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"path"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
@@ -25,20 +24,29 @@ type Container struct {
 	Pod       string
 	PodUID    string
 	Name      string
-	// LogPath is the live log's absolute, clean path; "" if the runtime names
-	// none.
-	LogPath string
+	SandboxID string
 	// Running is as of the last Refresh.
 	Running bool
-	// PodLabels and PodAnnotations are the sandbox's, as they were when it was
-	// made. Both nil unless Inventory.ReadPods was called. Not to be written to.
-	PodLabels, PodAnnotations map[string]string
+	// Resolved is set once the runtime has reported the log path.
+	Resolved bool
+	// LogPath is the live log's absolute, clean path; "" if the runtime reports
+	// none, or has not been asked yet.
+	LogPath string
+	// Err is why the last Resolve failed, after Failures in a row; nil if it did
+	// not, or was not called.
+	Err      error
+	Failures int
 
-	sandbox string // its ID
-	located bool   // locate was done
+	attempt uint64 // of the log path; the higher one is the later container
 }
 
-// Labels that kubelet puts on every container.
+// Pod is what the runtime knows of a pod: the labels and annotations that its
+// sandbox was created with. They are shared: do not modify them.
+type Pod struct {
+	Labels, Annotations map[string]string
+}
+
+// Labels that kubelet puts on every container and sandbox.
 const (
 	labelNamespace = "io.kubernetes.pod.namespace"
 	labelPod       = "io.kubernetes.pod.name"
@@ -46,137 +54,234 @@ const (
 	labelContainer = "io.kubernetes.container.name"
 )
 
-// statusesAtOnce bounds the ContainerStatus calls of one Refresh: a node that
-// starts with thousands of containers should not flood its runtime.
-const statusesAtOnce = 8
-
-// hangsAtMost is how many calls of one Refresh may end at their deadline.
-const hangsAtMost = statusesAtOnce
-
-// Inventory knows a runtime's containers by their log paths. Its methods may be
-// called from any goroutine.
+// Inventory knows a runtime's containers by their log directories. Its methods may
+// be called from any goroutine.
 type Inventory struct {
 	client *Client
 	flight singleflight.Group
-	// progress is when a call of a Refresh or HasPod last ended, in Unix ns.
+	// progress is when a call last ended, in Unix nanoseconds.
 	progress atomic.Int64
 
-	mu     sync.Mutex
-	ids    map[string]bool // all that the runtime listed
-	byID   map[string]*Container
-	byPath map[string]*Container // a running container before one that is not
-	byDir  map[string]*Container // the same by its log's directory
-	// readPods: sandboxes are asked for their labels and annotations.
-	readPods bool
-	pods     map[string]*runtime.PodSandboxStatus // by sandbox ID
+	mu        sync.Mutex
+	listed    time.Time // when the last successful list began
+	byID      map[string]*Container
+	byDir     map[string]*Container // by the log's directory; see later
+	readPods  bool
+	podMissed bool              // PodOf did not find a pod since the last ListPods
+	pods      map[string]Pod    // by sandbox ID
+	podDirs   map[string]string // sandbox ID by "<namespace>_<pod>_<uid>"
+	podsErr   error
 }
 
-// NewInventory makes an empty inventory; Refresh fills it.
+// NewInventory returns an empty inventory; Refresh fills it.
 func NewInventory(c *Client) *Inventory {
-	return &Inventory{client: c, byID: map[string]*Container{}, byPath: map[string]*Container{}, pods: map[string]*runtime.PodSandboxStatus{}}
+	return &Inventory{
+		client: c, byID: map[string]*Container{}, byDir: map[string]*Container{},
+		pods: map[string]Pod{}, podDirs: map[string]string{},
+	}
 }
 
-// ReadPods has the labels and annotations of new containers' pods read from now
-// on: one more RPC a sandbox, once. What is known already is asked for by the
-// next Refresh.
+// ReadPods makes Refresh read the labels and annotations of pods from now on: one
+// more RPC whenever there is a sandbox that it does not know.
 func (v *Inventory) ReadPods() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.readPods = true
 }
 
-// Refresh makes the inventory anew from what the runtime says: one RPC, and one
-// more for each running container that was not known. Calls that overlap share
-// one. On an error the inventory stays as it was; a container whose status
-// cannot be had is left out until the next Refresh, and its error comes back
-// with the others'.
+// Refresh lists the runtime's containers: one RPC. Calls that overlap share it; it
+// goes on when the context of one of them ends. Containers that were not known
+// before are Unresolved. An error means that the list failed; the inventory is
+// unchanged then.
 func (v *Inventory) Refresh(ctx context.Context) error {
-	_, err, _ := v.flight.Do("", func() (any, error) { return nil, v.refresh(ctx) })
-	return err
+	begin := time.Now()
+	for {
+		shared := v.flight.DoChan("", func() (any, error) { return nil, v.refresh(context.WithoutCancel(ctx)) })
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case res := <-shared:
+			// A list that was in flight already may lack what the caller asks for.
+			if res.Err != nil || !v.Listed().Before(begin) {
+				return res.Err
+			}
+		}
+	}
 }
 
 func (v *Inventory) refresh(ctx context.Context) error {
+	begin := time.Now()
 	list, err := v.client.list(ctx)
 	v.progressed()
 	if err != nil {
 		return err
 	}
-	byID, ids := make(map[string]*Container, len(list)), make(map[string]bool, len(list))
-	var unknown []*Container
 	v.mu.Lock()
+	byID := make(map[string]*Container, len(list))
+	newPods := v.podMissed
 	for _, c := range list {
 		now := describe(c)
-		ids[c.Id] = true
-		old := v.byID[c.Id]
-		if old != nil {
-			now.LogPath, now.PodLabels, now.PodAnnotations = old.LogPath, old.PodLabels, old.PodAnnotations
+		if old := v.byID[c.Id]; old != nil { // a log path never changes
+			now.Resolved, now.LogPath, now.attempt, now.Err, now.Failures = old.Resolved, old.LogPath, old.attempt, old.Err, old.Failures
 		}
-		if old != nil && (!now.Running || !v.readPods || now.PodLabels != nil) {
-			byID[c.Id] = now
-		} else if now.Running {
-			unknown = append(unknown, now)
+		byID[c.Id] = now
+		if _, known := v.pods[now.SandboxID]; !known {
+			newPods = true
 		}
 	}
+	v.listed, v.byID = begin, byID
+	v.indexLocked()
+	readPods := v.readPods && newPods
 	v.mu.Unlock()
-
-	err = v.locateAll(ctx, unknown)
-	for _, c := range unknown {
-		if c.located {
-			byID[c.ID] = c
-		}
+	if readPods {
+		_ = v.ListPods(ctx) // what is known of pods stays; PodsErr reports it
 	}
-	byPath, byDir := make(map[string]*Container, len(byID)), make(map[string]*Container, len(byID))
-	sandboxes := make(map[string]bool, len(byID))
-	for _, c := range byID {
-		sandboxes[c.sandbox] = true
+	return nil
+}
+
+// indexLocked rebuilds byDir. The caller holds mu.
+func (v *Inventory) indexLocked() {
+	v.byDir = make(map[string]*Container, len(v.byID))
+	for _, c := range v.byID {
 		if c.LogPath == "" {
 			continue
 		}
-		if byPath[c.LogPath] == nil || c.Running {
-			byPath[c.LogPath] = c
-		}
-		if dir := path.Dir(c.LogPath); byDir[dir] == nil || c.Running {
-			byDir[dir] = c
+		if dir := path.Dir(c.LogPath); v.byDir[dir] == nil || c.later(v.byDir[dir]) {
+			v.byDir[dir] = c
 		}
 	}
-	v.mu.Lock()
-	v.ids, v.byID, v.byPath, v.byDir = ids, byID, byPath, byDir
-	maps.DeleteFunc(v.pods, func(id string, _ *runtime.PodSandboxStatus) bool { return !sandboxes[id] })
-	v.mu.Unlock()
-	return err
 }
 
-// locateAll asks for each container's log path, and for its pod. A runtime that
-// lists and then hangs would hold it up for a timeout a container: after
-// hangsAtMost of them the rest is left to the next Refresh. Their order is random,
-// so that the same few that hang do not always come first.
-func (v *Inventory) locateAll(ctx context.Context, unknown []*Container) error {
-	rand.Shuffle(len(unknown), func(i, j int) { unknown[i], unknown[j] = unknown[j], unknown[i] })
-	errs := make([]error, len(unknown))
-	var hangs atomic.Int64
+// later reports whether c rather than o is the container of their directory: one
+// that runs before one that does not, then the one with the higher restart count.
+func (c *Container) later(o *Container) bool {
+	if c.Running != o.Running {
+		return c.Running
+	}
+	return c.attempt > o.attempt || c.attempt == o.attempt && c.ID > o.ID
+}
+
+// Unresolved returns the IDs of the containers whose log paths are not known.
+func (v *Inventory) Unresolved() (ids []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for id, c := range v.byID {
+		if !c.Resolved {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// Resolve asks the runtime for a listed container's log path: one RPC. An error
+// concerns this container only, which stays unresolved.
+func (v *Inventory) Resolve(ctx context.Context, id string) (Container, error) {
+	st, err := v.client.status(ctx, id)
+	v.progressed()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	c := v.byID[id]
+	if c == nil { // removed in the meantime
+		return Container{}, errors.Join(ErrNotRunning, err)
+	}
+	now := *c // a new value: the old one may have been handed out
+	switch {
+	case errors.Is(err, ErrNotRunning):
+		now.Running, now.Resolved = false, true
+	case err != nil:
+		now.Err = err
+		now.Failures++
+		err = fmt.Errorf("container %s/%s/%s: %w", c.Namespace, c.Pod, c.Name, err)
+	default:
+		now.Running, now.Resolved, now.Err, now.Failures = st.State == runtime.ContainerState_CONTAINER_RUNNING, true, nil, 0
+		now.setPath(st.LogPath)
+	}
+	v.byID[id] = &now
+	v.indexLocked()
+	return now, err
+}
+
+// maxConcurrent bounds the calls of one RefreshAll.
+const maxConcurrent = 8
+
+// RefreshAll lists the containers and resolves all of them, for commands that need
+// a complete picture once. The error joins those of single containers.
+func (v *Inventory) RefreshAll(ctx context.Context) error {
+	if err := v.Refresh(ctx); err != nil {
+		return err
+	}
 	var g errgroup.Group
-	g.SetLimit(statusesAtOnce)
-	for i, c := range unknown {
+	g.SetLimit(maxConcurrent)
+	ids := v.Unresolved()
+	errs := make([]error, len(ids))
+	for i, id := range ids {
 		g.Go(func() error {
-			if hangs.Load() >= hangsAtMost {
-				return nil
-			}
-			errs[i] = v.locate(ctx, c)
-			v.progressed()
-			c.located = errs[i] == nil
-			if status.Code(errs[i]) == codes.DeadlineExceeded {
-				hangs.Add(1)
-			}
+			_, errs[i] = v.Resolve(ctx, id)
 			return nil
 		})
 	}
-	_ = g.Wait() // each error stands in errs
+	_ = g.Wait() // each error is in errs
 	return errors.Join(errs...)
 }
 
-// Progress is when a call of a Refresh or HasPod last ended, whatever it ended
-// with; zero: none has. While a Refresh is under way that is never long ago: each
-// call has a deadline.
+// ListPods reads all pods' labels and annotations: one RPC. On an error what was
+// known stays.
+func (v *Inventory) ListPods(ctx context.Context) error {
+	list, err := v.client.listSandboxes(ctx)
+	v.progressed()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.podsErr, v.podMissed = err, false
+	if err != nil {
+		return err
+	}
+	v.pods, v.podDirs = make(map[string]Pod, len(list)), make(map[string]string, len(list))
+	for _, s := range list {
+		v.pods[s.Id] = Pod{Labels: s.Labels, Annotations: s.Annotations}
+		m := s.GetMetadata()
+		v.podDirs[m.GetNamespace()+"_"+m.GetName()+"_"+m.GetUid()] = s.Id
+	}
+	return nil
+}
+
+// PodOf returns the pod of a container's directory, named relative to podLogsDir,
+// as of the last ListPods: that of c, or if c is not known that which the
+// directory's name says.
+func (v *Inventory) PodOf(dir string, c Container) (Pod, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	id := c.SandboxID
+	if id == "" {
+		pod, _, _ := strings.Cut(dir, "/")
+		id = v.podDirs[pod]
+	}
+	p, ok := v.pods[id]
+	v.podMissed = v.podMissed || !ok
+	return p, ok
+}
+
+// HasPod reports whether the last ListPods found a container's pod.
+func (v *Inventory) HasPod(c Container) bool {
+	_, ok := v.PodOf("", c)
+	return ok
+}
+
+// PodsErr is the error of the last ListPods.
+func (v *Inventory) PodsErr() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.podsErr
+}
+
+// Listed is when the last successful list began; zero: there was none.
+func (v *Inventory) Listed() time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.listed
+}
+
+// Progress is when a call last ended, whatever its result; zero: none has. During
+// a Refresh it is never long ago: each call has a deadline.
 func (v *Inventory) Progress() time.Time {
 	if ns := v.progress.Load(); ns != 0 {
 		return time.Unix(0, ns)
@@ -186,67 +291,8 @@ func (v *Inventory) Progress() time.Time {
 
 func (v *Inventory) progressed() { v.progress.Store(time.Now().UnixNano()) }
 
-// locate asks for a container's log path, and for its pod.
-func (v *Inventory) locate(ctx context.Context, c *Container) error {
-	if err := v.locatePod(ctx, c); err != nil {
-		return err
-	}
-	st, err := v.client.status(ctx, c.ID)
-	if errors.Is(err, ErrNotRunning) {
-		c.Running = false // it went in between
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("container %s/%s/%s: %w", c.Namespace, c.Pod, c.Name, err)
-	}
-	if st.LogPath != "" {
-		c.LogPath = path.Clean(st.LogPath)
-	}
-	c.Running = st.State == runtime.ContainerState_CONTAINER_RUNNING
-	return nil
-}
-
-// locatePod looks up a container's pod, and asks for it the first time.
-func (v *Inventory) locatePod(ctx context.Context, c *Container) error {
-	v.mu.Lock()
-	wanted, known := v.readPods, v.pods[c.sandbox]
-	v.mu.Unlock()
-	if !wanted {
-		return nil
-	}
-	if known == nil {
-		var err error
-		if known, err = v.client.sandbox(ctx, c.sandbox); err != nil {
-			return fmt.Errorf("pod %s/%s: %w", c.Namespace, c.Pod, err)
-		}
-		v.mu.Lock()
-		v.pods[c.sandbox] = known
-		v.mu.Unlock()
-	}
-	c.PodLabels, c.PodAnnotations = orEmpty(known.Labels), orEmpty(known.Annotations)
-	return nil
-}
-
-// orEmpty tells a pod without labels from one that was not read.
-func orEmpty(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
-	}
-	return m
-}
-
-// ByLogPath returns the container that has this log path.
-func (v *Inventory) ByLogPath(p string) (Container, bool) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if c := v.byPath[p]; c != nil {
-		return *c, true
-	}
-	return Container{}, false
-}
-
-// ByDir returns the container that logs into this directory, the running one if
-// there are several.
+// ByDir returns the container that logs into this directory, an absolute path: the
+// running one, or else the latest.
 func (v *Inventory) ByDir(dir string) (Container, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -260,30 +306,23 @@ func (v *Inventory) ByDir(dir string) (Container, bool) {
 func (v *Inventory) Has(id string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.ids[id]
+	return v.byID[id] != nil
 }
 
-// HasPod asks the runtime whether it has a container's pod.
-func (v *Inventory) HasPod(ctx context.Context, c Container) (bool, error) {
-	_, err := v.client.sandbox(ctx, c.sandbox)
-	v.progressed()
-	if errors.Is(err, ErrNotRunning) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// Running returns the running containers, in no order.
-func (v *Inventory) Running() []Container {
+// All returns the containers of the last Refresh, in no order.
+func (v *Inventory) All() []Container {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	running := make([]Container, 0, len(v.byID))
+	all := make([]Container, 0, len(v.byID))
 	for _, c := range v.byID {
-		if c.Running {
-			running = append(running, *c)
-		}
+		all = append(all, *c)
 	}
-	return running
+	return all
+}
+
+// Running returns those of All that run.
+func (v *Inventory) Running() []Container {
+	return slices.DeleteFunc(v.All(), func(c Container) bool { return !c.Running })
 }
 
 // Lookup asks the runtime itself about one container, running or not.
@@ -294,15 +333,23 @@ func (v *Inventory) Lookup(ctx context.Context, id string) (Container, error) {
 		return Container{}, err
 	}
 	c := described(st.Id, st.Labels, st.GetMetadata().GetName(), st.State)
-	if st.LogPath != "" {
-		c.LogPath = path.Clean(st.LogPath)
-	}
+	c.Resolved = true
+	c.setPath(st.LogPath)
 	return *c, nil
+}
+
+func (c *Container) setPath(logPath string) {
+	if logPath == "" {
+		return
+	}
+	c.LogPath = path.Clean(logPath)
+	attempt, _, _ := strings.Cut(path.Base(c.LogPath), ".")
+	c.attempt, _ = strconv.ParseUint(attempt, 10, 64) // another layout has no restart count
 }
 
 func describe(c *runtime.Container) *Container {
 	d := described(c.Id, c.Labels, c.GetMetadata().GetName(), c.State)
-	d.sandbox = c.PodSandboxId
+	d.SandboxID = c.PodSandboxId
 	return d
 }
 

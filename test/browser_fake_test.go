@@ -79,7 +79,7 @@ func well() control.Status {
 	return control.Status{Node: control.Node{
 		Version: "v1", Started: now.Add(-time.Hour), PodLogsDir: "/var/log/pods", LastSweep: now, Hot: 1, Cold: 2,
 		Runtime: control.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
-		Pools:   []control.Pool{{Name: "rotations", Workers: 4}, {Name: "housekeeping", Workers: 1}},
+		Pools:   []control.Pool{{Name: "rotate", Workers: 4}, {Name: "prune", Workers: 4}, {Name: "compress", Workers: 1}},
 	}}
 }
 

@@ -20,7 +20,7 @@ func TestLogsFollow(t *testing.T) {
 	for name, fresh := range map[string]func(*testing.T) node{
 		"containerd": func(t *testing.T) node { needRoot(t); return newReal(t, "") },
 		"embedded":   func(t *testing.T) node { return newEmbedded(t, fake.Containerd) },
-		"conmon":     func(t *testing.T) node { return newEmbedded(t, fake.Conmon) },
+		"conmon":     func(t *testing.T) node { return newEmbedded(t, fake.CRIO) },
 	} {
 		t.Run(name, func(t *testing.T) { logsFollow(t, fresh(t)) })
 	}

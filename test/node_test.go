@@ -153,9 +153,9 @@ func all(t *testing.T, n node, dir string, written map[string]uint64) linecheck.
 // embeddedNode is the embedded runtime.
 type embeddedNode struct{ *fake.Runtime }
 
-func newEmbedded(t *testing.T, b fake.Behaviour) node {
+func newEmbedded(t *testing.T, b fake.Style) node {
 	t.Helper()
-	rt, err := fake.Start(fake.Options{Dir: t.TempDir(), Behaviour: b})
+	rt, err := fake.Start(fake.Options{Dir: t.TempDir(), Style: b})
 	if err != nil {
 		t.Fatal(err)
 	}

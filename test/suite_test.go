@@ -22,7 +22,7 @@ func TestEmbeddedContainerd(t *testing.T) {
 }
 
 func TestEmbeddedConmon(t *testing.T) {
-	suite(t, func(t *testing.T) node { return newEmbedded(t, fake.Conmon) })
+	suite(t, func(t *testing.T) node { return newEmbedded(t, fake.CRIO) })
 }
 
 func TestContainerd(t *testing.T) {

@@ -52,8 +52,8 @@ func started(b *testing.B, root string) (w *Watcher, swept chan Cause, stop func
 	}
 }
 
-// BenchmarkCheck is one look at a log: cold, for an event; hot, while it grows;
-// and hot, while it does not, which looks at the directory too.
+// BenchmarkCheck is one check of a log: cold, for an event; hot, while it grows;
+// and hot, while it does not, which stats the directory too.
 func BenchmarkCheck(b *testing.B) {
 	root := tree(b, 1)
 	in, err := openInotify()
@@ -62,7 +62,8 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	defer in.Close() //nolint:errcheck // a test's
 	s := &scanner{root: root}
-	l := newLoop(New(Config{PodLogsDir: root, Limits: func(string) Limits { return Limits{MaxSize: 10 << 20} }, Changed: func(string) {}}), in, s)
+	l := newLoop(New(Config{PodLogsDir: root, Limits: func(string) Limits { return Limits{MaxSize: 10 << 20} }, Changed: func(string) {}}), s)
+	l.notify = in
 	pods, err := s.subdirs("")
 	if err != nil {
 		b.Fatal(err)
@@ -78,17 +79,18 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	list.stamp = s.stamp(d.rel)
 	l.update(d, list)
+	d.watch.on = true // a cold one would become hot
 	b.Run("cold", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			l.check(d, CauseWrite)
 		}
 	})
-	l.heatAt(d, time.Now())
+	l.setHot(d, time.Now())
 	b.Run("growing", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			d.size--
+			d.log.size--
 			l.check(d, CauseWrite)
 		}
 	})

@@ -27,9 +27,14 @@ type fakeNotifier struct {
 	errors chan error
 
 	mu      sync.Mutex
+	closed  bool
 	watches map[string]bool
 	added   func(path string) // called after a watch was put on
 	fail    error             // what Add returns
+}
+
+func newFakeNotifier() *fakeNotifier {
+	return &fakeNotifier{events: make(chan fsnotify.Event), errors: make(chan error), watches: map[string]bool{}}
 }
 
 func (n *fakeNotifier) Add(path string) error {
@@ -79,7 +84,17 @@ func (n *fakeNotifier) watched() map[string]bool {
 
 func (n *fakeNotifier) Events() <-chan fsnotify.Event { return n.events }
 func (n *fakeNotifier) Errors() <-chan error          { return n.errors }
-func (n *fakeNotifier) Close() error                  { close(n.events); return nil }
+
+func (n *fakeNotifier) Close() error {
+	if !n.closed {
+		n.closed = true
+		n.mu.Lock()
+		clear(n.watches)
+		n.mu.Unlock()
+		close(n.events)
+	}
+	return nil
+}
 
 // report is a Due, and when it came.
 type report struct {
@@ -97,15 +112,19 @@ type bubble struct {
 	l      *loop
 	n      *fakeNotifier
 	limits Limits
-	unseen bool // the test takes watches off that the watcher believes in
+	// unseen: the test removes watches that the watcher believes in. unwatched: it
+	// lets watches fail. openErr: it lets the next instance fail.
+	unseen, unwatched bool
+	rotations         int
+	openErr           error
 
 	log      bytes.Buffer
 	reports  []report
 	changed  []string
 	swept    []Cause
 	listings int
-	// answer is what becomes of a Due, in no time; nil: the test calls Done.
-	answer func(Due) Outcome
+	// rotate, if set, rotates a log that is due, in no time.
+	rotate func(Due)
 }
 
 const limit = 1 << 20 // bytes, the tests' MaxSize
@@ -119,7 +138,6 @@ func inBubble(t *testing.T, test func(b *bubble)) {
 	root := filepath.Join(t.TempDir(), "pods")
 	synctest.Test(t, func(t *testing.T) {
 		b := &bubble{T: t, root: root, limits: Limits{MaxSize: limit}}
-		b.n = &fakeNotifier{events: make(chan fsnotify.Event), errors: make(chan error), watches: map[string]bool{}}
 		b.w = New(Config{
 			PodLogsDir: root,
 			Limits:     func(string) Limits { b.listings++; return b.limits },
@@ -128,8 +146,18 @@ func inBubble(t *testing.T, test func(b *bubble)) {
 			Swept:      func(c Cause) { b.swept = append(b.swept, c) },
 			Log:        zerolog.New(&b.log),
 		})
-		s := &scanner{root: root, requests: make(chan request), results: make(chan result)}
-		b.l = newLoop(b.w, b.n, s)
+		b.n = newFakeNotifier()
+		b.w.open = func() (notifier, error) {
+			if b.openErr != nil {
+				return nil, b.openErr
+			}
+			if b.n.closed {
+				b.n = newFakeNotifier()
+			}
+			return b.n, nil
+		}
+		s := newScanner(root)
+		b.l = newLoop(b.w, s)
 		b.mkdir("")
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 2)
@@ -165,21 +193,25 @@ func (b *bubble) due(d Due) {
 	if n := len(b.reports); n > 1000 && b.reports[n-1000].at.Equal(now) {
 		panic("the watcher reports the same log over and over")
 	}
-	if b.answer != nil {
-		go func() { b.w.Done(context.Background(), d.Dir, b.answer(d)) }()
+	if b.rotate != nil {
+		go func() { b.rotate(d); b.w.Check(d.Dir) }()
 	}
-}
-
-func (b *bubble) done(o Outcome) {
-	b.Helper()
-	b.turn()
-	b.w.Done(b.Context(), "pod/c", o)
-	b.wait()
 }
 
 // turn has the loop turn once, for nothing: what the test has read of its state
 // is read before the loop goes on, and the race detector knows.
-func (b *bubble) turn() { b.n.events <- fsnotify.Event{} }
+func (b *bubble) turn() {
+	b.Helper()
+	b.check(b.w.Ping(b.Context()))
+}
+
+// checkDir requests a check of the container's directory, and waits for it.
+func (b *bubble) checkDir() {
+	b.Helper()
+	b.turn()
+	b.w.Check("pod/c")
+	b.wait()
+}
 
 // wait lets the watcher do what there is to do now, and then checks that each
 // directory is in one state.
@@ -192,16 +224,14 @@ func (b *bubble) wait() {
 		on := watches[b.path(rel)]
 		switch {
 		case b.unseen:
-		case on != d.watched:
-			b.Errorf("%s: watched is %t, and its watch %t", rel, d.watched, on)
-		case on && !d.isCold():
-			b.Errorf("%s is watched, and hot %t, pending %t", rel, d.isHot(), d.pending)
-		case !on && d.isCold() && !b.l.sweep.watchError:
-			b.Errorf("%s is neither watched nor hot nor pending", rel)
+		case on != d.watch.on:
+			b.Errorf("%s: watched is %t, and its watch %t", rel, d.watch.on, on)
+		case on && d.isHot():
+			b.Errorf("%s is both watched and hot", rel)
+		case !on && !d.isHot() && !b.unwatched:
+			b.Errorf("%s is neither watched nor hot", rel)
 		case b.w.IsHot(rel) != d.isHot():
 			b.Errorf("%s: IsHot says %t", rel, !d.isHot())
-		case d.isHot() && d.pending:
-			b.Errorf("%s is both hot and pending", rel)
 		}
 	}
 	if !b.l.sweep.running && b.l.sweep.left != 0 {
@@ -345,11 +375,9 @@ func (b *bubble) dir() *logDir {
 
 func (b *bubble) wantState(want string) {
 	b.Helper()
-	got, d := "cold", b.dir()
-	if d.isHot() {
+	got := "cold"
+	if b.dir().isHot() {
 		got = "hot"
-	} else if d.pending {
-		got = "pending"
 	}
 	if got != want {
 		b.Fatalf("the log is %s, want it %s", got, want)

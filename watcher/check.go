@@ -9,10 +9,10 @@ import (
 const (
 	// assumedBurst is the rate in bytes/s at which a log may grow from one
 	// moment to the next: about twice what containerd passes on for one
-	// container on two cores (50–60 MB/s). It decides when to look next.
+	// container on two cores (50–60 MB/s). It decides when to check next.
 	assumedBurst = 100e6
 	// minCheck is the shortest time between two checks of one log: what Go's
-	// timers resolve to. At assumedBurst a log grows by 100 kB meanwhile.
+	// timers resolve to. At assumedBurst a log grows by 100 kB in it.
 	minCheck = time.Millisecond
 	// maxCheck is the longest for a hot log, however large its limit.
 	maxCheck = time.Second
@@ -22,110 +22,187 @@ const (
 	// may be put off, while nothing grows, as a power of two.
 	maxBackoff = 2
 	// missingPause is for how long a live log must be absent before that is
-	// reported: another rotator may be between its rename and its reopen.
+	// reported: another rotator may be between its rename and its reopen. It is
+	// checked each missingCheck for its return.
 	missingPause = time.Second
-	// Failed rotations are tried again after firstRetry, then twice that and so
-	// on, at most lastRetry apart: by then it is the sweep's business.
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = 10 * time.Second
+	missingCheck = 50 * time.Millisecond
+	// A log that stays due, or a total that stays reached, is reported again after
+	// reportPause, then after twice that and so on, at most each maxReportPause: a
+	// rotation takes a few milliseconds, and one that takes longer was queued
+	// behind others or has failed, and has backoff of its own. The receiver merges
+	// reports, so that these cost next to nothing.
+	reportPause    = 100 * time.Millisecond
+	maxReportPause = time.Second
 )
 
-// check stats the live log, reports it if it is due, and sees to the next
-// check if it is hot. It reports whether the log has grown.
-func (l *loop) check(d *logDir, c Cause) (grown bool) {
+// check stats the live log, reports it if it is due, and sets its next check if
+// it is hot.
+func (l *loop) check(d *logDir, c Cause) {
 	l.stats.checks.Add(1)
 	now := time.Now()
 	if d.live == "" {
-		l.rest(d, now, false, maxCheck)
-		return false
+		l.leaveOrCool(d, now, false, maxCheck)
+		return
 	}
 	var st unix.Stat_t
 	switch err := d.livePath.lstat(&st); {
 	case isGone(err):
 		l.absent(d, now, c)
-		return false
+		return
 	case err != nil:
-		l.problem(d.rel, err)
-		l.rest(d, now, false, maxCheck)
-		return false
+		l.problem("stat", d.rel, err)
+		l.leaveOrCool(d, now, false, maxCheck)
+		return
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
-		st.Size = 0 // no runtime writes it, and nobody may rotate it
+		st.Size = 0 // no runtime writes it, and it must not be rotated
 	}
-	seen := st.Ino == d.inode && now.Sub(d.checked) <= maxCheck
-	grown, rate := d.update(&st, now)
-	d.growing = grown && seen
-	l.judge(d, now, c, grown, rate)
-	return grown
+	before := d.log.inode
+	grown, rate := d.log.update(&st, now)
+	if before != 0 && before != st.Ino {
+		l.list(d, CauseWrite) // what was rotated is one of the others now
+	}
+	l.decide(d, now, c, grown, rate)
 }
 
 // update takes in what a check saw; rate is the log's growth in bytes/s since
 // the last one.
-func (d *logDir) update(st *unix.Stat_t, now time.Time) (grown bool, rate float64) {
-	before := d.size
-	other := st.Ino != d.inode
-	if other || st.Size < before { // rotated or truncated, by whomever
-		before = 0
+func (g *liveLog) update(st *unix.Stat_t, now time.Time) (grown bool, rate float64) {
+	from := g.size
+	other := st.Ino != g.inode
+	if other || st.Size < from { // rotated or truncated
+		from = 0
 	}
-	grown = other || st.Size > before
+	grown = other || st.Size > from
+	g.growing = grown && !other && now.Sub(g.checked) <= maxCheck
 	if other {
-		if d.inode != 0 {
-			d.rotated = now // by somebody else
-		}
-		d.failures, d.notBefore = 0, time.Time{}
+		g.replaced(st, now)
 	}
-	if grown || st.Size != d.size {
-		d.ignored = false
+	if elapsed := now.Sub(g.checked); elapsed > 0 {
+		rate = float64(st.Size-from) / elapsed.Seconds()
 	}
-	if elapsed := now.Sub(d.checked); elapsed > 0 {
-		rate = float64(st.Size-before) / elapsed.Seconds()
-	}
-	d.missing = time.Time{}
-	d.size, d.inode, d.checked = st.Size, st.Ino, now
+	g.missing = time.Time{}
+	g.size, g.inode, g.checked = st.Size, st.Ino, now
 	return grown, rate
 }
 
-// judge decides what follows from a check.
-func (l *loop) judge(d *logDir, now time.Time, c Cause, grown bool, rate float64) {
-	if d.ignored || d.limits.MaxSize <= 0 {
-		l.rest(d, now, grown, maxCheck)
-		return
-	}
-	since := d.limits.MinInterval
-	if !d.rotated.IsZero() {
-		since = now.Sub(d.rotated)
-	}
-	due, wait, headroom := d.limits.judge(d.size, d.rest, since)
-	in := maxCheck
-	if headroom > 0 {
-		in = min(in, time.Duration(float64(headroom)/max(rate, assumedBurst)*float64(time.Second)))
-	}
+// replaced is called when another inode has the live log's name: a rotation, by
+// any rotator. An empty one that is replaced in its turn is part of the same
+// rotation, in which conmon puts a file of its own in its place; and one that
+// comes back was not rotated.
+func (g *liveLog) replaced(st *unix.Stat_t, now time.Time) {
+	g.dues, g.fulls = pace{}, pace{}
 	switch {
-	case due && wait > 0 && now.Sub(d.restAt) > clockTick:
-		// Due only for its total, which housekeeping may have made smaller.
-		d.recount = true
-		l.list(d, c)
-		l.heatAt(d, now.Add(min(wait, maxCheck)))
-	case due:
-		l.due(d, now, c)
-	case wait > 0: // at its limit, and the interval has to pass
-		l.isQuiet(d, grown)
-		l.heatAt(d, now.Add(min(wait, d.pace(in))))
-	default:
-		d.failures = 0
-		l.rest(d, now, grown, in)
+	case g.size > 0:
+		g.before = generation{g.inode, g.size, g.rotated}
+		g.rotated = now
+	case g.before.inode == st.Ino && st.Size >= g.before.size && st.Size > 0:
+		g.rotated = g.before.rotated
 	}
 }
 
-// rest leaves a log alone: a cold one until the next event, a hot one for in,
-// or until the next event if it has been quiet.
-func (l *loop) rest(d *logDir, now time.Time, grown bool, in time.Duration) {
+// decide decides what follows from a check.
+func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool, rate float64) {
+	g := &d.log
+	since := d.limits.MinInterval
+	if !g.rotated.IsZero() {
+		since = now.Sub(g.rotated)
+	}
+	v := d.limits.decide(g.size, d.otherBytes, since)
+	in := maxCheck
+	if v.headroom > 0 {
+		in = min(in, time.Duration(float64(v.headroom)/max(rate, assumedBurst)*float64(time.Second)))
+	}
+	if v.full {
+		recent := l.full(d, now, c)
+		v.due = v.due || recent && v.wait > 0
+		in = min(in, max(clockTick, g.fulls.next.Sub(now)))
+	} else {
+		g.fulls = pace{}
+	}
 	switch {
-	case !d.isHot():
-	case l.isQuiet(d, grown):
-		l.coolDown(d)
+	case v.due:
+		l.due(d, now, c, grown)
+	case v.wait > 0: // at its limit, and the interval has to pass
+		if !v.full {
+			g.dues = pace{}
+		}
+		l.isQuiet(d, grown)
+		l.setHot(d, now.Add(min(v.wait, d.checkIn(in))))
 	default:
-		l.heatAt(d, now.Add(d.pace(in)))
+		g.dues = pace{}
+		l.leaveOrCool(d, now, grown, in)
+	}
+}
+
+// full is called when a check finds the container's total reached. Housekeeping
+// may have removed logs since they were listed: it has them listed again, and
+// reports whether the last listing is recent enough to be sure.
+func (l *loop) full(d *logDir, now time.Time, c Cause) bool {
+	recent := now.Sub(d.otherBytesAt) <= clockTick
+	if c == CauseWrite && now.Before(d.log.fulls.next) {
+		return recent
+	}
+	if recent {
+		d.log.fulls.delay(now, reportPause, maxReportPause)
+		l.cfg.Changed(d.rel)
+	} else if !d.needsCheck {
+		d.needsCheck = true
+		if !d.listing {
+			l.list(d, c)
+		}
+	}
+	return recent
+}
+
+// due reports a log that is due and sees to its next check. It is reported when
+// that is new, by each sweep, and when it has grown since the last report, as
+// often as its pace allows.
+func (l *loop) due(d *logDir, now time.Time, c Cause, grown bool) {
+	g := &d.log
+	due := Due{Dir: d.rel, Log: d.live, Cause: c, Size: g.size, Limit: d.limits.limit(), Growing: g.growing}
+	if !g.missing.IsZero() {
+		due.Cause, due.Size = CauseMissing, 0
+	}
+	sweeps := c != CauseWrite && g.swept != l.sweep.number
+	if sweeps || g.dues == (pace{}) || due.Size != g.reported && !now.Before(g.dues.next) {
+		if sweeps {
+			g.swept = l.sweep.number
+		}
+		g.reported = due.Size
+		g.dues.delay(now, reportPause, maxReportPause)
+		l.cfg.Due(due)
+	}
+	if grown && !d.isHot() {
+		l.setHot(d, now.Add(g.dues.pause)) // the rotation would be a flood of events
+		return
+	}
+	l.leaveOrCool(d, now, grown, g.dues.pause)
+}
+
+// absent is called when the live log is not there.
+func (l *loop) absent(d *logDir, now time.Time, c Cause) {
+	g := &d.log
+	if g.missing.IsZero() {
+		g.missing, g.growing, g.dues = now, false, pace{}
+		l.list(d, c) // the container may have been restarted
+	}
+	if left := g.missing.Add(missingPause).Sub(now); left > 0 {
+		l.setHot(d, now.Add(min(left, missingCheck)))
+		return
+	}
+	l.due(d, now, c, false)
+}
+
+// leaveOrCool leaves a cold log until the next event, and a hot one for in; one
+// that has been quiet becomes cold. A cold log that grows without a watch becomes
+// hot.
+func (l *loop) leaveOrCool(d *logDir, now time.Time, grown bool, in time.Duration) {
+	switch {
+	case d.isHot() && l.isQuiet(d, grown):
+		l.setCold(d)
+	case d.isHot(), grown && !d.watch.on:
+		l.setHot(d, now.Add(d.checkIn(in)))
 	}
 }
 
@@ -143,76 +220,7 @@ func (l *loop) isQuiet(d *logDir, grown bool) bool {
 	return d.quiet >= quietChecks
 }
 
-// pace keeps the time to the next check from being too short.
-func (d *logDir) pace(in time.Duration) time.Duration {
+// checkIn keeps the time to the next check from being too short.
+func (d *logDir) checkIn(in time.Duration) time.Duration {
 	return max(in, minCheck<<min(d.quiet, maxBackoff))
-}
-
-// due reports a log and leaves it alone until Done.
-func (l *loop) due(d *logDir, now time.Time, c Cause) {
-	if now.Before(d.notBefore) {
-		l.heatAt(d, d.notBefore)
-		return
-	}
-	l.unwatchDir(d) // the rotation itself would be a flood of events
-	l.offTimer(d)
-	d.pending = true
-	if d.failures > 0 {
-		c = CauseRetry
-	}
-	l.cfg.Due(Due{Dir: d.rel, Log: d.live, Cause: c, Size: d.size, Limit: d.limits.MaxSize, Growing: d.growing})
-}
-
-// absent is called when the live log is not there.
-func (l *loop) absent(d *logDir, now time.Time, c Cause) {
-	if d.missing.IsZero() {
-		d.missing = now
-		l.list(d, c) // the container may have been started anew
-	}
-	reportAt := d.missing.Add(missingPause)
-	switch {
-	case d.ignored:
-		l.rest(d, now, false, maxCheck)
-	case now.Before(reportAt) && d.failures == 0:
-		l.heatAt(d, reportAt)
-	default: // a try that failed may have left it so
-		d.size, d.inode, d.growing = 0, 0, false
-		l.due(d, now, CauseMissing)
-	}
-}
-
-// finished takes in what became of a Due.
-func (l *loop) finished(f done) {
-	d := l.dirs[f.dir]
-	if d == nil || !d.pending {
-		return
-	}
-	d.pending = false
-	now := time.Now()
-	o := f.outcome
-	switch {
-	case o.Failed:
-		wait := min(firstRetry<<min(d.failures, 10), lastRetry)
-		d.failures++
-		d.notBefore = now.Add(max(wait, o.RetryAfter))
-		l.heatAt(d, d.notBefore)
-		return
-	case o.Ignore:
-		// A file that no container writes may still grow.
-		d.ignored, d.notBefore = true, now.Add(maxCheck)
-	case o.Rotated > 0:
-		d.rotated = now
-		d.rest += o.Rotated
-	default:
-		// Whoever rotates found it not due. Should that log still seem so from
-		// here, the two would keep each other busy.
-		d.notBefore = now.Add(firstRetry)
-	}
-	d.failures = 0
-	if d.ignored {
-		l.coolDown(d) // its container's next log is to be an event
-		return
-	}
-	l.heatAt(d, now)
-	l.check(d, CauseWrite)
 }

@@ -5,62 +5,50 @@ import (
 	"time"
 )
 
-// A container's directory is in exactly one of three states:
+// A container's directory is in one of two states:
 //
-//	cold     watched, unless no watch is to be had: the sweep covers it then
-//	hot      in the heap, to be checked at d.next; no watch
-//	pending  reported due, until Done; neither
+//	cold  watched; the sweep covers it when there is no watch to be had
+//	hot   in the heap, to be checked at d.next; no watch
 //
-// heatAt, coolDown and due are the ways from one to another.
+// setHot and setCold are the ways from one to the other.
 
-// isHot reports whether a log is on the timer.
 func (d *logDir) isHot() bool { return d.index >= 0 }
 
-func (d *logDir) isCold() bool { return d.index < 0 && !d.pending }
-
-// heatAt has a log checked at a time; it is hot then.
-func (l *loop) heatAt(d *logDir, at time.Time) {
+// setHot makes a log hot, to be checked at a time; its watch is removed.
+func (l *loop) setHot(d *logDir, at time.Time) {
 	d.next = at
 	if d.isHot() {
 		heap.Fix(&l.hot, d.index)
 		return
 	}
-	l.unwatchDir(d)
+	l.unwatch(d.rel, &d.watch)
 	d.quiet = 0
 	heap.Push(&l.hot, d)
-	l.stats.heats(d.rel, len(l.hot))
+	l.stats.setHot(d.rel, true, len(l.hot))
 }
 
-// offTimer takes a log out of the heap. What it is from then on is the caller's
-// to say.
+// offTimer takes a log out of the heap.
 func (l *loop) offTimer(d *logDir) {
 	if d.isHot() {
 		heap.Remove(&l.hot, d.index)
-		l.stats.cools(d.rel, len(l.hot))
+		l.stats.setHot(d.rel, false, len(l.hot))
 	}
 }
 
-// coolDown makes a log cold: the watch first, then one more look, so that no
+// setCold makes a log cold: the watch first, then one more check, so that no
 // write falls in between.
-func (l *loop) coolDown(d *logDir) {
+func (l *loop) setCold(d *logDir) {
 	l.offTimer(d)
 	d.burst = burst{}
-	d.watched = l.watch(d.rel)
+	l.watch(d.rel, &d.watch)
 	if l.dirChanged(d) {
 		l.list(d, CauseWrite)
 	}
 	l.check(d, CauseWrite)
 }
 
-func (l *loop) unwatchDir(d *logDir) {
-	if d.watched {
-		l.unwatch(d.rel)
-		d.watched = false
-	}
-}
-
 // checkHot checks what is to be checked by now. Each check puts the next one
-// off, or takes the log out of the heap.
+// off, or makes the log cold.
 func (l *loop) checkHot() {
 	now := time.Now()
 	for len(l.hot) > 0 && !l.hot[0].next.After(now) {
@@ -68,7 +56,7 @@ func (l *loop) checkHot() {
 	}
 }
 
-// setTimer has the timer fire when the next hot log is to be checked.
+// setTimer sets the timer to the next check of a hot log.
 func (l *loop) setTimer() {
 	if len(l.hot) == 0 {
 		l.timer.Stop()
@@ -105,8 +93,7 @@ type burst struct {
 	count int
 }
 
-// over counts one event and reports whether there were more than limit within
-// the second.
+// over counts one event and reports whether the second has had more than limit.
 func (b *burst) over(now time.Time, limit int) bool {
 	if now.Sub(b.start) > time.Second {
 		b.start, b.count = now, 0

@@ -16,84 +16,102 @@ type logDir struct {
 	seen     uint64 // the sweep that saw it last
 
 	// Its state: see hot.go.
-	watched bool // cold, and its watch is on
-	pending bool // reported due, and Done was not called yet
-	index   int  // in the heap of the hot; -1 if it is not hot
-	burst   burst
-	next    time.Time // when to check, if hot
-	quiet   int       // checks in a row without growth, while hot
+	watch watch
+	index int // in the heap of the hot; -1: cold
+	burst burst
+	next  time.Time // when to check, if hot
+	quiet int       // checks in a row without growth, while hot
 
-	// What its last listing said.
-	asked    bool   // the next one is under way
-	again    bool   // and may have begun before what it is to show
-	unswept  bool   // it was for an event: the sweep has not told of it
-	recount  bool   // a check waits for the next one's rest
-	stamp    stamp  // of the directory; see listing
-	live     string // the live log's name; "" if none is known
-	livePath statPath
-	rest     int64     // bytes in the other logs
-	restAt   time.Time // when rest was counted
+	// Listings.
+	listing          bool // one is under way
+	again            bool // and may have begun before what it is to show
+	needsCheck       bool // a check waits for its result
+	needsSweepReport bool // a change was listed that no Changed has reported
+	reportChange     bool // the sweep reports the next listing
 
-	// What the last check of the live log said.
-	limits  Limits
+	// What the last listing said.
+	limits       Limits
+	stamp        stamp  // of the directory; see listing
+	inode        uint64 // of the directory
+	live         string // the live log's name; "" if none is known
+	livePath     statPath
+	otherBytes   int64 // in the other logs
+	otherBytesAt time.Time
+
+	log liveLog
+}
+
+// liveLog is what is known of a live log from its checks.
+type liveLog struct {
 	size    int64
 	inode   uint64 // 0: not seen yet
 	checked time.Time
-	growing bool      // it had grown since the one before, a moment ago
+	growing bool      // it had grown since the check before, a moment ago
 	missing time.Time // since when it is absent
 
-	// What became of its rotations.
-	rotated   time.Time // the last one that we know of
-	failures  int       // in a row
-	notBefore time.Time // not to be reported again earlier
-	ignored   bool      // no rotation while it is as it is
+	// rotated is when another inode got the name; zero: not seen. before is what
+	// had the name until then.
+	rotated time.Time
+	before  generation
+
+	dues     pace   // of reports; zero while it is not due
+	reported int64  // its size at the last
+	swept    uint64 // the last sweep that reported it
+	fulls    pace   // of Changed, while the total is reached
+}
+
+// generation is one inode that was the live log.
+type generation struct {
+	inode   uint64
+	size    int64
+	rotated time.Time // when the one before it was rotated
 }
 
 func newLogDir(rel, path string) *logDir {
-	return &logDir{rel: rel, statPath: newStatPath(path), index: -1, unswept: true}
+	return &logDir{rel: rel, statPath: newStatPath(path), index: -1, needsSweepReport: true}
 }
 
-// written is called for an event in a container's directory; made, if a live
-// log appeared in it.
-func (l *loop) written(d *logDir, made bool) {
-	if made {
+// written is called for an event in a container's directory. created: a live log
+// appeared in it.
+func (l *loop) written(d *logDir, created bool) {
+	if created {
 		l.list(d, CauseWrite)
 	}
-	if !d.isCold() {
-		return // an event that was queued before the watch was taken off
+	if d.isHot() {
+		return // an event that was queued before the watch was removed
 	}
 	if now := time.Now(); d.burst.over(now, coldEvents) {
-		l.heatAt(d, now)
+		l.setHot(d, now)
 	}
 	l.check(d, CauseWrite)
 }
 
-// list has a container's directory listed.
+// list requests a listing of a container's directory.
 func (l *loop) list(d *logDir, c Cause) {
-	if d.asked {
+	if d.listing {
 		d.again = true
 		return
 	}
-	d.asked = true
-	l.ask(request{rel: d.rel, cause: c})
+	d.listing = true
+	l.ask(request{rel: d.rel, dir: d, cause: c})
 }
 
 // listed takes in the listing of a container's directory.
 func (l *loop) listed(d *logDir, res result) {
-	d.asked = false
+	d.listing = false
 	other := false
 	switch {
-	case isGone(res.err) || isNoDir(res.err):
-		l.forget(d.rel)
+	case isGone(res.err) || isNotDir(res.err):
+		l.gone(d.rel)
 		return
 	case res.err != nil:
-		l.problem(d.rel, res.err)
+		l.problem("list", d.rel, res.err)
 	default:
-		l.solved(d.rel)
+		// Another live log adds to the directory's total, and is reported at once.
 		other = l.update(d, res.list)
-		// A restart adds to the directory's total, and is told of at once.
-		d.unswept = res.cause == CauseWrite && !other
-		if !d.unswept {
+		d.needsSweepReport = !other && !d.reportChange
+		d.reportChange = false
+		if !d.needsSweepReport {
 			l.cfg.Changed(d.rel)
 		}
 	}
@@ -101,10 +119,9 @@ func (l *loop) listed(d *logDir, res result) {
 		d.again = false
 		l.list(d, CauseWrite)
 	}
-	d.restAt = time.Now() // after an error too: the last count has to do
-	look := d.isCold() || other || d.recount
-	d.recount = false
-	if look && !d.pending {
+	d.otherBytesAt = time.Now() // after an error too: the last count has to do
+	if d.needsCheck || other || !d.isHot() {
+		d.needsCheck = false
 		l.check(d, res.cause)
 	}
 }
@@ -112,39 +129,36 @@ func (l *loop) listed(d *logDir, res result) {
 // update takes in a listing and reports whether another log is the live one.
 func (l *loop) update(d *logDir, list listing) (other bool) {
 	d.limits = l.cfg.Limits(d.rel)
-	d.stamp, d.rest = list.stamp, list.rest
+	if d.inode != 0 && d.inode != list.inode { // the directory was created again
+		d.live = ""
+		if !d.isHot() {
+			l.watch(d.rel, &d.watch)
+		}
+	}
+	d.stamp, d.inode, d.otherBytes = list.stamp, list.inode, list.otherBytes
 	if list.live == "" || list.live == d.live {
 		return false
 	}
 	d.live = list.live
 	d.livePath = newStatPath(l.scanner.path(d.rel) + "/" + d.live)
-	// Nothing that is known of the old one holds for it.
-	d.size, d.inode, d.missing = 0, 0, time.Time{}
-	d.rotated, d.failures, d.notBefore, d.ignored = time.Time{}, 0, time.Time{}, false
+	d.log = liveLog{}
 	return true
 }
 
-// swept looks at a directory for the sweep.
+// swept checks a directory for the sweep.
 func (l *loop) swept(d *logDir, c Cause) {
 	d.limits = l.cfg.Limits(d.rel)
-	if d.pending {
-		return
-	}
 	changed := l.dirChanged(d)
-	if d.unswept || changed || c == CauseReload {
+	// What has the name now may be another directory, and the event that said so
+	// may be lost.
+	if !d.isHot() && (changed || !d.watch.on || l.mustRewatch(c)) {
+		l.watch(d.rel, &d.watch)
+	}
+	if d.needsSweepReport || changed || c != CauseWrite && l.sweep.causes.has(CauseReload) {
+		d.reportChange = c != CauseWrite
 		l.list(d, c)
 	}
-	if d.isHot() {
-		return
-	}
-	// What bears the name now may be another directory, and the event that said
-	// so may be lost.
-	if changed || !d.watched || c.doubtsWatches() {
-		d.watched = l.watch(d.rel)
-	}
-	if grown := l.check(d, c); grown && !d.watched && d.isCold() {
-		l.heatAt(d, time.Now()) // while it grows, the timer stands in
-	}
+	l.check(d, c)
 }
 
 // dirChanged reports whether names came or went since the last listing.

@@ -6,11 +6,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 // The scanner lists directories beside the loop, which must not wait for one
@@ -21,6 +22,9 @@ import (
 type request struct {
 	rel   string
 	cause Cause
+	// pod or dir is the directory's entry when the listing was requested.
+	pod *podDir
+	dir *logDir
 	// same: a pod's directory is as it was when it was last listed. It is not
 	// listed again, but takes its turn.
 	same bool
@@ -29,7 +33,7 @@ type request struct {
 // stamp tells whether names in a directory came or went. The zero one differs
 // from every other.
 type stamp struct {
-	modified int64 // ns since 1970
+	modified int64 // Unix time in ns
 	inode    uint64
 }
 
@@ -49,17 +53,18 @@ type result struct {
 // listing is what is in a container's directory.
 type listing struct {
 	// live is the live log's name: that of the highest restart count that any
-	// log has, though a crash may have left it with rotated logs alone. "" if
+	// log has, though a crash may have left it with only rotated logs. "" if
 	// there are no logs.
 	live string
-	// rest is the size in bytes of all logs but that.
-	rest int64
+	// otherBytes is the size of all logs but that. Foreign files do not count.
+	otherBytes int64
 	// stamp is the directory's, as in result.
 	stamp stamp
+	inode uint64 // the directory's
 }
 
 const (
-	// maxEntries bounds the directories that are followed in podLogsDir or in
+	// maxEntries bounds the directories that are tracked in podLogsDir or in
 	// one pod's directory: many times what a node can run.
 	maxEntries = 10_000
 	// clockTick is longer than the granularity of any file system's times: a
@@ -71,6 +76,10 @@ type scanner struct {
 	root     string
 	requests chan request
 	results  chan result
+}
+
+func newScanner(root string) *scanner {
+	return &scanner{root: root, requests: make(chan request), results: make(chan result)}
 }
 
 // run serves requests one after the other until ctx is done.
@@ -171,49 +180,35 @@ func (s *scanner) logs(rel string) (l listing, err error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return l, err
 	}
-	l.stamp = lasting(&st)
+	l.stamp, l.inode = lasting(&st), st.Ino
 	var highest uint64
 	var liveSize int64
 	for {
 		names, err := f.Readdirnames(1024)
 		for _, name := range names {
-			n, live, ok := logName(name)
-			if !ok {
+			n, ok := podlogs.ParseName(name)
+			if !ok || unix.Fstatat(int(f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
 				continue
 			}
-			var st unix.Stat_t
-			if unix.Fstatat(int(f.Fd()), name, &st, unix.AT_SYMLINK_NOFOLLOW) != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-				continue
+			l.otherBytes += st.Size
+			// Of 1.log and 01.log the former is the runtime's.
+			if l.live == "" || n.Restart > highest || n.Restart == highest && len(n.Base) < len(l.live) {
+				l.live, highest, liveSize = n.Base, n.Restart, 0
 			}
-			l.rest += st.Size
-			if l.live == "" || n > highest {
-				l.live, highest, liveSize = name[:strings.Index(name, ".log")+len(".log")], n, 0
-			}
-			if live && name == l.live {
+			if name == l.live {
 				liveSize = st.Size
 			}
 		}
 		if len(names) == 0 || err != nil {
-			l.rest -= liveSize
+			l.otherBytes -= liveSize
 			return l, notEOF(err)
 		}
 	}
 }
 
-// logName reports whether name is that of a container's log, "N.log" or
-// "N.log.…", and whether it is a live one.
-func logName(name string) (restart uint64, live, ok bool) {
-	digits, rest, ok := strings.Cut(name, ".log")
-	if !ok || (rest != "" && rest[0] != '.') {
-		return 0, false, false
-	}
-	restart, err := strconv.ParseUint(digits, 10, 63)
-	return restart, rest == "", err == nil
-}
-
 func openDir(path string, followLink bool) (*os.File, error) {
 	flags := unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW
-	if followLink { // podLogsDir itself is the administrator's
+	if followLink { // podLogsDir itself, which the administrator chose
 		flags &^= unix.O_NOFOLLOW
 	}
 	return os.OpenFile(path, flags, 0)
@@ -237,5 +232,5 @@ func notEOF(err error) error {
 
 func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// isNoDir reports that a path is not a directory, or is a link to one.
-func isNoDir(err error) bool { return errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) }
+// isNotDir reports that a path is not a directory, or is a link to one.
+func isNotDir(err error) bool { return errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) }

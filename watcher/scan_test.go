@@ -13,7 +13,7 @@ func TestLogs(t *testing.T) {
 		name  string
 		files map[string]int // sizes
 		live  string
-		rest  int64
+		other int64
 	}{
 		{"empty", nil, "", 0},
 		{"one", map[string]int{"0.log": 7}, "0.log", 0},
@@ -21,7 +21,9 @@ func TestLogs(t *testing.T) {
 		{"highest by number", map[string]int{"9.log": 1, "10.log": 2, "2.log": 4}, "10.log", 5},
 		{"live is missing", map[string]int{"1.log": 5, "2.log.20260101-000000": 3}, "2.log", 8},
 		{"foreign", map[string]int{"0.log": 1, "app.log": 10, "0.logs": 10, "log": 10, ".log": 10, "-1.log": 10, "+1.log": 10, "1_0.log": 10, "99999999999999999999.log": 10}, "0.log", 0},
-		{"a runtime's temporary file", map[string]int{"0.log": 1, "0.log.tmp": 2}, "0.log", 2},
+		{"foreign with a log's beginning", map[string]int{"0.log": 1, "1.log.bak": 10, "0.log.1": 10, "0.log.tmp": 10, "2.log.20260101-000000.xz": 10}, "0.log", 0},
+		{"a compression that was not finished", map[string]int{"0.log": 1, "0.log.20260101-000000.tmp": 2}, "0.log", 2},
+		{"the shorter of two with one number", map[string]int{"00.log": 4, "0.log": 1, "000.log": 8}, "0.log", 12},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
@@ -42,8 +44,8 @@ func TestLogs(t *testing.T) {
 				t.Fatal(err)
 			}
 			l, err := (&scanner{root: root}).logs("pod/c")
-			if err != nil || l.live != test.live || l.rest != test.rest {
-				t.Errorf("logs = %q, rest %d, %v, want %q, %d", l.live, l.rest, err, test.live, test.rest)
+			if err != nil || l.live != test.live || l.otherBytes != test.other {
+				t.Errorf("logs = %q, other bytes %d, %v, want %q, %d", l.live, l.otherBytes, err, test.live, test.other)
 			}
 		})
 	}
@@ -85,7 +87,7 @@ func TestSubdirs(t *testing.T) {
 	if err != nil || len(dirs) != 2 {
 		t.Errorf("subdirs = %q, %v, want a and b", dirs, err)
 	}
-	if _, err := (&scanner{root: root}).subdirs("link"); !isNoDir(err) {
+	if _, err := (&scanner{root: root}).subdirs("link"); !isNotDir(err) {
 		t.Errorf("a link: %v", err)
 	}
 	if _, err := (&scanner{root: filepath.Join(root, "link")}).subdirs(""); err != nil {

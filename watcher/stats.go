@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// Stats are a watcher's counters since it was made, and its state now.
+// Stats are a watcher's counters since New, and its state now.
 type Stats struct {
 	Events      uint64 // inotify events received
 	Checks      uint64 // stats of a live log
-	Overflows   uint64 // times that the event queue overflowed
-	WatchErrors uint64 // watches that could not be had, and other inotify errors
+	Overflows   uint64 // overflows of the event queue
+	WatchErrors uint64 // failed watches and instances, and other inotify errors
 	Sweeps      uint64 // sweeps begun
 	Tracked     int64  // container directories, as of the last sweep
 	Hot         int64  // logs on the timer now
@@ -22,15 +22,14 @@ type counters struct {
 	hotDirs                                        sync.Map // by rel; for IsHot
 }
 
-// heats and cools note what has become of a log, and how many are hot now.
-func (c *counters) heats(rel string, hot int) {
-	c.hotDirs.Store(rel, nil)
-	c.hot.Store(int64(hot))
-}
-
-func (c *counters) cools(rel string, hot int) {
-	c.hotDirs.Delete(rel)
-	c.hot.Store(int64(hot))
+// setHot records whether a log is hot, and how many are.
+func (c *counters) setHot(rel string, hot bool, count int) {
+	if hot {
+		c.hotDirs.Store(rel, nil)
+	} else {
+		c.hotDirs.Delete(rel)
+	}
+	c.hot.Store(int64(count))
 }
 
 // IsHot reports whether the live log of a container's directory, relative to

@@ -2,25 +2,32 @@ package watcher
 
 import (
 	"errors"
+	"maps"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// podEvents a second are more than a node's pods can cause.
+	// podEvents a second are more than a node's pods usually cause.
 	podEvents = 1000
-	// maxDirs bounds the containers' directories that are followed: many times
+	// A directory with more of them has no watch for throttlePause, then for twice
+	// that and so on, at most for maxThrottlePause: a sweep's interval.
+	throttlePause    = time.Second
+	maxThrottlePause = 10 * time.Second
+	// maxDirs bounds the containers' directories that are tracked: many times
 	// what a node can run.
 	maxDirs = 20_000
 )
 
 // podDir is podLogsDir or one pod's directory: watched for new directories.
 type podDir struct {
-	watched bool
-	seen    uint64 // the sweep that saw it last
-	stamp   stamp  // when it was last listed
-	burst   burst
+	watch    watch
+	seen     uint64 // the sweep that saw it last
+	stamp    stamp  // when it was last listed
+	burst    burst
+	throttle pace
 	// dirs are the containers' directories in it, by rel.
 	dirs map[string]*logDir
 }
@@ -29,30 +36,27 @@ type podDir struct {
 type sweepState struct {
 	number  uint64
 	running bool
-	cause   Cause
+	causes  sweepCauses
 	// left is how many listings are still to come: each request with another
 	// cause than CauseWrite is the sweep's, and is answered once.
 	left int
-	// watchError: a watch could not be had.
-	watchError bool
 }
 
-// doubtsWatches reports whether a watch that seems to be on may be another's: an
-// event told of the name, or events were lost. A directory that was moved keeps
-// its watch under its old name, until the event of that takes it off.
-func (c Cause) doubtsWatches() bool { return c == CauseWrite || c == CauseOverflow }
+// mustRewatch reports whether a watch that seems to be on may be another's: the
+// name had an event, or events were lost. A directory that was moved keeps its
+// watch under its old name, until the event of that removes it.
+func (l *loop) mustRewatch(c Cause) bool {
+	return c == CauseWrite || l.sweep.causes.has(CauseOverflow)
+}
 
-func (l *loop) startSweep(c Cause) {
-	if c == CauseWrite { // which would not be counted
-		c = CauseSweep
-	}
+func (l *loop) startSweep(causes sweepCauses) {
 	l.stats.sweeps.Add(1)
-	l.sweep = sweepState{number: l.sweep.number + 1, running: true, cause: c}
-	l.sweepBeside()
-	// Watch first, then list: what is made in between is in both.
+	l.sweep = sweepState{number: l.sweep.number + 1, running: true, causes: causes}
+	l.openNotify()
+	// Watch first, then list: what is created in between is in both.
 	root := l.pods[""]
-	root.watched = l.watch("")
-	l.ask(request{rel: "", cause: c})
+	l.watch("", &root.watch)
+	l.ask(request{pod: root, cause: causes.strongest()})
 }
 
 // ask queues a listing.
@@ -63,12 +67,14 @@ func (l *loop) ask(req request) {
 	l.queue = append(l.queue, req)
 }
 
-// scanned takes in a listing. What was forgotten meanwhile has none to take in.
+// scanned takes in a listing. One of a directory that was forgotten since, and
+// may have been created again, is too old.
 func (l *loop) scanned(res result) {
-	if p := l.pods[res.rel]; p != nil {
-		l.tree(p, res)
-	} else if d := l.dirs[res.rel]; d != nil {
-		l.listed(d, res)
+	switch {
+	case res.pod != nil && res.pod == l.pods[res.rel]:
+		l.tree(res.pod, res)
+	case res.dir != nil && res.dir == l.dirs[res.rel]:
+		l.listed(res.dir, res)
 	}
 	if res.cause == CauseWrite {
 		return
@@ -85,18 +91,15 @@ func (l *loop) tree(p *podDir, res result) {
 	case res.same:
 		dirs = l.known(res.rel)
 	case res.err == nil:
-		l.solved(res.rel)
 		p.stamp = res.stamp
 	case errors.Is(res.err, errTooMany):
 		l.tooMany()
 	case res.rel == "" && isGone(res.err):
-		l.once("read ", func() {
-			l.cfg.Log.Warn().Str("dir", l.cfg.PodLogsDir).Msg("podLogsDir does not exist; waiting for it")
-		})
-	case res.rel != "" && (isGone(res.err) || isNoDir(res.err)):
-		l.forget(res.rel)
+		l.warnOnce("root").Str("dir", l.cfg.PodLogsDir).Msg("podLogsDir does not exist; waiting for it")
+	case res.rel != "" && (isGone(res.err) || isNotDir(res.err)):
+		l.gone(res.rel)
 	default:
-		l.problem(res.rel, res.err)
+		l.problem("list", res.rel, res.err)
 		dirs = l.known(res.rel) // may be there still
 	}
 	for _, rel := range dirs {
@@ -108,17 +111,17 @@ func (l *loop) tree(p *podDir, res result) {
 	}
 }
 
-// known are the directories in one, as far as was seen.
+// known returns the directories in podLogsDir or a pod's directory, as far as
+// they were seen.
 func (l *loop) known(rel string) (dirs []string) {
-	if rel != "" {
-		for sub := range l.pods[rel].dirs {
-			dirs = append(dirs, sub)
-		}
-		return dirs
+	for dir := range l.pods[rel].dirs {
+		dirs = append(dirs, dir)
 	}
-	for pod := range l.pods {
-		if pod != "" {
-			dirs = append(dirs, pod)
+	if rel == "" {
+		for pod := range l.pods {
+			if pod != "" {
+				dirs = append(dirs, pod)
+			}
 		}
 	}
 	return dirs
@@ -135,14 +138,14 @@ func (l *loop) foundPod(rel string, c Cause) {
 		l.pods[rel] = p
 	}
 	p.seen = l.sweep.number
-	// It may be another directory by now, and the event that said so lost: one that
-	// is as it was is the same.
-	now := l.scanner.stamp(rel)
-	same := p.watched && now == p.stamp && now != stamp{} && !c.doubtsWatches()
+	// It may be another directory by now, and the event that said so lost: one with
+	// the same stamp is the same.
+	same := p.watch.on && !l.mustRewatch(c) && p.stamp != stamp{} && p.stamp == l.scanner.stamp(rel)
 	if !same {
-		p.watched, p.stamp = l.watch(rel), stamp{}
+		l.watch(rel, &p.watch)
+		p.stamp = stamp{}
 	}
-	l.ask(request{rel: rel, cause: c, same: same})
+	l.ask(request{rel: rel, pod: p, cause: c, same: same})
 }
 
 func (l *loop) foundDir(p *podDir, rel string, c Cause) {
@@ -157,13 +160,14 @@ func (l *loop) foundDir(p *podDir, rel string, c Cause) {
 	default:
 		d = newLogDir(rel, l.scanner.path(rel))
 		l.dirs[rel], p.dirs[rel] = d, d
-		d.watched = l.watch(rel)
+		l.watch(rel, &d.watch)
 		l.list(d, c)
 	}
 	d.seen = l.sweep.number
 }
 
-// endSweep forgets what the sweep did not find.
+// endSweep forgets what the sweep did not find, and the problems that are
+// solved.
 func (l *loop) endSweep() {
 	l.sweep.running = false
 	for rel, p := range l.pods {
@@ -176,14 +180,10 @@ func (l *loop) endSweep() {
 			l.forget(rel)
 		}
 	}
-	if !l.sweep.watchError {
-		delete(l.told, "watches")
-	}
-	if l.sweep.cause != CauseOverflow {
-		delete(l.told, "lost")
-	}
+	maps.DeleteFunc(l.warned, func(_ string, seen uint64) bool { return seen+1 < l.sweep.number })
 	l.stats.tracked.Store(int64(len(l.dirs)))
-	l.cfg.Swept(l.sweep.cause)
+	l.cfg.Swept(l.sweep.causes.strongest())
+	l.requests.wakeUp() // one may have been requested since
 }
 
 // forget drops a pod's or a container's directory and what is below it.
@@ -192,23 +192,26 @@ func (l *loop) forget(rel string) {
 		for sub := range p.dirs {
 			l.forget(sub)
 		}
-		if p.watched {
-			l.unwatch(rel)
-		}
+		l.unwatch(rel, &p.watch)
 		delete(l.pods, rel)
 	}
 	if d := l.dirs[rel]; d != nil {
-		l.unwatchDir(d)
 		l.offTimer(d)
+		l.unwatch(rel, &d.watch)
 		delete(l.dirs, rel)
 		delete(l.pods[parent(rel)].dirs, rel)
 	}
-	l.solved(rel)
-	delete(l.told, "noisy "+rel)
 }
 
-// made is called for a new name where directories are expected.
-func (l *loop) made(rel string) {
+// gone is called when a directory was removed. What has its name by now is
+// another one.
+func (l *loop) gone(rel string) {
+	l.forget(rel)
+	l.onCreate(rel)
+}
+
+// onCreate is called for a new name where directories are expected.
+func (l *loop) onCreate(rel string) {
 	var st unix.Stat_t
 	if unix.Lstat(l.scanner.path(rel), &st) != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return
@@ -220,16 +223,39 @@ func (l *loop) made(rel string) {
 	}
 }
 
-// calm takes the watch off a directory above the containers' in which somebody
-// makes more noise than pods can; the next sweep puts it back.
-func (l *loop) calm(rel string) {
-	p := l.pods[rel]
-	if p == nil || !p.watched || !p.burst.over(time.Now(), podEvents) {
+// checkDir checks a container's directory on request. The runtime may know one
+// that no event and no sweep has shown yet.
+func (l *loop) checkDir(rel string) {
+	if d := l.dirs[rel]; d != nil {
+		d.limits = l.cfg.Limits(rel)
+		d.needsCheck = true
+		l.list(d, CauseWrite)
+		l.check(d, CauseWrite)
 		return
 	}
-	l.unwatch(rel)
-	p.watched = false
-	l.once("noisy "+rel, func() {
-		l.cfg.Log.Warn().Str("dir", l.scanner.path(rel)).Msg("too many events in this directory; leaving it to the sweep")
-	})
+	if depth(rel) != 2 || filepath.Clean("/"+rel) != "/"+rel {
+		return
+	}
+	if l.pods[parent(rel)] == nil {
+		l.onCreate(parent(rel))
+	}
+	l.onCreate(rel)
+}
+
+// throttle removes the watch of a directory above the containers' with more
+// events than pods cause. A sweep puts it back, and finds what was created.
+func (l *loop) throttle(rel string) {
+	p := l.pods[rel]
+	now := time.Now()
+	if p == nil || !p.watch.on || !p.burst.over(now, podEvents) {
+		return
+	}
+	l.unwatch(rel, &p.watch)
+	p.throttle.delay(now, throttlePause, maxThrottlePause)
+	time.AfterFunc(p.throttle.pause, func() { l.Sweep(CauseOverflow) })
+	l.warnOnce("throttle "+rel).Str("dir", l.scanner.path(rel)).Msg("event rate too high; directory falls back to the sweep")
+}
+
+func (l *loop) tooMany() {
+	l.warnOnce("many").Err(errTooMany).Str("dir", l.cfg.PodLogsDir).Msg("not all log directories are tracked")
 }

@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/logwatch/logwatch/internal/demo"
+	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 func TestDemoCommand(t *testing.T) {
@@ -18,10 +19,43 @@ func TestDemoCommand(t *testing.T) {
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	for _, want := range []string{"crio", "limit 128Ki", "rotated at once", "lost 0", "proven"} {
+	for _, want := range []string{"(crio), limit 128Ki\n", " rotations in 0.3s", "\nProven: "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
+	}
+}
+
+// TestDemoExitCode: a log that is removed while the demo runs makes it end with 1.
+func TestDemoExitCode(t *testing.T) {
+	dir, err := os.MkdirTemp("/tmp", "lwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(dir) //nolint:errcheck // empty, unless the demo left something
+	t.Setenv("TMPDIR", dir)
+	stdout, stderr := os.Stdout, os.Stderr
+	defer func() { os.Stdout, os.Stderr = stdout, stderr }()
+	if os.Stdout, err = os.Create(filepath.Join(t.TempDir(), "out")); err != nil {
+		t.Fatal(err)
+	}
+	os.Stderr = os.Stdout
+	code := make(chan int, 1)
+	go func() { code <- run([]string{"demo", "--duration", "3s", "--max-size", "64Ki"}) }()
+	testutil.Eventually(t, "two compressed logs", func() bool {
+		logs, err := filepath.Glob(dir + "/*/pods/shop_payments_*/payments/0.log.*.gz")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(logs) > 1 && os.Remove(logs[1]) == nil
+	})
+	got := <-code
+	out, err := os.ReadFile(os.Stdout.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != 1 || !strings.Contains(string(out), "\npayments: ") || !strings.Contains(string(out), " missing, ") || !strings.HasSuffix(string(out), "\nlogwatch: demo: not every line was found once and in order\n") {
+		t.Errorf("exit code %d\n%s", got, out)
 	}
 }
 
@@ -42,12 +76,12 @@ func TestDemoFlags(t *testing.T) {
 func TestStyle(t *testing.T) {
 	for _, c := range []struct {
 		env  map[string]string
-		want demo.Style
+		want style
 	}{
-		{map[string]string{"LANG": "en_US.UTF-8"}, demo.Style{Color: true, Unicode: true}},
-		{map[string]string{"LANG": "C.utf8", "NO_COLOR": "1"}, demo.Style{Unicode: true}},
-		{map[string]string{"LANG": "en_US.UTF-8", "LC_ALL": "C"}, demo.Style{Color: true}},
-		{nil, demo.Style{Color: true}},
+		{map[string]string{"LANG": "en_US.UTF-8"}, style{Color: true, Unicode: true}},
+		{map[string]string{"LANG": "C.utf8", "NO_COLOR": "1"}, style{Unicode: true}},
+		{map[string]string{"LANG": "en_US.UTF-8", "LC_ALL": "C"}, style{Color: true}},
+		{nil, style{Color: true}},
 	} {
 		if got := styleOf(func(key string) string { return c.env[key] }); got != c.want {
 			t.Errorf("%v: %+v", c.env, got)

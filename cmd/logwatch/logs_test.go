@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -68,17 +70,17 @@ func TestLogs(t *testing.T) {
 		},
 		{"shop/none", "", "no logs of shop/none below " + root + ": is the pod on this node? ls " + root},
 		{"shop/web-1/no", "", `shop/web-1 has no container "no": it has app, init`},
-		{"shop", "", `"shop" is a namespace: name a pod in it, as shop/POD`},
-		{"shop/web-1/app --tail -5", "", "--tail -5: write how many lines, or -1 for all"},
-		{"shop/web-1/app -p -f", "", "--previous and --follow: nothing is logged any more by a restart that has ended; leave one of them out"},
-		{"shop/web-1/app --stream stdin", "", `--stream "stdin": write one of stdout, stderr`},
-		{"shop/web-1/app -o xml", "", `--output "xml": write one of raw, json`},
-		{"shop/web-1/app --color red", "", `--color "red": write one of auto, always, never`},
-		{"shop/web-1/app --since yesterday", "", `--since "yesterday": write a duration such as 90s, 5m or 3h`},
-		{"shop/web-1/app --since 1h --since-time 2026-01-01T01:00:03Z", "", "--since and --since-time: leave one of them out"},
-		{"shop/web-1/app --since-time now", "", `--since-time "now": write a time such as 2026-03-29T02:00:00Z or 2026-03-29T04:00:00+02:00`},
-		{"shop/web-1/app --grep (", "", "--grep: error parsing regexp: missing closing ): `(`: see https://github.com/google/re2/wiki/Syntax"},
-		{"shop/web-1 --pod-logs-dir /none", "", "logs: open /none: no such file or directory: name the directory with --pod-logs-dir, or the daemon's file with --config"},
+		{"shop", "", `"shop" is a namespace: specify a pod in it, as shop/POD`},
+		{"shop/web-1/app --tail -5", "", "invalid --tail -5; use a number of lines, or -1 for all"},
+		{"shop/web-1/app -p -f", "", "--previous and --follow exclude each other: a restart that has ended logs nothing more"},
+		{"shop/web-1/app --stream stdin", "", `invalid --stream "stdin"; must be one of stdout, stderr`},
+		{"shop/web-1/app -o xml", "", `invalid --output "xml"; must be one of raw, json`},
+		{"shop/web-1/app --color red", "", `invalid --color "red"; must be one of auto, always, never`},
+		{"shop/web-1/app --since yesterday", "", `invalid --since "yesterday"; use a duration such as 90s, 5m or 3h`},
+		{"shop/web-1/app --since 1h --since-time 2026-01-01T01:00:03Z", "", "--since and --since-time exclude each other"},
+		{"shop/web-1/app --since-time now", "", `invalid --since-time "now"; use a time such as 2026-03-29T02:00:00Z or 2026-03-29T04:00:00+02:00`},
+		{"shop/web-1/app --grep (", "", "invalid --grep: error parsing regexp: missing closing ): `(`: see https://github.com/google/re2/wiki/Syntax"},
+		{"shop/web-1 --pod-logs-dir /none", "", "logs: open /none: no such file or directory: specify the directory with --pod-logs-dir, or the daemon's file with --config"},
 	} {
 		t.Run(strings.ReplaceAll(tt.args, "/", "_"), func(t *testing.T) {
 			args := append([]string{"logs"}, strings.Fields(tt.args)...)
@@ -124,7 +126,7 @@ func TestLogsColor(t *testing.T) {
 	env := map[string]string{}
 	getenv := func(key string) string { return env[key] }
 	if wantsColor("auto", &bytes.Buffer{}, getenv) || !wantsColor("always", &bytes.Buffer{}, getenv) || wantsColor("never", os.Stdout, getenv) {
-		t.Error("colours without a terminal, or none though asked for")
+		t.Error("color without a terminal, or none with --color always")
 	}
 }
 
@@ -132,5 +134,47 @@ func TestLogsSince(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	if at, err := (&logsFlags{since: "90m"}).from(now); err != nil || !at.Equal(now.Add(-90*time.Minute)) {
 		t.Errorf("%v, %v", at, err)
+	}
+}
+
+// TestLogsWithoutRoot: another user is asked to run it as root.
+func TestLogsWithoutRoot(t *testing.T) {
+	if os.Getenv("LOGWATCH_TEST_ROOT") != "" { // the process below
+		cmd := newCommand()
+		cmd.SetErr(os.Stdout)
+		cmd.SetArgs([]string{"logs", "shop/web-1/app", "--pod-logs-dir", os.Getenv("LOGWATCH_TEST_ROOT")})
+		fmt.Println("error:", cmd.Execute())
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("another user's logs need root to create")
+	}
+	root := logTree(t)
+	for path, want := range map[string]string{
+		root:                              "specify the directory",
+		root + "/shop_web-1_u1":           "",
+		root + "/shop_web-1_u1/app":       "",
+		root + "/shop_web-1_u1/app/0.log": "",
+	} {
+		// The temporary directory is open to all; what is in path is root's.
+		for dir := root; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestLogsWithoutRoot$")
+		cmd.Env = append(os.Environ(), "LOGWATCH_TEST_ROOT="+root)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "permission denied: run as root") || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -1,11 +1,13 @@
 package fake
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,19 +16,18 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// NoLog as ContainerSpec.LogPath makes a container without a log.
+// NoLog as ContainerSpec.LogPath is for a container without a log.
 const NoLog = "-"
 
-// ContainerSpec describes a container. Names that are empty get defaults.
+// ContainerSpec describes a container. Empty names get defaults.
 type ContainerSpec struct {
 	Namespace, Pod, UID, Name string            // defaults: default, the name, a new UID, app
-	Attempt                   uint32            // how often it was restarted; names the log
-	Labels, Annotations       map[string]string // the pod's: they are on its sandbox, as with kubelet
+	Attempt                   uint32            // number of restarts; names the log
+	Labels, Annotations       map[string]string // the pod's: on its sandbox, as with kubelet
 
-	// LogPath is the path that the runtime tells instead of the usual one. It is
-	// opened only if it lies in Options.Dir, its directory is there and it is no
-	// link or device; otherwise the container runs with its lines lost. NoLog: the
-	// container has no log.
+	// LogPath replaces the usual path. It is opened only if it is in Options.Dir, its
+	// directory exists and it is not a link or a device; otherwise the container runs
+	// and its lines are lost. NoLog: the container has no log.
 	LogPath string
 
 	Writer *Pattern // nil: only Container.Write and WriteNumbered write
@@ -41,12 +42,11 @@ const (
 )
 
 func (s *ContainerSpec) complete() error {
-	setDefault(&s.Namespace, "default")
-	setDefault(&s.Name, "app")
-	setDefault(&s.Pod, s.Name)
+	s.Namespace, s.Name = cmp.Or(s.Namespace, "default"), cmp.Or(s.Name, "app")
+	s.Pod = cmp.Or(s.Pod, s.Name)
 	if s.UID == "" {
 		id := newID()
-		s.UID = id[:8] + "-" + id[8:12] + "-" + id[12:16] + "-" + id[16:20] + "-" + id[20:32]
+		s.UID = strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:32]}, "-")
 	}
 	for _, name := range []string{s.Namespace, s.Pod, s.UID, s.Name} {
 		if strings.ContainsAny(name, "/\x00") || name == ".." || name == "." {
@@ -60,35 +60,29 @@ func (s *ContainerSpec) complete() error {
 	return nil
 }
 
-func setDefault(s *string, value string) {
-	if *s == "" {
-		*s = value
-	}
-}
-
 func (s *ContainerSpec) podLabels() map[string]string {
 	return map[string]string{labelNamespace: s.Namespace, labelPod: s.Pod, labelUID: s.UID}
 }
 
-// Container is one container of a Runtime. Make one with Runtime.RunContainer.
+// Container is one container of a Runtime, created by Runtime.RunContainer. Its
+// failures are those of calls with its ID.
 type Container struct {
-	r         *Runtime
-	spec      ContainerSpec
-	id        string
-	sandboxID string
-	path      string // of the log; "": none
-	dir       string
-	created   time.Time
-	failures  failures
-	stop      chan struct{}  // closed by Exit
-	work      sync.WaitGroup // the pattern's writer, and old files waiting for their tails
+	failures
+	r       *Runtime
+	spec    ContainerSpec
+	id      string
+	pod     string // ID of its sandbox
+	path    string // of the log; "": none
+	created time.Time
+	stop    chan struct{}  // closed by Exit
+	work    sync.WaitGroup // the pattern's writer, and old files waiting for their tails
 
 	mu       sync.Mutex
 	exited   bool
 	finished time.Time
 	file     *os.File // nil: lines are lost, as with a path that could not be opened
-	lines    lineMaker
-	flowing  bool // the pattern is writing: lines are in flight
+	lines    lineWriter
+	flowing  bool // the pattern writes: lines are in flight
 	random   *rand.Rand
 	buf      []byte
 	bytes    int64 // written to files
@@ -100,10 +94,11 @@ func newContainer(r *Runtime, spec ContainerSpec) *Container {
 		r:       r,
 		spec:    spec,
 		id:      newID(),
+		pod:     podID(spec),
 		created: time.Now(),
 		stop:    make(chan struct{}),
 		random:  rand.New(rand.NewPCG(1, 2)), // the same each time, so that tests repeat
-		lines:   newLineMaker(r.opts.Behaviour, spec.Writer),
+		lines:   newLineWriter(r.opts.Style, spec.Writer),
 	}
 	switch spec.LogPath {
 	case "":
@@ -113,45 +108,36 @@ func newContainer(r *Runtime, spec ContainerSpec) *Container {
 	default:
 		c.path = spec.LogPath
 	}
-	if c.path != "" {
-		c.dir = filepath.Dir(c.path)
-	}
 	return c
 }
 
 // ID returns the container's ID.
 func (c *Container) ID() string { return c.id }
 
-// LogPath returns the path of the live log, as ContainerStatus tells it.
+// LogPath returns the path of the live log, as in ContainerStatus.
 func (c *Container) LogPath() string { return c.path }
 
 // Dir returns the directory of the live log.
-func (c *Container) Dir() string { return c.dir }
+func (c *Container) Dir() string { return filepath.Dir(c.path) }
 
-// Fail makes calls that name this container go wrong.
-func (c *Container) Fail(f Failure) { c.failures.add(f) }
-
-// ClearFailures ends what Fail began. Calls that hang go on hanging.
-func (c *Container) ClearFailures() { c.failures.clear() }
-
-// Written returns how many numbered lines the container wrote, by stream. The
-// last ones may be in flight until Exit has returned.
+// Written returns the number of numbered lines that the container wrote, by stream.
+// The last ones may be in flight until Exit has returned.
 func (c *Container) Written() map[string]uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lines.written()
 }
 
-// BytesWritten returns how many bytes have reached the log's files.
+// BytesWritten returns the number of bytes that have reached the log's files.
 func (c *Container) BytesWritten() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.bytes
 }
 
-// Err returns the first error of a write to the log; nil: none failed. Lines that
-// could not be written are lost and the container goes on, as with real runtimes
-// on a full disk; Written counts them.
+// Err returns the first error of a write to the log. Lines that could not be written
+// are lost and the container goes on, as with real runtimes on a full disk; Written
+// counts them.
 func (c *Container) Err() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,8 +150,8 @@ func (c *Container) Write(stream string, content []byte) error {
 	return c.write(func(buf []byte) ([]byte, error) { return c.lines.raw(buf, stream, content) })
 }
 
-// WriteNumbered writes the stream's next n numbered lines, width bytes each. They
-// count on with the pattern's.
+// WriteNumbered writes the stream's next n numbered lines, width bytes each. The
+// pattern's lines count as well.
 func (c *Container) WriteNumbered(stream string, n, width int) error {
 	return c.write(func(buf []byte) ([]byte, error) { return c.lines.numbered(buf, stream, n, width) })
 }
@@ -226,11 +212,13 @@ func (c *Container) Exit() {
 	c.file = nil
 }
 
-// Remove takes the container, after an Exit, out of the runtime, and its pod's
-// sandbox with the last one. The files stay.
+// Remove ends the container and removes it from the runtime, and its pod's sandbox
+// with the last one. The files stay.
 func (c *Container) Remove() {
 	c.Exit()
-	c.r.forget(c)
+	c.r.mu.Lock()
+	defer c.r.mu.Unlock()
+	c.r.containers = slices.DeleteFunc(c.r.containers, func(o *Container) bool { return o == c })
 }
 
 func (c *Container) state() (state runtimeapi.ContainerState, finished int64) {

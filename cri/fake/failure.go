@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path"
@@ -14,54 +15,56 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Mode is a way in which a call goes wrong.
+// Mode is a way in which a call fails.
 type Mode int
 
 const (
 	Hang                Mode = iota // never answers and does nothing
-	DeadlineAfterActing             // does it and never answers
-	DeadlineThenActs                // never answers, and does it after Failure.Delay, whether or not the client has gone
+	DeadlineAfterActing             // acts and never answers
+	DeadlineThenActs                // never answers, and acts after Failure.Delay, for each call, whether or not its client has given up
 	NotRunning                      // an error without a gRPC code, as runtimes give it for a container that has exited
 	ContainerGone                   // NotFound
 	NilWithoutActing                // an empty answer and no error: a list has no items, a status is nil
 	ErrorWithoutActing              // an error without a gRPC code
 	Unimplemented                   // as a runtime without the method
 	Unavailable                     // as a runtime that is starting
-	Slow                            // right, after Failure.Delay
+	Slow                            // acts and answers, after Failure.Delay
 )
 
-// Failure makes calls of one method go wrong. Failures queue: one is used when
-// those before it are used up.
+// Failure makes calls of one method fail. Failures queue: one is used when those
+// before it are used up.
 type Failure struct {
-	Method string // as "ListContainers"; default "ReopenContainerLog"
+	Method string // such as "ListContainers"; default "ReopenContainerLog"
 	Mode   Mode
 	Times  int           // calls; 0: until cleared
 	Delay  time.Duration // for DeadlineThenActs and Slow
 }
 
-// failures is a queue of them.
+// failures is a queue of failures.
 type failures struct {
-	mu    sync.Mutex
-	queue []Failure
+	failuresMu sync.Mutex
+	queue      []Failure
 }
 
-func (q *failures) add(f Failure) {
-	setDefault(&f.Method, "ReopenContainerLog")
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// Fail adds a failure. A container's are used before the runtime's.
+func (q *failures) Fail(f Failure) {
+	f.Method = cmp.Or(f.Method, "ReopenContainerLog")
+	q.failuresMu.Lock()
+	defer q.failuresMu.Unlock()
 	q.queue = append(q.queue, f)
 }
 
-func (q *failures) clear() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// ClearFailures removes all failures. Calls that hang go on hanging.
+func (q *failures) ClearFailures() {
+	q.failuresMu.Lock()
+	defer q.failuresMu.Unlock()
 	q.queue = nil
 }
 
-// take returns the failure for a call that has arrived.
-func (q *failures) take(method string) (Failure, bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// pop returns the failure for a call that has arrived.
+func (q *failures) pop(method string) (Failure, bool) {
+	q.failuresMu.Lock()
+	defer q.failuresMu.Unlock()
 	i := slices.IndexFunc(q.queue, func(f Failure) bool { return f.Method == method })
 	if i < 0 {
 		return Failure{}, false
@@ -77,39 +80,20 @@ func (q *failures) take(method string) (Failure, bool) {
 	return f, true
 }
 
-// calls counts the calls by method.
-type calls struct {
-	mu sync.Mutex
-	n  map[string]int
-}
-
-func (c *calls) add(method string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n == nil {
-		c.n = make(map[string]int)
-	}
-	c.n[method]++
-}
-
-func (c *calls) get(method string) int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.n[method]
-}
-
-// arrive counts a call and says how it is to fail. req may be nil.
+// arrive counts a call and returns how it fails. req may be nil.
 func (r *Runtime) arrive(fullMethod string, req any) (method string, f Failure, fails bool) {
 	method = path.Base(fullMethod)
-	r.calls.add(method)
+	r.mu.Lock()
+	r.calls[method]++
+	r.mu.Unlock()
 	if named, ok := req.(interface{ GetContainerId() string }); ok {
 		if c := r.find(named.GetContainerId()); c != nil {
-			if f, fails = c.failures.take(method); fails {
+			if f, fails = c.pop(method); fails {
 				return method, f, true
 			}
 		}
 	}
-	f, fails = r.failures.take(method)
+	f, fails = r.pop(method)
 	return method, f, fails
 }
 
@@ -133,7 +117,7 @@ func (r *Runtime) unary(s *server) grpc.UnaryServerInterceptor {
 			})
 			return nil, hang(ctx)
 		case NilWithoutActing:
-			return empty(method)
+			return empty[method], nil
 		}
 		if err := f.wait(ctx); err != nil {
 			return nil, err
@@ -142,25 +126,22 @@ func (r *Runtime) unary(s *server) grpc.UnaryServerInterceptor {
 	}
 }
 
-// stream wraps the streams. They act on nothing, so to act and never to answer is
-// to hang.
+// stream wraps streams. They do not act: to act and never to answer is to hang.
 func (r *Runtime) stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	_, f, fails := r.arrive(info.FullMethod, nil)
-	if fails {
-		switch f.Mode {
-		case DeadlineAfterActing, DeadlineThenActs:
-			return hang(stream.Context())
-		case NilWithoutActing:
-			return nil
-		}
-		if err := f.wait(stream.Context()); err != nil {
-			return err
-		}
+	if !fails {
+		return handler(srv, stream)
+	}
+	if f.Mode == NilWithoutActing {
+		return nil
+	}
+	if err := f.wait(stream.Context()); err != nil {
+		return err
 	}
 	return handler(srv, stream)
 }
 
-// wait does what the modes that do not act have in common; nil: act now.
+// wait returns the error of a mode that does not act, or nil when it is time to act.
 func (f Failure) wait(ctx context.Context) error {
 	switch f.Mode {
 	case NotRunning:
@@ -185,41 +166,31 @@ func (f Failure) wait(ctx context.Context) error {
 	return hang(ctx)
 }
 
-// hang answers only when nobody listens any more: the client has given up, or the
-// server is stopping.
+// hang answers when the client has given up or the server stops.
 func hang(ctx context.Context) error {
 	<-ctx.Done()
 	return status.FromContextError(ctx.Err()).Err()
 }
 
-// pause waits for d and says whether the server is still there.
+// pause waits for d and reports whether the server still runs.
 func (s *server) pause(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-s.gone:
+	case <-s.stopped:
 		return false
 	}
 }
 
-func empty(method string) (any, error) {
-	switch method {
-	case "Version":
-		return &runtimeapi.VersionResponse{}, nil
-	case "Status":
-		return &runtimeapi.StatusResponse{}, nil
-	case "ListContainers":
-		return &runtimeapi.ListContainersResponse{}, nil
-	case "ContainerStatus":
-		return &runtimeapi.ContainerStatusResponse{}, nil
-	case "ListPodSandbox":
-		return &runtimeapi.ListPodSandboxResponse{}, nil
-	case "PodSandboxStatus":
-		return &runtimeapi.PodSandboxStatusResponse{}, nil
-	case "ReopenContainerLog":
-		return &runtimeapi.ReopenContainerLogResponse{}, nil
-	}
-	return nil, status.Errorf(codes.Unimplemented, "no empty answer for method %s", method)
+// empty are the answers of NilWithoutActing.
+var empty = map[string]any{
+	"Version":            &runtimeapi.VersionResponse{},
+	"Status":             &runtimeapi.StatusResponse{},
+	"ListContainers":     &runtimeapi.ListContainersResponse{},
+	"ContainerStatus":    &runtimeapi.ContainerStatusResponse{},
+	"ListPodSandbox":     &runtimeapi.ListPodSandboxResponse{},
+	"PodSandboxStatus":   &runtimeapi.PodSandboxStatusResponse{},
+	"ReopenContainerLog": &runtimeapi.ReopenContainerLogResponse{},
 }

@@ -51,10 +51,10 @@ func TestReopenFailures(t *testing.T) {
 		"slow":                  {Failure{Mode: Slow, Delay: time.Millisecond}, codes.OK, true, false},
 		"too slow":              {Failure{Mode: Slow, Delay: time.Hour}, codes.Canceled, false, false},
 	} {
-		for _, b := range []Behaviour{Containerd, Conmon} {
+		for _, b := range []Style{Containerd, CRIO} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				r, client := start(t, Options{Behaviour: b})
+				r, client := start(t, Options{Style: b})
 				cont := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 1e6}})
 				if b == Containerd {
 					r.Fail(c.failure)

@@ -1,48 +1,46 @@
 package fake
 
-import (
-	"time"
-)
+import "time"
 
-// Pattern says what a container writes: numbered lines (package
-// internal/numbered), counted by stream.
+// Pattern is what a container writes: numbered lines (package internal/linecheck),
+// counted by stream.
 type Pattern struct {
-	BytesPerSecond float64       // of the log's file; 0: as fast as it goes
+	BytesPerSecond float64       // in the log's file; 0: no limit
 	On, Off        time.Duration // writes for On, then is quiet for Off; Off 0: steady
 	LineBytes      int           // content of a line; 0: 120
-	StderrEvery    int           // each k-th line goes to stderr; 0: none
-	LongEvery      int           // each k-th line is longer than 16 KiB, so that it is cut into parts; 0: none
-	Lines          uint64        // stop after so many; 0: never. The container keeps running
+	StderrEvery    int           // every k-th line is on stderr; 0: none
+	LongEvery      int           // every k-th line is longer than 16 KiB, so that it is cut; 0: none
+	Lines          uint64        // number of lines; 0: no limit. The container keeps running
 }
 
 const (
-	maxBatch = 64 << 10 // bytes a write(2); beyond it a bigger write gains nothing
+	maxBatch = 64 << 10 // bytes a write(2); larger writes gain nothing
 
-	// Time between writes: short against the time in which a rotation must
-	// happen, long against the cost of waking up.
+	// Time between writes: short compared with a rotation, long compared with the cost
+	// of waking up.
 	minTick = time.Millisecond
 	maxTick = 100 * time.Millisecond
 
-	// maxDebt bounds how much is made up for after a stall, as a pipe does by
-	// blocking the container.
+	// maxDebt bounds what is made up for after a stall, as a pipe does by blocking the
+	// container.
 	maxDebt = 100 * time.Millisecond
 )
 
-// pace tells how much is to be written by when.
+// pace computes how much is due for writing.
 type pace struct {
 	rate  float64 // bytes a second; 0: no limit
 	since time.Time
-	sent  int64 // bytes made before since
+	sent  int64 // bytes before since
 }
 
-// due returns how many bytes are to be written now.
-func (p *pace) due(now time.Time, made int64) int {
+// due returns how many bytes are due now, after so many.
+func (p *pace) due(now time.Time, sent int64) int {
 	if p.rate == 0 {
 		return maxBatch
 	}
-	want := p.rate*now.Sub(p.since).Seconds() - float64(made-p.sent)
+	want := p.rate*now.Sub(p.since).Seconds() - float64(sent-p.sent)
 	if limit := p.rate * maxDebt.Seconds(); want > limit && want > maxBatch {
-		p.since, p.sent = now.Add(-maxDebt), made
+		p.since, p.sent = now.Add(-maxDebt), sent
 		want = limit
 	}
 	return int(want)
@@ -68,7 +66,7 @@ func (c *Container) runPattern() {
 		}
 		now := time.Now()
 		if wait := p.quiet(now.Sub(start)); wait > 0 {
-			at.sent, at.since = c.rest(), now.Add(wait)
+			at.sent, at.since = c.pause(), now.Add(wait)
 			timer.Reset(wait)
 			continue
 		}
@@ -84,7 +82,7 @@ func (c *Container) runPattern() {
 	}
 }
 
-// quiet returns how long the pattern is to be quiet from now, after running for d.
+// quiet returns for how long the pattern is quiet after running for d.
 func (p *Pattern) quiet(d time.Duration) time.Duration {
 	if p.Off <= 0 || p.On <= 0 {
 		return 0
@@ -96,27 +94,27 @@ func (p *Pattern) quiet(d time.Duration) time.Duration {
 	return 0
 }
 
-// rest notes that nothing is in flight, and returns what was made so far.
-func (c *Container) rest() int64 {
+// pause records that nothing is in flight, and returns the pattern's bytes so far.
+func (c *Container) pause() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.flowing = false
-	return c.lines.madeBytes
+	return c.lines.bytes
 }
 
-// writeDue writes the lines that are due, one batch at most. full: there is more
-// to write at once.
+// writeDue writes the lines that are due, one batch at most. full: more are due at
+// once.
 func (c *Container) writeDue(at *pace, now time.Time) (full, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.exited {
 		return false, true
 	}
-	limit := at.due(now, c.lines.madeBytes)
+	limit := at.due(now, c.lines.bytes)
 	if limit > 0 {
 		c.lines.stampNow()
 		c.buf = c.lines.fill(c.buf[:0], min(limit, maxBatch))
-		// An error is kept in c.err; the container goes on, as a real one would.
+		// c.err keeps an error; the container goes on, as a real one would.
 		_ = c.putLocked(c.file, c.buf)
 	}
 	done = c.lines.done()

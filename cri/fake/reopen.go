@@ -3,9 +3,9 @@ package fake
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,25 +14,20 @@ import (
 // maxInFlight is what a containerd logger holds of a stream: the size of its buffer.
 const maxInFlight = 4 << 10 // bytes
 
-// Real runtimes answer this without a gRPC code.
+// errNotRunning has no gRPC code, as with real runtimes.
 var errNotRunning = errors.New("container is not running")
 
 // openFirst opens the log when the container starts.
-func (c *Container) openFirst() error {
+func (c *Container) openFirst() (err error) {
 	if c.spec.LogPath != "" {
-		// A path given by the caller may be anything; the container runs without a log then.
-		c.file, _ = c.open()
+		c.file, _ = c.open() // a path given by the caller may be anything
 		return nil
 	}
-	if err := os.MkdirAll(c.dir, 0o755); err != nil {
-		return fmt.Errorf("make log directory: %w", err)
+	if err := os.MkdirAll(c.Dir(), 0o755); err != nil {
+		return fmt.Errorf("create log directory: %w", err)
 	}
-	f, err := c.open()
-	if err != nil {
-		return err
-	}
-	c.file = f
-	return nil
+	c.file, err = c.open()
+	return err
 }
 
 // open opens the path for appending, as both runtimes do when a container starts.
@@ -40,22 +35,26 @@ func (c *Container) open() (*os.File, error) {
 	if err := c.usable(); err != nil {
 		return nil, err
 	}
-	mode := fs.FileMode(0o640)
-	if c.r.opts.Behaviour == Conmon {
-		mode = 0o600
-	}
-	f, err := os.OpenFile(c.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, mode)
+	f, err := os.OpenFile(c.path, os.O_CREATE|os.O_APPEND|os.O_WRONLY|unix.O_NOFOLLOW, c.r.opts.Style.logMode())
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return f, nil
 }
 
-// usable keeps hostile paths harmless: a FIFO would block the open for ever, and
-// a test must not write to a file of the host.
+func (s Style) logMode() os.FileMode {
+	if s == CRIO {
+		return 0o600
+	}
+	return 0o640
+}
+
+// usable keeps hostile paths harmless: a FIFO would block the open forever, and a test
+// must not write to a file of the host.
 func (c *Container) usable() error {
-	if c.path == "" || !filepath.IsAbs(c.path) || !beneath(c.r.opts.Dir, c.path) {
-		return fmt.Errorf("open log: %q does not lie in %s", c.path, c.r.opts.Dir)
+	rel, err := filepath.Rel(c.r.opts.Dir, c.path)
+	if err != nil || !filepath.IsAbs(c.path) || rel == ".." || strings.HasPrefix(rel, "../") {
+		return fmt.Errorf("open log: %q is outside %s", c.path, c.r.opts.Dir)
 	}
 	if info, err := os.Lstat(c.path); err == nil && !info.Mode().IsRegular() {
 		return fmt.Errorf("open log: %s is not a regular file", c.path)
@@ -63,20 +62,15 @@ func (c *Container) usable() error {
 	return nil
 }
 
-// reopen does what the runtime does on ReopenContainerLog.
+// reopen is ReopenContainerLog.
 func (c *Container) reopen() error {
-	if c.r.opts.Behaviour == Conmon {
-		return c.reopenConmon()
-	}
-	return c.reopenContainerd()
-}
-
-// reopenContainerd swaps the files and leaves the old one to be ended later.
-func (c *Container) reopenContainerd() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.exited {
 		return errNotRunning
+	}
+	if c.r.opts.Style == CRIO {
+		return c.replaceLocked()
 	}
 	f, err := c.open()
 	if err != nil {
@@ -84,21 +78,26 @@ func (c *Container) reopenContainerd() error {
 	}
 	old := c.file
 	c.file = f
-	if old == nil {
-		return nil
+	if old != nil {
+		c.retireLocked(old)
 	}
+	return nil
+}
+
+// retireLocked writes what is in flight, to the old file after TailDelay.
+func (c *Container) retireLocked(old *os.File) {
 	var tail []byte
 	if c.flowing {
 		var rest []byte
 		tail, rest = c.lines.inFlight(c.random.IntN(maxInFlight))
 		// The rest comes before any other line of its stream in the new file.
-		_ = c.putLocked(f, rest)
+		_ = c.putLocked(c.file, rest)
 	}
 	if c.r.opts.TailDelay < 0 {
 		c.endLocked(old, tail)
-		return nil
+		return
 	}
-	// Exit sets exited under the lock before it waits, so this cannot come late.
+	// Exit sets exited under the lock before it waits, so that this is not too late.
 	c.work.Go(func() {
 		wait := time.NewTimer(c.r.opts.TailDelay)
 		defer wait.Stop()
@@ -110,7 +109,6 @@ func (c *Container) reopenContainerd() error {
 		defer c.mu.Unlock()
 		c.endLocked(old, tail)
 	})
-	return nil
 }
 
 // endLocked writes what was in flight to an old file and closes it.
@@ -121,32 +119,31 @@ func (c *Container) endLocked(old *os.File, tail []byte) {
 	}
 }
 
-// reopenConmon puts a new file in the place of the log, whatever is there.
-func (c *Container) reopenConmon() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.exited {
-		return errNotRunning
-	}
+// replaceLocked replaces what is at the path, whatever it is, as conmon does.
+func (c *Container) replaceLocked() error {
 	if err := c.usable(); err != nil {
 		return err
 	}
 	temp := c.path + ".tmp"
-	f, err := os.OpenFile(temp, os.O_TRUNC|os.O_CREATE|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(temp, os.O_TRUNC|os.O_CREATE|os.O_WRONLY, c.r.opts.Style.logMode())
 	if err != nil {
 		return fmt.Errorf("reopen log: %w", err)
 	}
 	if err := os.Rename(temp, c.path); err != nil {
 		return errors.Join(fmt.Errorf("reopen log: %w", err), f.Close())
 	}
+	c.switchLocked(f)
+	return nil
+}
+
+func (c *Container) switchLocked(f *os.File) {
 	if c.file != nil {
 		c.endLocked(c.file, nil)
 	}
 	c.file = f
-	return nil
 }
 
-// takeOver opens the path anew after a restart of the runtime.
+// takeOver opens the path again after a restart of containerd.
 func (c *Container) takeOver() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,15 +151,11 @@ func (c *Container) takeOver() error {
 		return nil
 	}
 	f, err := c.open()
-	if err != nil {
-		if c.spec.LogPath != "" {
-			return nil // such a path may be anything
-		}
+	switch {
+	case err == nil:
+		c.switchLocked(f)
+	case c.spec.LogPath == "": // such a path may be anything
 		return fmt.Errorf("take over container %s: %w", c.spec.Name, err)
 	}
-	if c.file != nil {
-		c.endLocked(c.file, nil)
-	}
-	c.file = f
 	return nil
 }

@@ -1,7 +1,9 @@
 package fake
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -17,7 +19,7 @@ import (
 func mkfifo(path string) error { return unix.Mkfifo(path, 0o600) }
 
 func TestNoLineIsLostByRotation(t *testing.T) {
-	for name, b := range map[string]Behaviour{"containerd": Containerd, "conmon": Conmon} {
+	for name, b := range map[string]Style{"containerd": Containerd, "crio": CRIO} {
 		for kind, pattern := range map[string]Pattern{
 			"fast":   {StderrEvery: 7, LongEvery: 100},
 			"steady": {BytesPerSecond: 8e6, StderrEvery: 2, LineBytes: 80},
@@ -25,7 +27,7 @@ func TestNoLineIsLostByRotation(t *testing.T) {
 		} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
-				r, client := start(t, Options{Behaviour: b})
+				r, client := start(t, Options{Style: b})
 				c := run(t, r, ContainerSpec{Writer: &pattern})
 				for n := range 50 {
 					testutil.Eventually(t, "the log grows", func() bool { return size(c.LogPath()) > 20_000 })
@@ -124,14 +126,14 @@ func TestQuietContainerHasNoTail(t *testing.T) {
 }
 
 func TestReopenWithoutRename(t *testing.T) {
-	for b, want := range map[Behaviour]uint64{Containerd: 20, Conmon: 10} {
-		r, client := start(t, Options{Behaviour: b})
+	for b, want := range map[Style]uint64{Containerd: 20, CRIO: 10} {
+		r, client := start(t, Options{Style: b})
 		c := run(t, r, ContainerSpec{})
 		for range 2 {
 			if err := c.WriteNumbered("stdout", 10, 100); err != nil {
 				t.Fatal(err)
 			}
-			if b == Conmon && exists(c.LogPath()+".tmp") {
+			if b == CRIO && exists(c.LogPath()+".tmp") {
 				t.Error("conmon's temporary file stays")
 			}
 			if c.Written()["stdout"] == 10 {
@@ -141,19 +143,107 @@ func TestReopenWithoutRename(t *testing.T) {
 			}
 		}
 		if got := len(records(t, c.LogPath())); got != int(want) {
-			t.Errorf("behaviour %d: the log has %d lines; want %d", b, got, want)
+			t.Errorf("style %d: the log has %d lines; want %d", b, got, want)
 		}
 	}
 }
 
+// exchange puts an empty file in the place of the live log, which it names rotated.
+func exchange(t *testing.T, c *Container, rotated string) {
+	t.Helper()
+	if err := os.WriteFile(rotated, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Renameat2(unix.AT_FDCWD, rotated, unix.AT_FDCWD, c.LogPath(), unix.RENAME_EXCHANGE); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReopenOverEmptyLog: containerd appends to it, conmon replaces it.
+func TestReopenOverEmptyLog(t *testing.T) {
+	for style, mode := range map[Style]os.FileMode{Containerd: 0o644, CRIO: 0o600} {
+		r, client := start(t, Options{Style: style})
+		c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 4e6, StderrEvery: 3}})
+		for _, rotated := range []string{c.LogPath() + ".000001", c.LogPath() + ".000002"} {
+			testutil.Eventually(t, "the log grows", func() bool { return size(c.LogPath()) > 20_000 })
+			exchange(t, c, rotated)
+			before := stat(t, c.LogPath())
+			if err := reopen(t.Context(), client, c); err != nil {
+				t.Fatal(err)
+			}
+			after := stat(t, c.LogPath())
+			if os.SameFile(before, after) != (style == Containerd) || after.Mode().Perm() != mode {
+				t.Errorf("style %d: same file %v, mode %v", style, os.SameFile(before, after), after.Mode())
+			}
+		}
+		c.Exit()
+		checkWhole(t, c)
+	}
+}
+
+func stat(t *testing.T, path string) os.FileInfo {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// TestLateReopensAllAct: of two that are pending, the second one acts as well, and
+// with conmon destroys what was written in between.
+func TestLateReopensAllAct(t *testing.T) {
+	for style, lost := range map[Style]uint64{Containerd: 0, CRIO: 10} {
+		t.Run(fmt.Sprint(style), func(t *testing.T) {
+			t.Parallel()
+			r, client := start(t, Options{Style: style, TailDelay: -1})
+			c := run(t, r, ContainerSpec{})
+			write := func() {
+				if err := c.WriteNumbered("stdout", 10, 100); err != nil {
+					t.Fatal(err)
+				}
+			}
+			file := func() *os.File {
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				return c.file
+			}
+			write()
+			exchange(t, c, c.LogPath()+".000001")
+			before := file()
+			c.Fail(Failure{Mode: DeadlineThenActs, Times: 1, Delay: 100 * time.Millisecond})
+			c.Fail(Failure{Mode: DeadlineThenActs, Times: 1, Delay: 2 * time.Second})
+			ctx, cancel := context.WithCancel(t.Context())
+			answers := make(chan error, 2)
+			for range cap(answers) {
+				go func() { answers <- reopen(ctx, client, c) }()
+			}
+			testutil.Eventually(t, "both calls", func() bool { return r.Calls("ReopenContainerLog") == 2 })
+			cancel()
+			for range cap(answers) {
+				wantCode(t, <-answers, codes.Canceled)
+			}
+			testutil.Eventually(t, "the first reopen", func() bool { return file() != before })
+			write()
+			first := file()
+			testutil.Eventually(t, "the second reopen", func() bool { return file() != first })
+			write()
+			c.Exit()
+			if got := uint64(30 - len(records(t, files(t, c)...))); got != lost {
+				t.Errorf("%d lines lost; want %d", got, lost)
+			}
+		})
+	}
+}
+
 func TestModes(t *testing.T) {
-	for b, want := range map[Behaviour]os.FileMode{Containerd: 0o640, Conmon: 0o600} {
-		r, client := start(t, Options{Behaviour: b})
+	for b, want := range map[Style]os.FileMode{Containerd: 0o640, CRIO: 0o600} {
+		r, client := start(t, Options{Style: b})
 		c := run(t, r, ContainerSpec{})
 		rotate(t, client, c, 1)
 		info, err := os.Stat(c.LogPath())
 		if err != nil || info.Mode().Perm()&^want != 0 || info.Mode().Perm()&0o600 != 0o600 {
-			t.Errorf("behaviour %d: %v, %v; want %v", b, info.Mode(), err, want)
+			t.Errorf("style %d: %v, %v; want %v", b, info.Mode(), err, want)
 		}
 		// O_APPEND shows in what a truncation leaves: conmon writes on at its old offset.
 		if err := c.WriteNumbered("stdout", 1, 100); err != nil {
@@ -166,16 +256,16 @@ func TestModes(t *testing.T) {
 		if err := c.WriteNumbered("stdout", 1, 100); err != nil {
 			t.Fatal(err)
 		}
-		if hole := size(c.LogPath()) > one+one/2; hole != (b == Conmon) {
-			t.Errorf("behaviour %d: %d bytes after a truncation, %d before", b, size(c.LogPath()), one)
+		if hole := size(c.LogPath()) > one+one/2; hole != (b == CRIO) {
+			t.Errorf("style %d: %d bytes after a truncation, %d before", b, size(c.LogPath()), one)
 		}
 	}
 }
 
 func TestRestart(t *testing.T) {
-	for b, name := range map[Behaviour]string{Containerd: "containerd", Conmon: "conmon"} {
+	for b, name := range map[Style]string{Containerd: "containerd", CRIO: "crio"} {
 		t.Run(name, func(t *testing.T) {
-			r, client := start(t, Options{Behaviour: b})
+			r, client := start(t, Options{Style: b})
 			c := run(t, r, ContainerSpec{Writer: &Pattern{BytesPerSecond: 4e6, StderrEvery: 5}})
 			gone := run(t, r, ContainerSpec{Pod: "gone"})
 			gone.Exit()
@@ -201,7 +291,7 @@ func TestRestart(t *testing.T) {
 				_, err := client.Version(t.Context(), &runtimeapi.VersionRequest{})
 				return err == nil
 			})
-			if b == Conmon {
+			if b == CRIO {
 				wantCode(t, reopen(t.Context(), client, c), codes.OK)
 			}
 			if err := r.Restart(); err != nil { // without a Stop

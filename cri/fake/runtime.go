@@ -5,13 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,60 +17,58 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// Behaviour is the runtime that is copied.
-type Behaviour int
+// Style is the container runtime that a Runtime imitates.
+type Style int
 
 const (
-	Containerd Behaviour = iota
-	Conmon               // CRI-O
+	Containerd Style = iota
+	CRIO             // CRI-O with conmon
 )
 
-// DefaultTailDelay is about what containerd takes to notice that its old logger
-// is done.
+// DefaultTailDelay is about what containerd takes to close the old log.
 const DefaultTailDelay = 5 * time.Millisecond
 
-// Options says how a runtime is. Dir alone must be set.
+// Options configures a Runtime. Only Dir is required.
 type Options struct {
-	Dir       string    // holds cri.sock and the pod logs directory; made if absent
-	Behaviour Behaviour // default Containerd
-	NoStream  bool      // StreamContainers answers Unimplemented, as runtimes before containerd 2.4 do
+	Dir      string // of cri.sock and the pod logs directory; created if absent
+	Style    Style  // default Containerd
+	NoStream bool   // StreamContainers answers Unimplemented, as runtimes before containerd 2.4 do
 
-	// TailDelay is Containerd's time from Reopen's return to the last write to the
-	// old file and its close. 0: DefaultTailDelay; negative: before Reopen returns.
+	// TailDelay is Containerd's time from a reopen's answer to the last write to the
+	// old file and its close. 0: DefaultTailDelay; negative: before the answer.
 	TailDelay time.Duration
 }
 
-// Runtime is a running CRI server with its containers. Make one with Start.
+// Runtime is a running CRI server with its containers, created by Start. Its failures
+// are those of all calls.
 type Runtime struct {
-	opts     Options
-	socket   string
-	logsDir  string
-	failures failures // for every container
-	calls    calls
-	closed   chan struct{}
+	failures
+	opts    Options
+	socket  string
+	logsDir string
 
 	serverMu sync.Mutex // serializes Stop, Restart and Close
 	server   *server    // nil: stopped
 
 	mu         sync.Mutex
-	isClosed   bool
+	closed     bool
 	containers []*Container // in the order of their creation
-	sandboxes  []*runtimeapi.PodSandbox
+	calls      map[string]int
 }
 
-// server is one life of the gRPC server, from Start or Restart to Stop.
+// server is a gRPC server, from Start or Restart to Stop.
 type server struct {
-	grpc   *grpc.Server
-	served chan error    // Serve's result
-	gone   chan struct{} // closed by Stop: actions still to come are dropped
-	late   sync.WaitGroup
+	grpc    *grpc.Server
+	served  chan error    // Serve's result
+	stopped chan struct{} // closed by Stop: pending actions are dropped
+	late    sync.WaitGroup
 }
 
-// Start makes the directories and serves. The caller owes a Close.
+// Start creates the directories and serves until Close.
 func Start(opts Options) (*Runtime, error) {
 	dir, err := filepath.Abs(opts.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("embedded runtime: %w", err)
+		return nil, fmt.Errorf("fake runtime: %w", err)
 	}
 	opts.Dir = dir
 	if opts.TailDelay == 0 {
@@ -82,39 +78,37 @@ func Start(opts Options) (*Runtime, error) {
 		opts:    opts,
 		socket:  filepath.Join(dir, "cri.sock"),
 		logsDir: filepath.Join(dir, "pods"),
-		closed:  make(chan struct{}),
+		calls:   map[string]int{},
 	}
 	if err := os.MkdirAll(r.logsDir, 0o755); err != nil {
-		return nil, fmt.Errorf("embedded runtime: make pod logs directory: %w", err)
+		return nil, fmt.Errorf("fake runtime: create pod logs directory: %w", err)
 	}
 	if err := r.serve(); err != nil {
-		return nil, fmt.Errorf("embedded runtime: %w", err)
+		return nil, fmt.Errorf("fake runtime: %w", err)
 	}
 	return r, nil
 }
 
-// Endpoint returns the address to dial, as unix:///run/cri.sock. It is a URL: a # in
-// the path, as in the directories of tests with equal names, comes out as %23.
+// Endpoint returns the address to dial, such as unix:///run/cri.sock. It is a URL: a #
+// in the path, as in the directories of tests with equal names, becomes %23.
 func (r *Runtime) Endpoint() string { return (&url.URL{Scheme: "unix", Path: r.socket}).String() }
 
-// PodLogsDir returns the directory that holds a directory for each pod.
+// PodLogsDir returns the directory of the pods' directories.
 func (r *Runtime) PodLogsDir() string { return r.logsDir }
 
-// Calls returns how many calls of a method (as "ReopenContainerLog") have arrived.
-func (r *Runtime) Calls(method string) int { return r.calls.get(method) }
-
-// Fail makes calls of any container go wrong. Failures of a container come first.
-func (r *Runtime) Fail(f Failure) { r.failures.add(f) }
-
-// ClearFailures ends what Fail began. Calls that hang go on hanging.
-func (r *Runtime) ClearFailures() { r.failures.clear() }
+// Calls returns how many calls of a method (such as "ReopenContainerLog") have arrived.
+func (r *Runtime) Calls(method string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls[method]
+}
 
 func (r *Runtime) serve() error {
 	const maxPath = 107 // bytes; sun_path in unix(7)
 	if len(r.socket) > maxPath {
-		return fmt.Errorf("socket path %s is longer than %d bytes: choose a shorter directory", r.socket, maxPath)
+		return fmt.Errorf("socket path %s is longer than %d bytes: set TMPDIR to a shorter directory, such as /tmp", r.socket, maxPath)
 	}
-	// A socket of a run that was killed would make Listen fail.
+	// Listen fails if there is a socket of a process that was killed.
 	if err := os.Remove(r.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove old socket: %w", err)
 	}
@@ -122,7 +116,7 @@ func (r *Runtime) serve() error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", r.socket, err)
 	}
-	s := &server{served: make(chan error, 1), gone: make(chan struct{})}
+	s := &server{served: make(chan error, 1), stopped: make(chan struct{})}
 	s.grpc = grpc.NewServer(
 		grpc.WaitForHandlers(true),
 		grpc.UnaryInterceptor(r.unary(s)),
@@ -134,8 +128,7 @@ func (r *Runtime) serve() error {
 	return nil
 }
 
-// Stop takes the server away: its socket goes, its calls are cancelled. The
-// containers write on.
+// Stop removes the socket and cancels the calls being served. The containers write on.
 func (r *Runtime) Stop() error {
 	r.serverMu.Lock()
 	defer r.serverMu.Unlock()
@@ -148,7 +141,7 @@ func (r *Runtime) stopLocked() error {
 		return nil
 	}
 	r.server = nil
-	close(s.gone)
+	close(s.stopped)
 	s.grpc.Stop()
 	s.late.Wait()
 	if err := <-s.served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
@@ -157,19 +150,17 @@ func (r *Runtime) stopLocked() error {
 	return nil
 }
 
-// Restart brings the server back on the same socket, after a Stop if it still
-// runs. Containerd opens the log path of each running container anew, as it does
-// when it takes its containers over; Conmon's loggers never noticed.
+// Restart serves again on the same socket, after a Stop if it still runs. Containerd
+// opens the log path of each running container again, as it does when it takes its
+// containers over; CRIO's loggers are processes of their own.
 func (r *Runtime) Restart() error {
 	r.serverMu.Lock()
 	defer r.serverMu.Unlock()
 	err := r.stopLocked()
-	select {
-	case <-r.closed:
+	if r.isClosed() {
 		return errors.Join(err, errors.New("restart: the runtime is closed"))
-	default:
 	}
-	if r.opts.Behaviour == Containerd {
+	if r.opts.Style == Containerd {
 		for _, c := range r.all() {
 			err = errors.Join(err, c.takeOver())
 		}
@@ -177,13 +168,16 @@ func (r *Runtime) Restart() error {
 	return errors.Join(err, r.serve())
 }
 
+func (r *Runtime) isClosed() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
+}
+
 // Close ends the server and all containers and waits for them. The logs stay.
 func (r *Runtime) Close() error {
 	r.mu.Lock()
-	if !r.isClosed {
-		r.isClosed = true
-		close(r.closed)
-	}
+	r.closed = true
 	r.mu.Unlock()
 	err := r.Stop()
 	for _, c := range r.all() {
@@ -199,56 +193,18 @@ func (r *Runtime) RunContainer(spec ContainerSpec) (*Container, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.isClosed {
+	if r.closed {
 		return nil, errors.New("run container: the runtime is closed")
 	}
 	c := newContainer(r, spec)
 	if err := c.openFirst(); err != nil {
 		return nil, fmt.Errorf("run container %s: %w", spec.Name, err)
 	}
-	c.sandboxID = r.sandboxLocked(spec)
 	r.containers = append(r.containers, c)
 	if spec.Writer != nil {
 		c.work.Go(c.runPattern)
 	}
 	return c, nil
-}
-
-// sandboxLocked finds or makes the pod's sandbox, and adds the pod's labels and
-// annotations to it.
-func (r *Runtime) sandboxLocked(spec ContainerSpec) string {
-	i := slices.IndexFunc(r.sandboxes, func(s *runtimeapi.PodSandbox) bool {
-		return s.Metadata.Namespace == spec.Namespace && s.Metadata.Name == spec.Pod && s.Metadata.Uid == spec.UID
-	})
-	s := &runtimeapi.PodSandbox{
-		Id:        newID(),
-		Metadata:  &runtimeapi.PodSandboxMetadata{Namespace: spec.Namespace, Name: spec.Pod, Uid: spec.UID},
-		State:     runtimeapi.PodSandboxState_SANDBOX_READY,
-		CreatedAt: time.Now().UnixNano(),
-	}
-	if i >= 0 {
-		old := r.sandboxes[i]
-		s.Id, s.CreatedAt, s.Labels, s.Annotations = old.Id, old.CreatedAt, maps.Clone(old.Labels), maps.Clone(old.Annotations)
-	} else {
-		s.Labels, s.Annotations = spec.podLabels(), map[string]string{}
-		r.sandboxes = append(r.sandboxes, nil)
-		i = len(r.sandboxes) - 1
-	}
-	maps.Copy(s.Labels, spec.Labels)
-	maps.Copy(s.Annotations, spec.Annotations)
-	// Answers being sent may hold the old one, so it is replaced and not changed.
-	r.sandboxes[i] = s
-	return s.Id
-}
-
-// forget takes a container off the lists, and its sandbox with the last one.
-func (r *Runtime) forget(c *Container) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.containers = slices.DeleteFunc(r.containers, func(o *Container) bool { return o == c })
-	if !slices.ContainsFunc(r.containers, func(o *Container) bool { return o.sandboxID == c.sandboxID }) {
-		r.sandboxes = slices.DeleteFunc(r.sandboxes, func(s *runtimeapi.PodSandbox) bool { return s.Id == c.sandboxID })
-	}
 }
 
 func (r *Runtime) all() []*Container {
@@ -261,29 +217,15 @@ func (r *Runtime) all() []*Container {
 func (r *Runtime) find(id string) *Container {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range r.containers {
-		if c.id == id {
-			return c
-		}
+	if i := slices.IndexFunc(r.containers, func(c *Container) bool { return c.id == id }); i >= 0 {
+		return r.containers[i]
 	}
 	return nil
 }
 
-func (r *Runtime) pods() []*runtimeapi.PodSandbox {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.sandboxes)
-}
-
-// newID returns an ID as real runtimes make them.
+// newID returns an ID like those of real runtimes.
 func newID() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return hex.EncodeToString(b[:])
-}
-
-// beneath says whether path lies in dir.
-func beneath(dir, path string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
 }

@@ -2,6 +2,8 @@ package fake
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,7 +14,7 @@ import (
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// service answers the calls. Failures and counting are the interceptors' work.
+// service answers the calls. The interceptors count them and inject failures.
 type service struct {
 	runtimeapi.UnimplementedRuntimeServiceServer
 	r *Runtime
@@ -22,7 +24,7 @@ const image = "example.com/numbered-lines:1"
 
 func (s *service) Version(context.Context, *runtimeapi.VersionRequest) (*runtimeapi.VersionResponse, error) {
 	v := &runtimeapi.VersionResponse{Version: "0.1.0", RuntimeApiVersion: "v1"}
-	if s.r.opts.Behaviour == Conmon {
+	if s.r.opts.Style == CRIO {
 		v.RuntimeName, v.RuntimeVersion = "cri-o", "1.37.0"
 	} else {
 		v.RuntimeName, v.RuntimeVersion = "containerd", "v2.4.2"
@@ -45,7 +47,7 @@ func (s *service) StreamContainers(req *runtimeapi.StreamContainersRequest, stre
 	if s.r.opts.NoStream {
 		return status.Error(codes.Unimplemented, "method StreamContainers not implemented")
 	}
-	// Small, so that clients meet answers of several messages.
+	// Small, so that answers have several messages.
 	const each = 3
 	for some := range slices.Chunk(s.list(req.GetFilter()), each) {
 		if err := stream.Send(&runtimeapi.StreamContainersResponse{Containers: some}); err != nil {
@@ -61,7 +63,7 @@ func (s *service) list(f *runtimeapi.ContainerFilter) []*runtimeapi.Container {
 		state, _ := c.state()
 		item := &runtimeapi.Container{
 			Id:           c.id,
-			PodSandboxId: c.sandboxID,
+			PodSandboxId: c.pod,
 			Metadata:     c.metadata(),
 			Image:        &runtimeapi.ImageSpec{Image: image},
 			ImageRef:     image,
@@ -122,13 +124,44 @@ func (s *service) ContainerStatus(_ context.Context, req *runtimeapi.ContainerSt
 	return &runtimeapi.ContainerStatusResponse{Status: out}, nil
 }
 
+// podID returns the same ID for all containers of a pod.
+func podID(s ContainerSpec) string {
+	id := sha256.Sum256([]byte(s.Namespace + "/" + s.Pod + "/" + s.UID))
+	return hex.EncodeToString(id[:])
+}
+
+// sandboxes returns the sandboxes of the pods that have containers, with the labels and
+// annotations of all their specs. One is ready while a container runs.
+func (s *service) sandboxes() (out []*runtimeapi.PodSandbox) {
+	byID := map[string]*runtimeapi.PodSandbox{}
+	for _, c := range s.r.all() {
+		p := byID[c.pod]
+		if p == nil {
+			p = &runtimeapi.PodSandbox{
+				Id:          c.pod,
+				Metadata:    &runtimeapi.PodSandboxMetadata{Namespace: c.spec.Namespace, Name: c.spec.Pod, Uid: c.spec.UID},
+				State:       runtimeapi.PodSandboxState_SANDBOX_NOTREADY,
+				CreatedAt:   c.created.UnixNano(),
+				Labels:      c.spec.podLabels(),
+				Annotations: map[string]string{},
+			}
+			byID[c.pod] = p
+			out = append(out, p)
+		}
+		maps.Copy(p.Labels, c.spec.Labels)
+		maps.Copy(p.Annotations, c.spec.Annotations)
+		if state, _ := c.state(); state == runtimeapi.ContainerState_CONTAINER_RUNNING {
+			p.State = runtimeapi.PodSandboxState_SANDBOX_READY
+		}
+	}
+	return out
+}
+
 func (s *service) ListPodSandbox(_ context.Context, req *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
 	f := req.GetFilter()
 	out := &runtimeapi.ListPodSandboxResponse{}
-	for _, p := range s.r.pods() {
-		if (f.GetId() == "" || f.GetId() == p.Id) &&
-			(f.GetState() == nil || f.GetState().GetState() == p.State) &&
-			contains(p.Labels, f.GetLabelSelector()) {
+	for _, p := range s.sandboxes() {
+		if (f.GetId() == "" || f.GetId() == p.Id) && (f.GetState() == nil || f.GetState().GetState() == p.State) && contains(p.Labels, f.GetLabelSelector()) {
 			out.Items = append(out.Items, p)
 		}
 	}
@@ -136,15 +169,10 @@ func (s *service) ListPodSandbox(_ context.Context, req *runtimeapi.ListPodSandb
 }
 
 func (s *service) PodSandboxStatus(_ context.Context, req *runtimeapi.PodSandboxStatusRequest) (*runtimeapi.PodSandboxStatusResponse, error) {
-	for _, p := range s.r.pods() {
+	for _, p := range s.sandboxes() {
 		if p.Id == req.GetPodSandboxId() {
 			return &runtimeapi.PodSandboxStatusResponse{Status: &runtimeapi.PodSandboxStatus{
-				Id:          p.Id,
-				Metadata:    p.Metadata,
-				State:       p.State,
-				CreatedAt:   p.CreatedAt,
-				Labels:      maps.Clone(p.Labels),
-				Annotations: maps.Clone(p.Annotations),
+				Id: p.Id, Metadata: p.Metadata, State: p.State, CreatedAt: p.CreatedAt, Labels: p.Labels, Annotations: p.Annotations,
 			}}, nil
 		}
 	}
@@ -154,7 +182,7 @@ func (s *service) PodSandboxStatus(_ context.Context, req *runtimeapi.PodSandbox
 func (s *service) ReopenContainerLog(_ context.Context, req *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error) {
 	c := s.r.find(req.GetContainerId())
 	if c == nil {
-		if s.r.opts.Behaviour == Conmon {
+		if s.r.opts.Style == CRIO {
 			return nil, fmt.Errorf("could not find container %s: not found", req.GetContainerId())
 		}
 		return nil, status.Errorf(codes.NotFound, "an error occurred when try to find container %q: not found", req.GetContainerId())

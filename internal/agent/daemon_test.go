@@ -1,4 +1,4 @@
-package agent
+package agent_test
 
 import (
 	"os"
@@ -6,32 +6,29 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agenttest"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 func TestRotatesUnderLoad(t *testing.T) {
-	for name, behaviour := range map[string]fake.Behaviour{"containerd": fake.Containerd, "conmon": fake.Conmon} {
+	for name, style := range map[string]fake.Style{"containerd": fake.Containerd, "crio": fake.CRIO} {
 		t.Run(name, func(t *testing.T) {
-			n := newNode(t, fake.Options{Behaviour: behaviour}, `
+			n := agenttest.New(t, fake.Options{Style: style}, `
 containerLogMaxSize: 256Ki
 containerLogMaxFiles: 1000
 minRotationInterval: 0s
 `)
-			n.start()
+			n.Start()
 			pattern := &fake.Pattern{BytesPerSecond: 4e6, StderrEvery: 5, LongEvery: 200}
-			a := n.run(fake.ContainerSpec{Name: "a", Writer: pattern})
-			b := n.run(fake.ContainerSpec{Name: "b", Writer: pattern})
-			n.waitRotations(40)
+			a := n.RunContainer(fake.ContainerSpec{Name: "a", Writer: pattern})
+			b := n.RunContainer(fake.ContainerSpec{Name: "b", Writer: pattern})
+			n.WaitRotations(40)
 			a.Exit()
 			b.Exit()
-			n.stop()
-			n.check(a)
-			n.check(b)
+			n.Stop()
+			n.Check(a)
+			n.Check(b)
 		})
 	}
 }
@@ -39,39 +36,39 @@ minRotationInterval: 0s
 // TestLateTail: the runtime writes the rest of the old file long after the
 // reopen has returned. Neither compression nor pruning may come before.
 func TestLateTail(t *testing.T) {
-	n := newNode(t, fake.Options{TailDelay: 3 * time.Second}, `
+	n := agenttest.New(t, fake.Options{TailDelay: 3 * time.Second}, `
 containerLogMaxSize: 256Ki
 containerLogMaxFiles: 1000
 minRotationInterval: 0s
 `)
-	n.start()
-	c := n.run(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 4e6}})
-	n.waitRotations(30)
-	testutil.Eventually(t, "a compression", func() bool { return n.log.count(`"action":"compress"`) > 0 })
+	n.Start()
+	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 4e6}})
+	n.WaitRotations(30)
+	testutil.Eventually(t, "a compression", func() bool { return n.Log.Count(`"action":"compress"`) > 0 })
 	c.Exit()
-	n.stop()
-	n.check(c)
+	n.Stop()
+	n.Check(c)
 }
 
 // TestWritesOnIntoRotated: a crash between rename and reopen, with a runtime
 // that does not reopen for a while: the rotated log is the one that is written,
 // so it is neither compressed nor pruned, whatever the policy says.
 func TestWritesOnIntoRotated(t *testing.T) {
-	n := newNode(t, fake.Options{}, `
+	n := agenttest.New(t, fake.Options{}, `
 containerLogMaxSize: 256Ki
 containerLogMaxFiles: 2
 containerLogMonitorInterval: 1s
 minRotationInterval: 0s
 `)
-	c := n.run(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 1e6}})
+	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 1e6}})
 	testutil.Eventually(t, "lines", func() bool { return c.BytesWritten() > 10_000 })
 	c.Fail(fake.Failure{Mode: fake.Hang})
 	written := filepath.Join(c.Dir(), "0.log.20200101-000000")
 	must(t, os.Rename(c.LogPath(), written))
 	newer := filepath.Join(c.Dir(), "0.log.20200102-000000")
 	must(t, os.WriteFile(newer, []byte("2020-01-02T00:00:00Z stdout F x\n"), 0o600))
-	n.start()
-	testutil.Eventually(t, "three sweeps", func() bool { return n.log.count("sweep ended") >= 3 })
+	n.Start()
+	testutil.Eventually(t, "three sweeps", func() bool { return n.Log.Count("sweep ended") >= 3 })
 	if _, err := os.Stat(written); err != nil {
 		t.Fatalf("the file that the runtime writes: %v", err)
 	}
@@ -79,6 +76,6 @@ minRotationInterval: 0s
 	c.ClearFailures()
 	testutil.Eventually(t, "the live log", func() bool { _, err := os.Lstat(c.LogPath()); return err == nil })
 	c.Exit()
-	n.stop()
-	n.check(c)
+	n.Stop()
+	n.Check(c)
 }

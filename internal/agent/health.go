@@ -5,128 +5,161 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"github.com/logwatch/logwatch/internal/control"
-	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/watcher"
 )
 
-// sweepsMissed is how many sweeps may be missing before a loop counts as stuck.
-const sweepsMissed = 3
-
 const (
-	// pingTimeout is long for a loop that never blocks, on a machine that is out of
-	// breath.
+	// maxMissedSweeps is how many sweeps may be missing before a loop counts as
+	// stuck.
+	maxMissedSweeps = 3
+	// pingTimeout is long for a loop that never blocks, on a slow machine.
 	pingTimeout = 5 * time.Second
-	// watchdogShare of the time that it may take: systemd advises half, and a ping
-	// that takes its time has to fit in too.
+	// watchdogShare is the share of the watchdog's time after which it is fed:
+	// systemd advises half, and a ping that takes its time has to fit in too.
 	watchdogShare = 3
 )
 
-var errStarting = errors.New("it waits for a container runtime (see containerRuntimeEndpoint)")
+var (
+	errStarting      = errors.New("waiting for a container runtime (see containerRuntimeEndpoint)")
+	errNotQueriedYet = errors.New("not queried yet")
+)
 
-// healthy reports which loop is stuck; nil: none. The watcher's loop must turn,
-// the clock's begin sweeps, and each that it hands to the watcher must end. A
-// runtime that is away, or hangs, is no reason: a restart would not mend it.
-func (s *stats) healthy(ctx context.Context) error {
-	d := s.d.Load()
-	if d == nil {
+// progress is what the loops report of themselves, for health and status.
+type progress struct {
+	mu          sync.Mutex
+	started     time.Time
+	ticked      time.Time // when the timer last began a sweep
+	begun       time.Time // a sweep that is under way; zero: none
+	queued      time.Time // when the watcher got it; zero: it ended
+	swept       time.Time // when one last ended
+	took        time.Duration
+	lastListErr error // errNotQueriedYet before the first list
+	loaded      time.Time
+	reloadErr   error // of the last reload
+	reloaded    time.Time
+}
+
+func (p *progress) start() {
+	p.started = time.Now()
+	p.loaded, p.lastListErr = p.started, errNotQueriedYet
+}
+
+// sweepBegun is called when the timer begins a sweep.
+func (p *progress) sweepBegun() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ticked = time.Now()
+	p.begun = p.ticked
+}
+
+// sweepQueued is called when the watcher gets its part of a sweep.
+func (p *progress) sweepQueued() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.queued.IsZero() { // else the one before has not ended
+		p.queued = time.Now()
+	}
+}
+
+// sweepEnded is called at the end of every sweep of the watcher. It returns how long
+// one took that the timer began; 0 for another.
+func (p *progress) sweepEnded(c watcher.Cause) (took time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.swept, p.queued = time.Now(), time.Time{}
+	if (c == watcher.CauseSweep || c == watcher.CauseStartup) && !p.begun.IsZero() {
+		took = p.swept.Sub(p.begun)
+		p.took, p.begun = took, time.Time{}
+	}
+	return took
+}
+
+// listed is called with the result of each list of the runtime's containers. It
+// reports whether the one before failed.
+func (p *progress) listed(err error) (failedBefore bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	failedBefore = p.lastListErr != nil && !errors.Is(p.lastListErr, errNotQueriedYet)
+	p.lastListErr = err
+	return failedBefore
+}
+
+// reload is called with the result of each reload.
+func (p *progress) reload(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.reloadErr, p.reloaded = err, time.Now()
+	if err == nil {
+		p.loaded = p.reloaded
+	}
+}
+
+// healthy reports which loop is stuck; nil: none. The watcher's loop must run, the
+// timer must begin sweeps, and each sweep that the watcher gets must end. A runtime
+// that is unreachable or hangs is not a reason: a restart would not help.
+func (a *agent) healthy(ctx context.Context) error {
+	p := a.parts.Load()
+	if p == nil {
 		return nil // Run waits, as it should
 	}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	if d.watcher.Ping(ctx) != nil {
-		return fmt.Errorf("the watcher's loop has not turned for %v", pingTimeout)
+	if p.watcher.Ping(ctx) != nil {
+		return fmt.Errorf("the watcher's loop has not run for %v", pingTimeout)
 	}
-	patience := sweepsMissed*d.cfg.ContainerLogMonitorInterval.Duration + d.cfg.RuntimeRequestTimeout.Duration
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// While it asks the runtime, each call that ends shows that it goes on.
-	if ago := time.Since(latest(s.started, s.ticked, d.inventory.Progress())); ago > patience {
-		return fmt.Errorf("no sweep has begun for %v, which should be at most %v", ago.Round(time.Second), patience)
+	limit := maxMissedSweeps*p.cfg.ContainerLogMonitorInterval + p.cfg.RuntimeRequestTimeout
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	// While a sweep waits for the runtime, each call that ends shows progress.
+	if ago := time.Since(latest(a.progress.started, a.progress.ticked, p.inventory.Progress())); ago > limit {
+		return fmt.Errorf("no sweep has begun for %v, which should be at most %v", ago.Round(time.Second), limit)
 	}
-	if ago := time.Since(s.handed); !s.handed.IsZero() && ago > patience {
-		return fmt.Errorf("a sweep has not ended for %v, which should be at most %v: is the disk of podLogsDir slow, or away?", ago.Round(time.Second), patience)
+	if ago := time.Since(a.progress.queued); !a.progress.queued.IsZero() && ago > limit {
+		return fmt.Errorf("a sweep has not ended for %v, which should be at most %v: is the disk of podLogsDir slow or unavailable?", ago.Round(time.Second), limit)
 	}
 	return nil
 }
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
-// watchdog tells the service manager that all is well, as often as it wants to
-// hear it, until ctx ends. It says nothing while a loop is stuck, and is restarted
-// for that.
-func (s *stats) watchdog(ctx context.Context, o Options) {
-	if o.Watchdog <= 0 {
+// watchdog feeds the service manager's watchdog until ctx ends. It stops while a
+// loop is stuck, and the service manager restarts the agent then.
+func (a *agent) watchdog(ctx context.Context) {
+	if a.o.Watchdog <= 0 {
 		return
 	}
 	stuck := false
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
-		err := s.healthy(ctx)
+		err := a.healthy(ctx)
 		switch {
 		case ctx.Err() != nil: // the loops end
 		case err == nil:
 			stuck = false
-			o.Notify("WATCHDOG=1")
+			a.o.Notify("WATCHDOG=1")
 		case !stuck:
 			stuck = true
-			o.Log.Error().Err(err).Msg("stuck: the service manager will restart logwatch")
+			a.log.Error().Err(err).Msg("stuck; the service manager will restart logwatch")
 		}
-	}, o.Watchdog/watchdogShare)
+	}, a.o.Watchdog/watchdogShare)
 }
 
 // ready reports what is missing for logs to be rotated; nil: nothing.
-func (s *stats) ready() error {
-	if s.d.Load() == nil {
+func (a *agent) ready(context.Context) error {
+	if a.parts.Load() == nil {
 		return errStarting
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case errors.Is(s.asked, errNeverAsked), s.asked == nil && s.swept.IsZero():
-		return errors.New("the first sweep is not done yet")
-	case s.asked != nil:
-		return fmt.Errorf("the container runtime does not answer: %w", s.asked)
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	switch err := a.progress.lastListErr; {
+	case errors.Is(err, errNotQueriedYet), err == nil && a.progress.swept.IsZero():
+		return errors.New("the first sweep has not ended yet")
+	case err != nil:
+		return fmt.Errorf("the container runtime is unreachable: %w", err)
 	}
 	return nil
-}
-
-// state is for metrics.
-func (s *stats) state() telemetry.State {
-	d := s.d.Load()
-	if d == nil {
-		return telemetry.State{Loaded: s.started}
-	}
-	w := d.watcher.Stats()
-	st := telemetry.State{
-		Events: w.Events, Checks: w.Checks, Overflows: w.Overflows, WatchErrors: w.WatchErrors, Sweeps: w.Sweeps,
-		Hot: w.Hot, Cold: max(0, w.Tracked-w.Hot),
-		Refused: d.counts.refused.Load(), Rejects: d.counts.rejects.Load(),
-	}
-	r, h := d.rotations.Stats(), d.housekeeping.Stats()
-	st.Pools = []telemetry.Pool{
-		{Name: telemetry.PoolRotations, Queued: r.Queued, Running: r.Running, Done: r.Done, Limit: d.cfg.ContainerLogMaxWorkers},
-		{Name: telemetry.PoolHousekeeping, Queued: h.Queued, Running: h.Running, Done: h.Done, Limit: d.cfg.Compression.Workers},
-	}
-	st.Budget = d.pressure.limits.Load().NodeLogBudget
-	st.Usage = max(0, s.uncounted.Load()+d.pressure.grown.Load())
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	b := s.leftLocked()
-	st.BacklogFiles, st.BacklogBytes = b.Files, b.Bytes
-	st.RuntimeReachable = s.asked == nil
-	st.LastSweep, st.Loaded, st.ReloadFailed = s.swept, s.loaded, s.reload != nil
-	return st
-}
-
-// leftLocked is what housekeeping could not do, in all directories. The caller
-// holds mu.
-func (s *stats) leftLocked() (sum control.Backlog) {
-	for _, b := range s.backlog {
-		sum.Files += b.Files
-		sum.Bytes += b.Bytes
-	}
-	return sum
 }

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -12,12 +13,13 @@ import (
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/policy"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// withoutLoops has all but the loops, and the runtime's endpoint that it is to
-// ask.
-func withoutLoops(t *testing.T) *Daemon {
+// withoutLoops has all parts on a fake runtime, but runs none of the loops.
+func withoutLoops(t *testing.T, a *agent) *parts {
 	t.Helper()
 	rt, err := fake.Start(fake.Options{Dir: t.TempDir()})
 	must(t, err)
@@ -25,103 +27,114 @@ func withoutLoops(t *testing.T) *Daemon {
 	client, err := cri.Dial(rt.Endpoint(), time.Second)
 	must(t, err)
 	t.Cleanup(func() { must(t, client.Close()) })
-	cfg := config.Default()
-	cfg.PodLogsDir = rt.PodLogsDir()
-	r, err := newRules(cfg)
+	a.o.Config.PodLogsDir = rt.PodLogsDir()
+	resolver, err := policy.New(a.o.Config.Rules)
 	must(t, err)
-	d := newDaemon(Options{Config: cfg, Log: zerolog.Nop()}, client, r)
-	d.stats.d.Store(d)
-	return d
+	p := a.newParts(client, resolver)
+	t.Cleanup(func() { must(t, p.dispatcher.Stop(context.Background())) })
+	a.parts.Store(p)
+	return p
 }
 
-func TestHealthOfStuckLoops(t *testing.T) {
-	d := withoutLoops(t)
-	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := d.stats.healthy(short); err == nil || !strings.Contains(err.Error(), "the watcher's loop has not turned") {
-		t.Errorf("without a watcher's loop: %v", err)
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
+}
 
-	ctx, stop := context.WithCancel(t.Context())
+// runWatcher runs the watcher's loop until the test, or the returned function, ends
+// it.
+func runWatcher(t *testing.T, p *parts) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	var g sync.WaitGroup
-	defer g.Wait()
-	defer stop()
 	g.Go(func() {
-		if err := d.watcher.Run(ctx); err != nil {
+		if err := p.watcher.Run(ctx); err != nil {
 			t.Error(err)
 		}
 	})
+	stop = func() {
+		cancel()
+		g.Wait()
+	}
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestHealthOfStuckLoops(t *testing.T) {
+	a := newAgent(Options{Config: config.Default(), Log: zerolog.Nop()})
+	p := withoutLoops(t, a)
+	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := a.healthy(short); err == nil || !strings.Contains(err.Error(), "the watcher's loop has not run") {
+		t.Errorf("without a watcher's loop: %v", err)
+	}
+	runWatcher(t, p)
 	now := time.Now()
-	long := now.Add(-3*d.cfg.ContainerLogMonitorInterval.Duration - d.cfg.RuntimeRequestTimeout.Duration - time.Second)
-	check := func(name, want string, started, ticked, handed time.Time) {
+	long := now.Add(-3*p.cfg.ContainerLogMonitorInterval - p.cfg.RuntimeRequestTimeout - time.Second)
+	check := func(name, want string, started, ticked, queued time.Time) {
 		t.Helper()
-		d.stats.mu.Lock()
-		d.stats.started, d.stats.ticked, d.stats.handed = started, ticked, handed
-		d.stats.mu.Unlock()
+		a.progress.mu.Lock()
+		a.progress.started, a.progress.ticked, a.progress.queued = started, ticked, queued
+		a.progress.mu.Unlock()
 		got := ""
-		if err := d.stats.healthy(t.Context()); err != nil {
+		if err := a.healthy(t.Context()); err != nil {
 			got = err.Error()
 		}
 		if (want == "") != (got == "") || !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	check("well", "", long, now, time.Time{})
-	check("at work", "", long, now, now)
+	check("healthy", "", long, now, time.Time{})
+	check("in a sweep", "", long, now, now)
 	check("just started", "", now, time.Time{}, time.Time{})
-	check("no clock", "no sweep has begun for 34s, which should be at most 33s", long, long, time.Time{})
+	check("no timer", "no sweep has begun for 34s, which should be at most 33s", long, long, time.Time{})
 	check("no watcher", "a sweep has not ended for 34s, which should be at most 33s", long, now, long)
-	must(t, d.inventory.Refresh(t.Context()))
+	must(t, p.inventory.Refresh(t.Context()))
 	check("a slow runtime that answers", "", long, long, time.Time{})
 }
 
-// TestSweepTellsTheWatcher: a sweep that was handed over and has ended is no sign
-// of trouble, one that has not is.
-func TestSweepTellsTheWatcher(t *testing.T) {
-	d := withoutLoops(t)
-	handed := func() time.Time {
-		d.stats.mu.Lock()
-		defer d.stats.mu.Unlock()
-		return d.stats.handed
+// TestSweepsAreFollowed: a sweep that the watcher got and ended is not a sign of
+// trouble, one that it has not ended is.
+func TestSweepsAreFollowed(t *testing.T) {
+	a := newAgent(Options{Config: config.Default(), Log: zerolog.Nop()})
+	p := withoutLoops(t, a)
+	queued := func() time.Time {
+		a.progress.mu.Lock()
+		defer a.progress.mu.Unlock()
+		return a.progress.queued
 	}
-	d.sweep(t.Context(), "sweep") // nobody takes it
-	first := handed()
+	a.sweep(t.Context(), p, "sweep") // no loop takes it
+	first := queued()
 	if first.IsZero() {
-		t.Fatal("not handed over")
+		t.Fatal("the watcher did not get the sweep")
 	}
-	d.sweep(t.Context(), "sweep")
-	if !handed().Equal(first) {
+	a.sweep(t.Context(), p, "sweep")
+	if !queued().Equal(first) {
 		t.Error("the next sweep hid that the first one has not ended")
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	var g sync.WaitGroup
-	defer g.Wait()
-	defer stop()
-	g.Go(func() {
-		if err := d.watcher.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	testutil.Eventually(t, "the end of the sweep", func() bool { return handed().IsZero() })
+	runWatcher(t, p)
+	testutil.Eventually(t, "the end of the sweep", func() bool { return queued().IsZero() })
 }
 
-// states is a service manager.
-type states struct {
-	mu  sync.Mutex
-	all []string
+// manager is a service manager.
+type manager struct {
+	mu     sync.Mutex
+	states []string
 }
 
-func (s *states) notify(state string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = append(s.all, state)
+func (m *manager) notify(state string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.states = append(m.states, state)
 }
 
 // count returns how many of the states have a line.
-func (s *states) count(line string) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, state := range s.all {
+func (m *manager) count(line string) (n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, state := range m.states {
 		for l := range strings.Lines(state) {
 			if strings.TrimSuffix(l, "\n") == line {
 				n++
@@ -131,75 +144,79 @@ func (s *states) count(line string) (n int) {
 	return n
 }
 
-// TestWatchdog: signs of life come while the start waits, and while the loops
-// turn; none comes while one is stuck, and that is said once.
+// TestWatchdog: the watchdog is fed while the start waits, and while the loops run;
+// not while one is stuck, and that is logged once.
 func TestWatchdog(t *testing.T) {
 	const every = 15 * time.Millisecond
-	var manager states
-	said := &logs{}
-	o := Options{Config: config.Default(), Log: zerolog.New(said), Notify: manager.notify, Watchdog: every}
-	s := newStats(o)
+	var m manager
+	var mu sync.Mutex
+	var logged strings.Builder
+	stuck := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Count(logged.String(), "stuck")
+	}
+	a := newAgent(Options{Config: config.Default(), Notify: m.notify, Watchdog: every, Log: zerolog.New(writer(func(p []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		logged.Write(p)
+	}))})
 	ctx, stop := context.WithCancel(t.Context())
 	var g sync.WaitGroup
 	defer g.Wait()
 	defer stop()
-	g.Go(func() { s.watchdog(ctx, o) })
-	more := func(what string) {
+	g.Go(func() { a.watchdog(ctx) })
+	more := func(when string) {
 		t.Helper()
-		before := manager.count("WATCHDOG=1")
-		testutil.Eventually(t, "a sign of life, "+what, func() bool { return manager.count("WATCHDOG=1") > before+2 })
+		before := m.count("WATCHDOG=1")
+		testutil.Eventually(t, "the watchdog to be fed "+when, func() bool { return m.count("WATCHDOG=1") > before+2 })
 	}
-	more("starting")
-
-	d := withoutLoops(t)
-	wctx, end := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := d.watcher.Run(wctx); err != nil {
-			t.Error(err)
-		}
-	})
-	s.d.Store(d)
+	more("at the start")
+	runWatcher(t, withoutLoops(t, a))
 	more("at work")
 
-	s.mu.Lock()
-	s.started = time.Now().Add(-time.Hour) // and no sweep has begun since
-	s.mu.Unlock()
-	testutil.Eventually(t, "word of it", func() bool { return said.count("stuck") > 0 })
-	before := manager.count("WATCHDOG=1")
-	time.Sleep(10 * every) // a sign could come at any moment of it
-	if after := manager.count("WATCHDOG=1"); after != before {
-		t.Errorf("%d signs of life while stuck", after-before)
+	a.progress.mu.Lock()
+	a.progress.started = time.Now().Add(-time.Hour) // and no sweep has begun since
+	a.progress.mu.Unlock()
+	testutil.Eventually(t, "the message", func() bool { return stuck() > 0 })
+	before := m.count("WATCHDOG=1")
+	time.Sleep(10 * every) // it could be fed at any moment of it
+	if after := m.count("WATCHDOG=1"); after != before {
+		t.Errorf("fed %d times while stuck", after-before)
 	}
-	if n := said.count("stuck"); n != 1 {
-		t.Errorf("said %d times", n)
+	if n := stuck(); n != 1 {
+		t.Errorf("logged %d times", n)
 	}
-	s.sweepBegins()
-	more("after it got on")
-	end()
-	wg.Wait()
+	a.progress.sweepBegun()
+	more("after a sweep has begun")
 }
 
-// TestTellsTheServiceManager of reloads, good and bad, and of a runtime that is
-// away.
-func TestTellsTheServiceManager(t *testing.T) {
-	n := newNode(t, fake.Options{}, small)
-	var manager states
-	n.notify = manager.notify
-	_, write := n.withFile(small)
-	n.start()
-	watching := "STATUS=watching " + n.runtime.PodLogsDir()
-	testutil.Eventually(t, "ready", func() bool { return manager.count(watching) == 1 && manager.count("READY=1") == 1 })
-	write(small + "compression: {codec: none}\n")
-	testutil.Eventually(t, "the reload", func() bool {
-		return manager.count("RELOADING=1") == 1 && manager.count("READY=1") == 2 && manager.count(watching) == 2
-	})
-	write("containerLogMaxFiles: many\n")
-	testutil.Eventually(t, "the refused reload", func() bool {
-		return manager.count("RELOADING=1") == 2 && manager.count("READY=1") == 3 && manager.count(watching) == 2
-	})
-	n.stop()
-	if manager.count("STOPPING=1") == 0 {
-		t.Error("it did not say that it stops")
+type writer func([]byte)
+
+func (w writer) Write(p []byte) (int, error) {
+	w(p)
+	return len(p), nil
+}
+
+// TestAskedWhileStarting: it answers while it waits for a runtime's socket.
+func TestAskedWhileStarting(t *testing.T) {
+	a := newAgent(Options{Config: config.Default(), Version: "v1"})
+	if err := a.healthy(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := a.ready(t.Context()); err == nil {
+		t.Error("ready")
+	}
+	if st := a.Status(t.Context(), control.Names{}, true); st.Node.Waiting == "" || st.Node.Version != "v1" {
+		t.Errorf("%+v", st)
+	}
+	if _, _, err := a.Rotate(t.Context(), control.Names{}); !errors.Is(err, errStarting) {
+		t.Errorf("rotated: %v", err)
+	}
+	if err := a.reloadNow(t.Context()); !errors.Is(err, errStarting) {
+		t.Errorf("reloaded: %v", err)
+	}
+	if _, err := a.registry.Gather(); err != nil {
+		t.Error(err)
 	}
 }

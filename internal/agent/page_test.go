@@ -1,4 +1,4 @@
-package agent
+package agent_test
 
 import (
 	"bufio"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agenttest"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/internal/web"
 )
@@ -16,10 +17,10 @@ import (
 // TestPageOfADaemon: a daemon serves the page, and tells it of rotations, and of
 // what fails, once while it lasts.
 func TestPageOfADaemon(t *testing.T) {
-	n := newNode(t, fake.Options{}, small+"runtimeRequestTimeout: 500ms\n")
-	url, _ := n.listen()
-	c := n.run(fake.ContainerSpec{Pod: "web"})
-	n.start()
+	n := agenttest.New(t, fake.Options{}, agenttest.Small+"runtimeRequestTimeout: 500ms\n")
+	url, _ := n.Listen()
+	c := n.RunContainer(fake.ContainerSpec{Pod: "web"})
+	n.Start()
 	base := url()
 	if code, body := fetch(t, base+"/"); code != 200 || !strings.Contains(body, "ui/app.js") {
 		t.Errorf("the page: %d %.100s", code, body)
@@ -47,7 +48,7 @@ func TestPageOfADaemon(t *testing.T) {
 		return e
 	}
 	must(t, c.WriteNumbered("stdout", 1000, 100))
-	r := n.waitRotations(1)[0]
+	r := n.WaitRotations(1)[0]
 	if e := next(); e.Kind != web.KindRotated || e.Pod != "web" || e.ID != c.ID() || e.To != r.To || e.Size != r.Size || e.Cause != "write" || e.Overshoot <= 0 || time.Since(e.Time) > time.Second {
 		t.Errorf("%+v, want %+v", e, r)
 	}
@@ -56,14 +57,14 @@ func TestPageOfADaemon(t *testing.T) {
 	if e := next(); e.Kind != web.KindFailed || e.Dir != r.Due.Dir || e.Error == "" {
 		t.Errorf("%+v", e)
 	}
-	calls := n.runtime.Calls("ReopenContainerLog")
-	testutil.Eventually(t, "it to be tried again", func() bool { return n.runtime.Calls("ReopenContainerLog") >= calls+2 })
+	calls := n.Runtime.Calls("ReopenContainerLog")
+	testutil.Eventually(t, "it to be tried again", func() bool { return n.Runtime.Calls("ReopenContainerLog") >= calls+2 })
 	c.ClearFailures()
 	for e := next(); e.Kind != web.KindReopened && e.Kind != web.KindRotated; e = next() {
 		t.Errorf("told again: %+v", e)
 	}
 	begin := time.Now()
-	n.stop()
+	n.Stop()
 	if took := time.Since(begin); took > 2*time.Second {
 		t.Errorf("with a page open, the stop took %v", took)
 	}
@@ -71,9 +72,9 @@ func TestPageOfADaemon(t *testing.T) {
 
 // TestNoPage: with metrics.page: false there is none, and nothing of it.
 func TestNoPage(t *testing.T) {
-	n := newNode(t, fake.Options{}, small+"metrics: {page: false}\n")
-	url, _ := n.listen()
-	n.start()
+	n := agenttest.New(t, fake.Options{}, agenttest.Small+"metrics: {page: false}\n")
+	url, _ := n.Listen()
+	n.Start()
 	base := url()
 	for path, want := range map[string]int{"/": 404, "/api/v1/status": 404, "/api/v1/events": 404, "/ui/app.js": 404, "/metrics": 200, "/healthz": 200} {
 		if code, _ := fetch(t, base+path); code != want {

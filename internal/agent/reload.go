@@ -4,67 +4,84 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"path/filepath"
-	"reflect"
 	"strconv"
-	"time"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 	"github.com/logwatch/logwatch/watcher"
 )
 
-// reloadPause lets a file be written to its end, and several events be one.
-const reloadPause = 100 * time.Millisecond
-
-// Reload is where a configuration comes from, and comes from again.
+// Reload is where the configuration comes from.
 type Reload struct {
-	// File is the configuration's path; a change of it is a reason to reload.
-	// "": none.
+	// File is the configuration's path. It is compared at each sweep, and reloaded
+	// if it has changed. "": none.
 	File string
-	// Load reads the configuration anew.
+	// Load reads the configuration again.
 	Load func() (config.Config, error)
-	// Ask has something to receive when somebody wants a reload.
+	// Ask receives requests to reload at once.
 	Ask <-chan os.Signal
 }
 
-// dir is the directory to watch for changes; kubelet changes a ConfigMap's
-// volume by a link in it.
-func (r Reload) dir() string {
-	if r.File == "" {
-		return ""
+// fileMayHaveChanged makes reloads compare the file.
+func (a *agent) fileMayHaveChanged() {
+	select {
+	case a.reloadc <- struct{}{}:
+	default:
 	}
-	return filepath.Dir(r.File)
 }
 
-// reloads reloads when asked to, and when the file is not what it was last, until
-// ctx ends.
-func (d *Daemon) reloads(ctx context.Context, r Reload, last []byte) error {
+// reloads reloads on request, and when the file differs from what it was last,
+// until ctx ends.
+func (a *agent) reloads(ctx context.Context, p *parts, last []byte) error {
+	r := a.o.Reload
 	for {
-		asked := false
+		var answer chan error
+		asked := true
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.Ask:
-			asked = true
-		case <-d.configChanged:
-			select {
-			case <-time.After(reloadPause):
-			case <-ctx.Done():
-				return nil
-			}
+		case answer = <-a.reloadRequests:
+		case <-a.reloadc:
+			asked = false
 		}
 		now := r.fileNow()
+		var err error
 		if asked || (now != nil && !bytes.Equal(now, last)) {
 			last = now
-			d.reload(r)
+			err = a.reload(p)
+		}
+		if answer != nil {
+			answer <- err
 		}
 	}
 }
 
-// fileNow is the file's content; nil if it cannot be read, which a swap of links
-// may be for a moment.
+// reloadNow reloads and returns the result; for requests through the control
+// socket.
+func (a *agent) reloadNow(ctx context.Context) error {
+	if a.parts.Load() == nil {
+		return errStarting
+	}
+	answer := make(chan error, 1)
+	select {
+	case a.reloadRequests <- answer:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fileNow is the file's content; nil if it cannot be read, which may be so for an
+// instant while links are swapped.
 func (r Reload) fileNow() []byte {
 	if r.File == "" {
 		return nil
@@ -76,64 +93,44 @@ func (r Reload) fileNow() []byte {
 	return content
 }
 
-// reload puts a new configuration in force; a bad one leaves the old as it is.
-func (d *Daemon) reload(r Reload) {
-	d.notify("RELOADING=1\nMONOTONIC_USEC=" + monotonic())
-	cfg, err := r.Load()
+// reload puts a new configuration into effect; after an error the old one stays
+// active.
+func (a *agent) reload(p *parts) error {
+	a.o.Notify("RELOADING=1\nMONOTONIC_USEC=" + monotonic())
+	cfg, err := a.o.Reload.Load()
 	if err == nil {
-		err = d.apply(cfg)
+		err = a.apply(p, cfg)
 	}
-	d.stats.reloads(err)
+	a.progress.reload(err)
 	if err != nil {
-		d.notify("READY=1\nSTATUS=not reloaded, the old configuration stays in force: " + oneLine(err))
-		d.counts.reloadFailed.Store(true)
-		d.log.Error().Err(err).Msg("the configuration was not reloaded; the old one stays in force")
-		return
-	}
-	d.notify("READY=1\nSTATUS=watching " + d.cfg.PodLogsDir)
-	d.counts.reloadFailed.Store(false)
-	d.log.Info().Msg("the configuration was reloaded")
-}
-
-// monotonic is the clock that the service manager tells one reload from another
-// by, in microseconds.
-func monotonic() string {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // it has this clock
-	return strconv.FormatInt(ts.Nano()/1000, 10)
-}
-
-func (d *Daemon) apply(cfg config.Config) error {
-	old := d.rules.Load().cfg
-	fixed := cfg
-	keepFixed(&fixed, old)
-	if !reflect.DeepEqual(fixed, cfg) {
-		d.log.Warn().Msg("podLogsDir, containerRuntimeEndpoint, containerLogMaxWorkers, containerLogMonitorInterval, " +
-			"runtimeRequestTimeout, compression.workers, logging, metrics and controlSocket take effect at the next start; the rest does now")
-	}
-	r, err := newRules(fixed)
-	if err != nil {
+		a.o.Notify("READY=1\nSTATUS=reload failed; previous configuration still active: " + oneLine(err))
+		a.log.Error().Err(err).Msg("reload failed; previous configuration still active")
 		return err
 	}
-	if r.readsPods() {
-		d.inventory.ReadPods()
-	}
-	d.rules.Store(r)
-	limits := budgetOf(fixed)
-	d.pressure.limits.Store(&limits)
-	d.pressure.swept()
-	d.watcher.Sweep(watcher.CauseReload)
+	a.o.Notify("READY=1\nSTATUS=watching " + p.cfg.PodLogsDir)
+	a.log.Info().Msg("configuration reloaded")
 	return nil
 }
 
-// keepFixed has in cfg what only a start can change.
-func keepFixed(cfg *config.Config, old config.Config) {
-	cfg.PodLogsDir = old.PodLogsDir
-	cfg.ContainerRuntimeEndpoint = old.ContainerRuntimeEndpoint
-	cfg.ContainerLogMaxWorkers = old.ContainerLogMaxWorkers
-	cfg.ContainerLogMonitorInterval = old.ContainerLogMonitorInterval
-	cfg.RuntimeRequestTimeout = old.RuntimeRequestTimeout
-	cfg.Compression.Workers = old.Compression.Workers
-	cfg.Logging = old.Logging
-	cfg.Metrics, cfg.ControlSocket = old.Metrics, old.ControlSocket
+// monotonic is the clock by which the service manager tells reloads apart, in
+// microseconds.
+func monotonic() string {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // Linux has this clock
+	return strconv.FormatInt(ts.Nano()/1000, 10)
+}
+
+func (a *agent) apply(p *parts, cfg config.Config) error {
+	merged, ignored := cfg.KeepStartupKeys(p.cfg)
+	if len(ignored) > 0 {
+		a.log.Warn().Str("keys", strings.Join(ignored, ", ")).Msg("some keys take effect at the next start only")
+	}
+	resolver, err := policy.New(merged.Rules)
+	if err != nil {
+		return err
+	}
+	p.dispatcher.SetRules(resolver, merged.CleanRemovedContainers)
+	p.pressure.SetLimits(limitsOf(merged))
+	p.watcher.Sweep(watcher.CauseReload)
+	return nil
 }

@@ -6,52 +6,58 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/dispatch"
 	"github.com/logwatch/logwatch/internal/telemetry"
 	"github.com/logwatch/logwatch/internal/web"
-	"github.com/logwatch/logwatch/watcher"
 )
 
-// newHub returns what the page's events go to; nil: there is no page.
-func newHub(o Options) *web.Hub {
+// events publishes what happens to the page's viewers.
+type events struct{ hub *web.Hub } // nil: there is no page
+
+func newEvents(o Options) *events {
 	if c := o.Config.Metrics; !o.Listen || c.ListenAddress == "" || !c.Page {
-		return nil
+		return &events{}
 	}
-	return web.NewHub()
+	return &events{web.NewHub()}
 }
 
-// happened tells those who look at the page of something that happened to a log,
-// at e.Time or now.
-func (s *stats) happened(kind string, due watcher.Due, e web.Event) {
-	if e.Time.IsZero() {
-		e.Time = time.Now()
+func (e *events) rotated(r dispatch.Rotated) {
+	ev := web.Event{
+		Time: r.Time, Kind: web.KindRotated, Dir: r.Due.Dir, Cause: string(r.Due.Cause), Names: namesOf(r.Container), ID: r.Container.ID,
+		To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
 	}
-	e.Kind, e.Dir, e.Cause = kind, due.Dir, string(due.Cause)
-	s.events.Publish(e)
+	if r.To == "" {
+		ev.Kind = web.KindReopened
+	}
+	e.hub.Publish(ev)
 }
 
-// serve lets the daemon be asked, by HTTP and through the control socket, until
-// stop is called or ctx ends; stop waits for that. Nothing that goes wrong here
-// concerns the rotations.
-func serve(ctx context.Context, o Options, s *stats) (stop func()) {
-	if !o.Listen {
-		return func() {}
+func (e *events) failed(f dispatch.Failed) {
+	kind := web.KindFailed
+	if f.Housekeeping {
+		kind = web.KindUntidy
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	e.hub.Publish(web.Event{Time: time.Now(), Kind: kind, Dir: f.Dir, Cause: string(f.Cause), Error: f.Err.Error()})
+}
+
+// serve serves metrics, health, the page and the control socket until ctx ends.
+// Nothing that goes wrong here concerns the rotations.
+func (a *agent) serve(ctx context.Context) {
+	if !a.o.Listen {
+		return
+	}
 	var g sync.WaitGroup
-	if c := o.Config.Metrics; c.ListenAddress != "" {
-		mux := telemetry.NewMux(s.registry, func() error { return s.healthy(ctx) }, s.ready, o.Log)
-		if s.events != nil {
-			web.New(s, s.events).Mount(mux)
+	if c := a.o.Config.Metrics; c.ListenAddress != "" {
+		mux := telemetry.NewMux(a.registry, func() error { return a.healthy(ctx) }, func() error { return a.ready(ctx) }, a.log)
+		if a.events.hub != nil {
+			web.New(a, a.events.hub).Mount(mux)
 		}
-		srv := telemetry.Server{Address: c.ListenAddress, WebConfigFile: c.WebConfigFile, Handler: mux, Log: o.Log, Listening: o.listening}
+		srv := telemetry.Server{Address: c.ListenAddress, WebConfigFile: c.WebConfigFile, Handler: mux, Log: a.log, Listening: a.o.Listening}
 		g.Go(func() { srv.Run(ctx) })
 	}
-	if o.Config.ControlSocket != "" {
-		srv := control.Server{Path: o.Config.ControlSocket, Daemon: s, Log: o.Log}
+	if a.o.Config.ControlSocket != "" {
+		srv := control.Server{Path: a.o.Config.ControlSocket, Daemon: a, Log: a.log}
 		g.Go(func() { srv.Run(ctx) })
 	}
-	return func() {
-		cancel()
-		g.Wait()
-	}
+	g.Wait()
 }

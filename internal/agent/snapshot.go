@@ -8,35 +8,37 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/dispatch"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/telemetry"
 )
 
-// Status describes the daemon and the running containers that fit, for those who
-// ask through the control socket. It costs a listing for each of those.
-func (s *stats) Status(ctx context.Context, which control.Names, detail bool) control.Status {
-	d := s.d.Load()
-	if d == nil {
-		return control.Status{
-			Node:       control.Node{Version: s.version, PID: os.Getpid(), Started: s.started, Waiting: errStarting.Error()},
-			Containers: []control.Container{},
-		}
+// Status is the snapshot that status, top, the page and doctor show. It costs a
+// listing for each container that matches.
+func (a *agent) Status(ctx context.Context, which control.Names, detail bool) control.Status {
+	out := control.Status{Containers: []control.Container{}}
+	p := a.parts.Load()
+	if p == nil {
+		out.Node = control.Node{Version: a.o.Version, PID: os.Getpid(), Started: a.progress.started, Waiting: errStarting.Error()}
+		return out
 	}
-	out := control.Status{Node: s.node(ctx, d), Containers: []control.Container{}}
-	for _, c := range d.running(which) {
+	out.Node = a.node(ctx, p)
+	for _, c := range p.running(which) {
 		if ctx.Err() != nil {
-			break // whoever asked has gone
+			break // the client has disconnected
 		}
-		out.Containers = append(out.Containers, s.container(d, c, detail))
+		out.Containers = append(out.Containers, p.describe(c, detail))
 	}
 	return out
 }
 
-// running are the running containers that fit, sorted.
-func (d *Daemon) running(which control.Names) []cri.Container {
-	all := slices.DeleteFunc(d.inventory.Running(), func(c cri.Container) bool { return !which.Fits(namesOf(c)) })
+// running are the running containers that match, sorted.
+func (p *parts) running(which control.Names) []cri.Container {
+	all := slices.DeleteFunc(p.inventory.Running(), func(c cri.Container) bool { return !which.Fits(namesOf(c)) })
 	slices.SortFunc(all, func(a, b cri.Container) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
@@ -47,137 +49,169 @@ func namesOf(c cri.Container) control.Names {
 	return control.Names{Namespace: c.Namespace, Pod: c.Pod, Container: c.Name}
 }
 
-func (s *stats) node(ctx context.Context, d *Daemon) control.Node {
-	st := s.state()
+// node describes the agent as a whole.
+func (a *agent) node(ctx context.Context, p *parts) control.Node {
+	w, t := p.watcher.Stats(), p.dispatcher.Totals()
+	budget, usage := p.pressure.Usage()
 	n := control.Node{
-		Version: s.version, PID: os.Getpid(), Started: s.started, PodLogsDir: d.cfg.PodLogsDir,
-		Runtime: control.Runtime{Endpoint: d.endpoint, Reachable: st.RuntimeReachable},
-		Hot:     st.Hot, Cold: st.Cold, Backlog: control.Backlog{Files: st.BacklogFiles, Bytes: st.BacklogBytes},
-		Rotations: d.counts.rotations.Load(), Failures: d.counts.failures.Load(), Refused: st.Refused, Rejects: st.Rejects,
-		Overflows: st.Overflows, WatchErrors: st.WatchErrors,
-		LastSweep: st.LastSweep, Config: control.Config{File: s.file, Loaded: st.Loaded},
+		Version: a.o.Version, PID: os.Getpid(), PodLogsDir: p.cfg.PodLogsDir,
+		Runtime: control.Runtime{Endpoint: p.endpoint},
+		Hot:     w.Hot, Cold: max(0, w.Tracked-w.Hot), Backlog: control.Backlog(t.Backlog),
+		Rotations: t.Rotations, Failures: t.Failures, Refused: uint64(t.Skipped), Rejects: t.Rejected,
+		Overflows: w.Overflows, WatchErrors: w.WatchErrors,
+		Config: control.Config{File: a.o.Reload.File},
 	}
-	if st.Budget > 0 {
-		n.Budget = &control.Budget{Limit: st.Budget, Usage: st.Usage}
+	if budget > 0 {
+		n.Budget = &control.Budget{Limit: budget, Usage: usage}
 	}
-	for _, p := range st.Pools {
-		n.Pools = append(n.Pools, control.Pool{Name: p.Name, Queued: p.Queued, Running: p.Running, Workers: p.Limit})
+	for _, q := range p.dispatcher.Pools() {
+		n.Pools = append(n.Pools, control.Pool{Name: q.Name, Queued: q.Queued, Running: q.Running, Workers: q.Workers})
 	}
-	if err := s.healthy(ctx); err != nil {
+	if err := a.healthy(ctx); err != nil {
 		n.Unhealthy = err.Error()
 	}
+	s := &a.progress
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n.SweepSeconds = s.took.Seconds()
-	if s.asked != nil {
-		n.Runtime.Error = s.asked.Error()
+	n.Started, n.LastSweep, n.SweepSeconds, n.Config.Loaded = s.started, s.swept, s.took.Seconds(), s.loaded
+	if n.Runtime.Reachable = s.lastListErr == nil; !n.Runtime.Reachable {
+		n.Runtime.Error = s.lastListErr.Error()
 	}
-	if s.reload != nil {
-		n.Config.Error, n.Config.Failed = s.reload.Error(), s.reloaded
+	if s.reloadErr != nil {
+		n.Config.Error, n.Config.Failed = s.reloadErr.Error(), s.reloaded
 	}
 	return n
 }
 
-// container describes one.
-func (s *stats) container(d *Daemon, c cri.Container, detail bool) control.Container {
+// describe describes one container.
+func (p *parts) describe(c cri.Container, detail bool) control.Container {
 	out := control.Container{Names: namesOf(c), ID: c.ID}
-	dir, log, err := podlogs.SplitPath(d.cfg.PodLogsDir, c.LogPath)
-	if err != nil {
-		out.Refused = err.Error()
+	if why := p.dispatcher.WhySkipped(c); why != nil {
+		out.Refused = why.Error()
 		return out
 	}
-	out.Dir, out.Log = dir, log
-	p := d.effective(dir)
-	out.Limit, out.MaxTotal, out.MaxFiles = p.MaxSize, p.MaxTotalSize, p.MaxFiles
+	dir, log, err := podlogs.SplitPath(p.cfg.PodLogsDir, c.LogPath)
+	if err != nil { // being looked up
+		return out
+	}
+	s := p.dispatcher.Describe(dir, log, false)
+	out.Dir, out.Log, out.Hot = dir, log, p.watcher.IsHot(dir)
+	out.Limit, out.MaxTotal, out.MaxFiles = s.Policy.MaxSize, s.Policy.MaxTotalSize, s.Policy.MaxFiles
+	out.Size, out.Total, out.Files = s.Size, s.Total, s.Files
+	out.Written, out.Rate, out.Rotations = s.Written, s.Rate, s.Rotations
 	if detail {
-		for _, f := range p.Fields() {
+		for _, f := range s.Policy.Fields() {
 			out.Policy = append(out.Policy, control.Field{Name: f.Name, Value: f.Value, Source: f.Source})
 		}
 	}
-	for _, r := range p.Rejects {
+	for _, r := range s.Policy.Rejected {
 		out.Rejects = append(out.Rejects, control.Reject{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
 	}
-	out.Hot = d.watcher.IsHot(dir)
-	files, _ := podlogs.ListDir(d.fs, dir, maxFiles) // what cannot be listed is in LastError
-	out.Size, out.Total, out.Files = sizes(files, log)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if e := s.dirs[dir]; e != nil {
-		out.Written, out.Rate, out.Rotations, out.LastRotation = e.written, e.rate, e.rotations, e.last
-		out.LastError = cmp.Or(e.rotating, e.tidying)
+	if r := s.Last; r != nil {
+		out.LastRotation = &control.Rotation{
+			Time: r.Time, Cause: string(r.Due.Cause), To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
+		}
+	}
+	if s.Problem != nil {
+		out.LastError = &control.Problem{Time: s.Problem.Time, Text: s.Problem.Text}
 	}
 	return out
 }
 
-// sizes are those of a directory's logs. Unfinished temps take room, and are no
-// logs.
-func sizes(files []podlogs.File, log string) (live, total int64, count int) {
-	for _, f := range files {
-		if !f.Regular {
+// Rotate rotates the logs of the running containers that match, whatever their
+// sizes; empty ones are left.
+func (a *agent) Rotate(ctx context.Context, which control.Names) (<-chan control.Result, int, error) {
+	p := a.parts.Load()
+	if p == nil {
+		return nil, 0, errStarting
+	}
+	err := p.inventory.Refresh(ctx) // for a container that is new
+	if err == nil {
+		p.dispatcher.Listed()
+	}
+	all := p.running(which)
+	p.resolve(ctx, all)
+	if err != nil && len(all) == 0 {
+		return nil, 0, fmt.Errorf("the container runtime is unreachable, so the running containers are unknown: %w", err)
+	}
+	out := make(chan control.Result, len(all))
+	for _, c := range all {
+		p.dispatcher.RotateNow(c, func(r dispatch.Answer) {
+			res := control.Result{Names: namesOf(c), Outcome: r.Result, To: r.To, Size: r.Size, Seconds: r.Took.Seconds()}
+			if r.Err != nil && r.Result == dispatch.AnswerFailed {
+				res.Error = r.Err.Error()
+			}
+			out <- res
+		})
+	}
+	return out, len(all), nil
+}
+
+// maxConcurrent bounds the calls to the runtime for one request.
+const maxConcurrent = 8
+
+// resolve looks up the log paths of containers that have just been listed. One that
+// cannot be looked up stays as it is.
+func (p *parts) resolve(ctx context.Context, all []cri.Container) {
+	var g errgroup.Group
+	g.SetLimit(maxConcurrent)
+	for i, c := range all {
+		if c.Resolved {
 			continue
 		}
-		total += f.Size
-		if f.Kind != podlogs.Temp {
-			count++
-		}
-		if f.Kind == podlogs.Live && f.Base == log {
-			live = f.Size
-		}
+		g.Go(func() error {
+			if now, err := p.inventory.Resolve(ctx, c.ID); err == nil {
+				all[i] = now
+			}
+			return nil
+		})
 	}
-	return live, total, count
+	_ = g.Wait() // no function fails
+}
+
+// state is for the node's metrics.
+func (a *agent) state() telemetry.State {
+	p := a.parts.Load()
+	if p == nil {
+		return telemetry.State{Loaded: a.progress.started}
+	}
+	w, t := p.watcher.Stats(), p.dispatcher.Totals()
+	st := telemetry.State{
+		Events: w.Events, Checks: w.Checks, Overflows: w.Overflows, WatchErrors: w.WatchErrors, Sweeps: w.Sweeps,
+		Hot: w.Hot, Cold: max(0, w.Tracked-w.Hot), Skipped: t.Skipped, Rejects: t.Rejected,
+		BacklogFiles: t.Backlog.Files, BacklogBytes: t.Backlog.Bytes,
+	}
+	for _, q := range p.dispatcher.Pools() {
+		st.Pools = append(st.Pools, telemetry.Pool{Name: q.Name, Queued: q.Queued, Running: q.Running, Done: q.Done, Limit: q.Workers})
+	}
+	st.Budget, st.Usage = p.pressure.Usage()
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	st.RuntimeReachable = a.progress.lastListErr == nil
+	st.LastSweep, st.Loaded, st.ReloadFailed = a.progress.swept, a.progress.loaded, a.progress.reloadErr != nil
+	return st
 }
 
 // containers are for the metrics of each container.
-func (s *stats) containers() (all []telemetry.Container) {
-	d := s.d.Load()
-	if d == nil {
+func (a *agent) containers() (all []telemetry.Container) {
+	p := a.parts.Load()
+	if p == nil {
 		return nil
 	}
-	for _, c := range d.running(control.Names{}) {
-		dir, log, err := podlogs.SplitPath(d.cfg.PodLogsDir, c.LogPath)
+	for _, c := range p.running(control.Names{}) {
+		dir, log, err := podlogs.SplitPath(p.cfg.PodLogsDir, c.LogPath)
 		if err != nil {
 			continue
 		}
-		files, _ := podlogs.ListDir(d.fs, dir, maxFiles) // what cannot be listed has no numbers
-		m := telemetry.Container{Namespace: c.Namespace, Pod: c.Pod, Container: c.Name}
-		m.Live, m.Total, m.Files = sizes(files, log)
-		if at := s.oldestLine(d, dir, files); !at.IsZero() {
-			m.Retention = max(0, time.Since(at))
+		s := p.dispatcher.Describe(dir, log, true)
+		m := telemetry.Container{
+			Namespace: c.Namespace, Pod: c.Pod, Container: c.Name, Live: s.Size, Total: s.Total, Files: s.Files,
+			Written: s.Written, Rotations: s.Rotations,
 		}
-		s.mu.Lock()
-		if e := s.dirs[dir]; e != nil {
-			m.Written, m.Rotations = e.written, e.rotations
+		if !s.OldestLine.IsZero() {
+			m.Retention = max(0, time.Since(s.OldestLine))
 		}
-		s.mu.Unlock()
 		all = append(all, m)
 	}
 	return all
-}
-
-// oldestLine is the time of the first line that is kept; zero if nobody can tell.
-// A file is read once for it.
-func (s *stats) oldestLine(d *Daemon, dir string, files []podlogs.File) time.Time {
-	i := slices.IndexFunc(files, func(f podlogs.File) bool { return f.Regular && f.Kind != podlogs.Temp })
-	if i < 0 {
-		return time.Time{}
-	}
-	oldest := files[i]
-	s.mu.Lock()
-	e := s.dirLocked(dir)
-	// A generation keeps its first line whatever it is compressed to; a live log
-	// does so until it is rotated.
-	key := oldest.Base + oldest.Stamp.String()
-	if oldest.Kind == podlogs.Live {
-		key = fmt.Sprintf("%s %d", oldest.Base, e.rotations)
-	}
-	known, at := e.oldest == key && !e.oldestAt.IsZero(), e.oldestAt
-	s.mu.Unlock()
-	if known {
-		return at
-	}
-	at, _ = d.readFirst(dir, oldest.Name.String()) // empty or damaged: read again
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e.oldest, e.oldestAt = key, at
-	return at
 }

@@ -1,31 +1,25 @@
 // Package demo shows logwatch at work: an embedded runtime with a few bursty
-// containers in a temporary folder, the real daemon beside it, and a view of
-// what happens to each log.
+// containers in a temporary directory, the real daemon beside it, `logwatch top` on
+// the daemon, and at the end a check of every line that the containers wrote.
 //
 // # Guarantees
 //
-//   - Each rotated log is read back once, from a file descriptor taken before
-//     housekeeping may prune it, as a log shipper would read it; what is on disk
-//     at the end is read too. A line that is missing, doubled, out of order or
-//     damaged in either makes Run fail. A line counts as pruned only if it was
-//     read back before, or if the proof says that it could not be.
-//   - lines written = lines found on disk + lines pruned + lines lost.
-//   - The folder is removed however Run ends, a panic in the view included,
-//     unless it is to be kept. What it holds is bounded by the policy.
-//   - Nothing that is shown holds a control character but the view's own, and the
-//     cursor is hidden only within one write: killed at any time, the terminal
-//     is left usable.
+//   - A line that is missing, doubled, out of order or damaged makes Run return
+//     ErrUnproven. Lines count as pruned only if the container wrote so much that the
+//     policy could prune, which it cannot in ten seconds at the default limit.
+//   - Lines written = lines found + lines pruned + lines lost.
+//   - The directory is removed however Run ends, a panic included, unless it is to be
+//     kept. What the containers' logs take is bounded by the policy.
 //
 // # Blocking and shutdown
 //
-// Run blocks until its context or its duration ends, then stops the containers,
-// the daemon and the runtime, in this order, and counts the lines. The view runs
-// in Run's own goroutine; each log's reader ends before the lines are counted.
+// Run blocks until its context or its duration ends or the view is quit. It then stops
+// the containers, the daemon and the runtime, in this order, and checks the lines. No
+// goroutine is left when it returns.
 //
-// # Not promised
+// # Limitations
 //
-// A demo that is killed at once (SIGKILL, a second Ctrl-C) leaves its folder
-// behind. CPU figures include the containers that write. A machine so slow that
-// rotated logs are pruned before they can be read gets a weaker proof, which says
-// so. The figures of a machine that is busy otherwise say little about logwatch.
+// A demo that is killed (SIGKILL, a second Ctrl-C) leaves its directory behind. The
+// containers and their lines take most of the CPU time, so that the figures of a small
+// or busy machine say little about logwatch.
 package demo

@@ -8,132 +8,131 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
-// timeError is what adjtimex(2) returns for a clock that nobody keeps right.
+var clockChecks = []check{
+	{"clock", checkClock, nil},
+	{"clock-stamps", checkStamps, []need{needConfig, needTree}},
+	{"time-zone", checkZone, []need{needConfig}},
+}
+
+// timeError is adjtimex's state of a clock that is not synchronized.
 const timeError = 5
 
 func checkClock(_ context.Context, n *node) Check {
-	var tx unix.Timex
-	state, err := n.sys.adjtimex(&tx) // no mode: it reads alone
+	var tx unix.Timex // without modes adjtimex(2) only reads
+	state, err := n.sys.adjtimex(&tx)
 	switch {
 	case err != nil:
-		return skip("the clock's state cannot be read").because("%v", err)
+		return skipUnreadable("the clock's state", err)
 	case state != timeError && tx.Status&unix.STA_UNSYNC == 0:
-		return okay("the clock is synchronised")
+		return found(OK, "the clock is synchronized")
 	}
-	c := warn("the clock is not synchronised").
-		because("Rotated logs are named by it, kept for an age by it, and found by it (--since). Names stay in order even when it is set back.")
+	c := found(Warn, "the clock is not synchronized").
+		detail("It names rotated logs, and decides their age (containerLogMaxAge, --since). Names stay in order even if it is set back.")
 	for _, unit := range []string{"chrony", "chronyd", "ntpsec", "ntpd", "ntp"} {
 		if n.unitFile(unit+".service") != "" {
-			return c.do(n.ctl("enable --now", unit))
+			return c.run(systemctl("enable --now", unit))
 		}
 	}
-	return c.mend("timedatectl set-ntp true")
+	return c.fix("timedatectl set-ntp true")
 }
 
-// aheadAtMost is how far names may be ahead of the clock without a reason to
-// wonder: two rotations within a second get two seconds.
-const aheadAtMost = time.Hour
+// maxAhead is how far names may be ahead of the clock without a warning: two
+// rotations within a second get two stamps.
+const maxAhead = time.Hour
 
 func checkStamps(_ context.Context, n *node) Check {
-	t := n.tree()
-	if t.err != nil {
-		return n.missing(t)
+	var newest podlogs.File
+	var path string
+	for _, c := range n.tree().containers {
+		for _, f := range c.files {
+			if f.Stamp.After(newest.Stamp) {
+				newest, path = f, n.logPath(c.dir, f)
+			}
+		}
 	}
-	switch ahead := t.ahead(n.sys.now()); {
-	case t.newest.Stamp.IsZero():
-		return okay("there are no rotated logs yet")
-	case ahead > aheadAtMost:
-		return warn("a rotated log's name is %s ahead of the clock", status.Age(ahead)).
-			because("%s. The clock was set back, or who named it has another time zone.", n.shown(t.newestPath)).
-			because("New names go on from there, so that they stay in order; they are ahead until the clock has caught up.").
-			mend("date; ls -l --full-time %s", n.shown(t.newestPath))
+	if newest.Stamp.IsZero() {
+		return found(OK, "there are no rotated logs yet")
 	}
-	return okay("no rotated log's name is ahead of the clock")
+	if ahead := newest.Stamp.Sub(podlogs.WallClock(n.sys.now())); ahead > maxAhead {
+		return found(Warn, "a rotated log's name is %s ahead of the clock", status.Age(ahead)).
+			detail("%s. The clock was set back, or another time zone was used.", path).
+			detail("New names continue from there to stay in order, until the clock has caught up.").
+			fix("date; ls -l --full-time %s", path)
+	}
+	return found(OK, "no rotated log's name is ahead of the clock")
 }
 
-// checkZone compares the daemon's time zone with kubelet's, for both name logs by
+// checkZone compares the daemon's time zone with kubelet's: both name logs by
 // local time.
 func checkZone(_ context.Context, n *node) Check {
 	const file = "/etc/localtime"
-	w, k := n.worker(), n.kubelet()
-	if w.pid == 0 {
+	d, k := n.daemon(), n.kubelet()
+	if d.pid == 0 {
 		switch _, err := os.Stat(n.path(file)); {
 		case err == nil:
-			return okay("%s has the node's time zone", file)
-		case n.blind(err):
-			return n.unseen(file, err)
+			return found(OK, "%s has the node's time zone", file)
 		default:
-			return warn("%s cannot be read: names are in UTC", file).because("%v", err).
-				mend("ln -sf /usr/share/zoneinfo/Etc/UTC %s", file)
+			return found(Warn, "%s cannot be read: names are in UTC", file).cause(err).
+				fix("ln -sf /usr/share/zoneinfo/Etc/UTC %s", file)
 		}
 	}
-	daemons, err := n.zone(w.pid)
+	daemons, err := n.offsets(d.pid)
 	if err != nil {
-		return n.unseenOr(err, "the daemon's time zone")
+		return skipUnreadable("the daemon's time zone", err)
 	}
-	kubelets, err := n.zone(k.pid)
+	kubelets, err := n.offsets(k.pid)
 	if err != nil {
-		return n.unseenOr(err, "the node's time zone")
+		return skipUnreadable("the node's time zone", err)
 	}
-	now := n.sys.now()
-	if daemons.shows(now) == kubelets.shows(now) {
-		return okay("the daemon has the node's time zone, %s", daemons.shows(now).now)
+	if daemons == kubelets {
+		return found(OK, "the daemon has the node's time zone, %s", daemons[0])
 	}
-	return warn("the daemon (process %d) has another time zone than the node", w.pid).
-		because("Rotated logs are named by local time, kubelet's and logwatch's alike; with two zones their names do not stay in order. The daemon's clock shows %s, and the node's %s.",
-			daemons.shows(now).now, kubelets.shows(now).now).
-		mend("systemctl show logwatch --property Environment; ls -l %s # in a pod: mount the node's %[1]s at the same path, and set no TZ", file)
+	return found(Warn, "the daemon (process %d) has another time zone than the node", d.pid).
+		detail("kubelet and logwatch name rotated logs by local time; with two zones the names do not stay in order. The daemon has %s, and the node %s.", daemons[0], kubelets[0]).
+		fix("systemctl show logwatch --property Environment; ls -l %s # in a pod: mount the node's %[1]s at the same path, and set no TZ", file)
 }
 
-func (n *node) unseenOr(err error, what string) Check {
-	if n.blind(err) {
-		return n.unseen(what, err)
+// offsets returns a process's offset from UTC now and in half a year, which is
+// what names depend on; of pid 0 it is the node's.
+func (n *node) offsets(pid int) (o [2]string, err error) {
+	zone, err := n.zone(pid)
+	if err == nil {
+		for i := range o {
+			o[i] = n.sys.now().AddDate(0, 6*i, 0).In(zone).Format("UTC-07:00")
+		}
 	}
-	return skip("%s cannot be seen", what).because("%v", err)
+	return o, err
 }
 
-// offsets tell one time zone from another, as far as names are concerned.
-type offsets struct{ now, later string }
-
-// shows is what the zone's clocks show, from UTC, now and half a year from now.
-func (z zone) shows(now time.Time) offsets {
-	const layout, halfYear = "UTC-07:00", 182 * 24 * time.Hour
-	return offsets{now.In(z.Location).Format(layout), now.Add(halfYear).In(z.Location).Format(layout)}
-}
-
-// zone is a process's time zone.
-type zone struct{ *time.Location }
-
-// zone finds a process's as Go does for its own; of pid 0 it is the node's.
-func (n *node) zone(pid int) (z zone, err error) {
+// zone finds a process's time zone as Go does for its own.
+func (n *node) zone(pid int) (*time.Location, error) {
 	file := n.path("/etc/localtime")
 	if pid != 0 {
-		for _, p := range n.processes() {
-			if p.PID != pid {
-				continue
-			}
-			environment, err := p.Environ()
-			if err != nil {
-				return z, err
-			}
-			for _, v := range environment {
-				if tz, ok := strings.CutPrefix(v, "TZ="); ok {
-					z.Location, err = time.LoadLocation(strings.TrimPrefix(tz, ":"))
-					return z, err
-				}
+		file = n.seenBy(pid, "/etc/localtime")
+		p, err := n.proc.Proc(pid)
+		if err != nil {
+			return nil, err
+		}
+		environment, err := p.Environ()
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range environment {
+			if tz, ok := strings.CutPrefix(v, "TZ="); ok {
+				return time.LoadLocation(strings.TrimPrefix(tz, ":"))
 			}
 		}
-		file = n.seenBy(pid, "/etc/localtime")
 	}
 	data, err := read(file)
 	if os.IsNotExist(err) {
-		return zone{time.UTC}, nil
+		return time.UTC, nil
 	}
-	if err == nil {
-		z.Location, err = time.LoadLocationFromTZData("local", data)
+	if err != nil {
+		return nil, err
 	}
-	return z, err
+	return time.LoadLocationFromTZData("local", data)
 }

@@ -1,10 +1,10 @@
 package doctor
 
 import (
-	"bufio"
+	"cmp"
 	"context"
-	"encoding/binary"
-	"encoding/hex"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,249 +12,309 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
+
 	"github.com/logwatch/logwatch/internal/control"
 )
 
+var daemonChecks = []check{
+	{"daemon", checkDaemon, []need{needConfig}},
+	{"control-socket", checkControlSocket, []need{needConfig}},
+	{"skipped-logs", checkSkippedLogs, []need{needConfig, needAnswer}},
+	{"metrics-port", checkMetricsPort, []need{needConfig}},
+	{"service", checkService, nil},
+}
+
+// daemonProcess is the running logwatch, and others beside it.
+type daemonProcess struct {
+	pid      int // 0: none
+	settings settings
+	inPod    bool
+	others   []process
+}
+
+// isLogwatch reports whether a process is `logwatch run`, whose name any process may
+// give itself: by its executable, and by its user or its service's cgroup, into
+// which only root puts processes.
+func (n *node) isLogwatch(p process) bool {
+	exe, err := p.Executable() // a replaced one ends in " (deleted)"
+	if n.noPermission(err) {
+		exe = p.program()
+	}
+	return strings.HasPrefix(filepath.Base(exe), "logwatch") && slices.Contains(p.args, "run") &&
+		(n.trusted(p.uid()) || p.inCgroup(strings.HasPrefix, "/system.slice/logwatch.service"))
+}
+
+// findDaemon returns the logwatch that listens on its control socket, or else the
+// one that holds the lock of its podLogsDir, or else any. With a configuration
+// that was named, only one that works on the same directory counts.
+func (n *node) findDaemon(ctx context.Context) (d daemonProcess) {
+	wanted := ""
+	if n.file != "" {
+		wanted = filepath.Clean(n.settings().PodLogsDir)
+	}
+	best, bestRank := -1, 0
+	for _, p := range n.processes() {
+		if !n.isLogwatch(p) {
+			continue
+		}
+		s, rank := n.settingsOf(p), 1
+		if pid, err := n.sys.holder(s.PodLogsDir); err == nil && pid == p.PID {
+			rank = 2
+		}
+		if peer, err := n.sys.peer(ctx, n.seenBy(p.PID, s.ControlSocket)); err == nil && int(peer.Pid) == p.PID {
+			rank = 3
+		}
+		// Without a proof it may be a pod's, or of another node in a container.
+		if rank == 1 && (p.inPod() && !n.isolated() || !n.sharesDir(p.PID, s.PodLogsDir)) {
+			continue
+		}
+		d.others = append(d.others, p)
+		if rank > bestRank && (wanted == "" || filepath.Clean(s.PodLogsDir) == wanted) {
+			best, bestRank = len(d.others)-1, rank
+			d.pid, d.settings, d.inPod = p.PID, s, p.inPod()
+		}
+	}
+	if best >= 0 {
+		d.others = slices.Delete(d.others, best, best+1)
+	}
+	return d
+}
+
+// sharesDir reports whether a path is the same directory for a process as for the
+// node, as far as that can be read.
+func (n *node) sharesDir(pid int, path string) bool {
+	ours, err := os.Stat(n.path(path))
+	if err != nil {
+		return true
+	}
+	theirs, err := os.Stat(n.seenBy(pid, path))
+	return err != nil || os.SameFile(ours, theirs)
+}
+
 func checkDaemon(_ context.Context, n *node) Check {
-	s, w := n.settings(), n.worker()
-	if c, ok := n.strangers(s, w); ok {
+	s, d := n.settings(), n.daemon()
+	if c, ok := n.conflicting(); ok {
 		return c
 	}
+	from := cmp.Or(d.settings.file, "its flags and the defaults")
 	switch {
-	case w.pid == 0:
-		c := n.onlyOwn(warn("no logwatch runs on %s", s.PodLogsDir).because("Nothing is rotated there, unless by kubelet."))
-		for _, other := range w.others {
-			c = c.because("process %d works on %s.", other.PID, n.settingsOf(other).PodLogsDir)
+	case d.pid == 0:
+		c := n.orHidden(found(Warn, "no logwatch runs on %s", s.PodLogsDir).detail("kubelet's own rotation is the only one there."))
+		for _, other := range d.others {
+			c = c.detail("process %d works on %s.", other.PID, n.settingsOf(other).PodLogsDir)
 		}
-		if n.unitFile("logwatch.service") != "" {
-			return c.do(n.ctl("enable --now", "logwatch"))
-		}
-		if s.file != "" {
-			return c.mend("logwatch run --config %s # or install the package, for a service", s.file)
-		}
-		return c.do("logwatch run # or install the package, for a service")
-	case n.file != "" && w.settings.file != "" && !sameFile(n.file, n.seenBy(w.pid, w.settings.file)):
-		return warn("the logwatch that runs (process %d) goes by %s, and not by %s", w.pid, w.settings.file, n.file).
-			mend("logwatch doctor --config %s", w.settings.file)
+		return c.run(n.start())
+	case n.file != "" && d.settings.file != "" && !sameFile(n.file, n.seenBy(d.pid, d.settings.file)):
+		return found(Warn, "the running logwatch (process %d) uses %s, not %s", d.pid, from, n.file).
+			fix("logwatch doctor --config %s", d.settings.file)
 	}
-	return okay("logwatch runs (process %d) on %s, by %s", w.pid, s.PodLogsDir, w.from())
+	return found(OK, "logwatch runs (process %d) on %s, with %s", d.pid, s.PodLogsDir, from)
 }
 
-func (w worker) from() string {
-	if w.settings.file == "" {
-		return "the defaults and its flags"
+// start is the command that starts logwatch.
+func (n *node) start() command {
+	switch s := n.settings(); {
+	case n.unitFile("logwatch.service") != "":
+		return systemctl("enable --now", "logwatch")
+	case s.file != "":
+		return command("logwatch run --config " + quote(s.file) + " # or install the package, for a service")
 	}
-	return w.settings.file
+	return "logwatch run # or install the package, for a service"
 }
 
-// strangers are other processes that work on the same logs.
-func (n *node) strangers(s settings, w worker) (Check, bool) {
-	if pid, err := n.sys.holder(s.PodLogsDir); err == nil && pid != w.pid {
-		name := "that has ended"
-		for _, p := range n.processes() {
-			if p.PID == pid {
-				name = p.program()
+// conflicting returns a Check for another process that works on the same logs.
+func (n *node) conflicting() (Check, bool) {
+	const show = "ps -p %d -o pid,user,lstart,args; systemctl status %[1]d --no-pager"
+	s, d := n.settings(), n.daemon()
+	if pid, err := n.sys.holder(s.PodLogsDir); err == nil && pid != d.pid {
+		name := "which has ended"
+		if i := slices.IndexFunc(n.processes(), func(p process) bool { return p.PID == pid }); i >= 0 {
+			p := n.processes()[i]
+			exe, _ := p.Executable() // unreadable: its name
+			if name = filepath.Base(cmp.Or(exe, p.program())); n.isLogwatch(p) {
+				name = ""
 			}
 		}
-		if !strings.HasPrefix(name, "logwatch") {
-			return fail("podLogsDir is locked by process %d (%s)", pid, name).
-				because("logwatch does not start while another has the lock: two rotators lose lines.").
-				mend("ps -p %d -o pid,user,lstart,args; systemctl status %[1]d --no-pager", pid), true
+		if name != "" {
+			return found(Fail, "podLogsDir is locked by process %d (%s)", pid, name).
+				detail("logwatch waits while another process holds the lock: two rotators lose lines.").fix(show, pid), true
 		}
 	}
 	ours := filepath.Clean(s.PodLogsDir)
-	for _, other := range w.others {
+	for _, other := range d.others {
 		theirs := filepath.Clean(n.settingsOf(other).PodLogsDir)
-		if theirs == ours || strings.HasPrefix(theirs, ours+"/") || strings.HasPrefix(ours, theirs+"/") {
-			return fail("a second logwatch (process %d) is set to work on %s", other.PID, theirs).
-				because("Two rotators lose lines. The lock on podLogsDir keeps it from starting, but not where that is mounted twice, or one lies within the other.").
-				mend("ps -p %d -o pid,user,lstart,args; systemctl status %[1]d --no-pager", other.PID), true
+		if strings.HasPrefix(theirs+"/", ours+"/") || strings.HasPrefix(ours, theirs+"/") {
+			return found(Fail, "a second logwatch (process %d) is set to work on %s", other.PID, theirs).
+				detail("Two rotators lose lines. The lock on podLogsDir stops a second one, but not where that is mounted twice, or one is within the other.").
+				fix(show, other.PID), true
 		}
 	}
 	return Check{}, false
 }
 
-func checkControlSocket(ctx context.Context, n *node) Check {
-	s, w := n.settings(), n.worker()
+// daemonStatus is what the daemon answers.
+type daemonStatus struct {
+	control.Status
+	peer unix.Ucred
+	err  error
+}
+
+// askDaemon asks the process that listens on the control socket, if it is the
+// daemon.
+func (n *node) askDaemon(ctx context.Context) (a daemonStatus) {
+	s, d := n.settings(), n.daemon()
+	socket := n.path(s.ControlSocket)
+	if d.pid != 0 {
+		socket = n.seenBy(d.pid, s.ControlSocket)
+	}
+	if a.peer, a.err = n.sys.peer(ctx, socket); a.err != nil {
+		return a
+	}
+	if int(a.peer.Pid) != d.pid {
+		a.err = fmt.Errorf("process %d of user %d listens there", a.peer.Pid, a.peer.Uid)
+		return a
+	}
+	a.Status, a.err = n.sys.status(ctx, socket)
+	return a
+}
+
+// needAnswer skips a check without the daemon's answer.
+func needAnswer(n *node) Check {
+	if n.settings().ControlSocket == "" || n.daemon().pid == 0 || n.status().err != nil {
+		return found(Skip, "the daemon does not answer: see control-socket")
+	}
+	return Check{}
+}
+
+func checkControlSocket(_ context.Context, n *node) Check {
+	s, d := n.settings(), n.daemon()
 	switch {
 	case s.ControlSocket == "":
-		return skip("controlSocket is empty: status, top and rotate have nobody to ask")
-	case w.pid == 0:
+		return found(Skip, "controlSocket is empty: status, top and rotate are not available")
+	case d.pid == 0:
 		if st, err := os.Lstat(n.path(s.ControlSocket)); err == nil && st.Mode().Type() != os.ModeSocket {
-			return fail("%s is there, and is no socket", s.ControlSocket).
-				because("logwatch does not touch what it did not make, and has no control socket then.").
-				mend("mv %s %s", s.ControlSocket, s.ControlSocket+".away")
+			return found(Fail, "%s exists and is not a socket", s.ControlSocket).
+				detail("logwatch leaves it, and has no control socket then.").
+				fix("mv %s %s", s.ControlSocket, s.ControlSocket+".moved")
 		}
-		return skip("no logwatch runs")
+		return found(Skip, "no logwatch runs")
 	}
-	socket := s.ControlSocket
-	if w.inPod {
-		socket = n.seenBy(w.pid, socket)
-	}
-	// Names that nothing has: the answer is about the node alone.
-	st, err := control.NewClient(socket).Status(ctx, control.Names{Namespace: "/", Pod: "/"}, false)
-	logs := n.logs("logwatch")
+	a := n.status()
+	node, logs := a.Node, logsOf("logwatch")
 	switch {
-	case n.blind(connect(ctx, socket)):
-		return n.unseen("the control socket", connect(ctx, socket))
-	case err != nil:
-		return warn("the daemon does not answer at %s", socket).because("%v", err).do(logs)
-	case st.Node.PID != w.pid && !w.inPod:
-		return warn("another logwatch (process %d) answers at %s", st.Node.PID, socket).
-			because("process %d is the one that works on podLogsDir.", w.pid).mend("ps -p %d -o pid,user,lstart,args", st.Node.PID)
-	case st.Node.Unhealthy != "":
-		return fail("the daemon is not well").because("%s", st.Node.Unhealthy).do(logs)
-	case st.Node.Config.Error != "":
-		return fail("the daemon did not take its last configuration").because("%s", st.Node.Config.Error).
-			because("The one before is in force.").mend("${EDITOR:-vi} %s && logwatch reload --config %[1]s", st.Node.Config.File)
-	case st.Node.Waiting != "":
-		return warn("the daemon waits").because("%s", st.Node.Waiting).do(logs)
-	case st.Node.Failures > 0 && st.Node.Failures > st.Node.Rotations/100:
-		return warn("%d rotations failed, of %d", st.Node.Failures, st.Node.Rotations+st.Node.Failures).do("logwatch status -o wide", logs)
+	case a.peer.Pid != 0 && int(a.peer.Pid) != d.pid:
+		return found(Fail, "another process listens on %s", s.ControlSocket).detail("%v; the daemon is process %d. Its answers are ignored.", a.err, d.pid).
+			fix("ps -p %d -o pid,user,lstart,args", int(a.peer.Pid))
+	case a.err != nil:
+		return found(Warn, "the daemon does not answer at %s", s.ControlSocket).cause(a.err).run(logs)
+	case node.Unhealthy != "":
+		return found(Fail, "the daemon is unhealthy").detail("%s", node.Unhealthy).run(logs)
+	case node.Config.Error != "":
+		return found(Fail, "the daemon rejected its last configuration").detail("%s", node.Config.Error).
+			detail("The previous one is still active.").fix("${EDITOR:-vi} %s && logwatch reload --config %[1]s", node.Config.File)
+	case node.Waiting != "":
+		return found(Warn, "the daemon is waiting").detail("%s", node.Waiting).run(logs)
+	case node.Failures > 0 && node.Failures > node.Rotations/100:
+		return found(Warn, "%d of %d rotations failed", node.Failures, node.Rotations+node.Failures).run("logwatch status -o wide", logs)
 	}
-	return okay("the daemon answers: %s rotations, %s failed", strconv.FormatUint(st.Node.Rotations, 10), strconv.FormatUint(st.Node.Failures, 10))
+	return found(OK, "the daemon answers: %s, %d failed", plural(int(node.Rotations), "rotation"), node.Failures)
 }
 
-// checkMetricsPort looks for who listens, in the daemon's network.
+// checkSkippedLogs lists the running containers whose logs the daemon does not
+// rotate, with the reason.
+func checkSkippedLogs(_ context.Context, n *node) Check {
+	all := n.status().Containers
+	var skipped []string
+	for _, c := range all {
+		if c.Refused != "" {
+			skipped = append(skipped, c.Namespace+"/"+c.Pod+"/"+c.Container+": "+c.Refused)
+		}
+	}
+	if len(skipped) > 0 {
+		return found(Warn, "the daemon skips the logs of %d of %s", len(skipped), plural(len(all), "running container")).
+			detail("They grow without a limit: %s.", some(skipped)).
+			fix("logwatch status -o wide # see log-paths and live-logs")
+	}
+	return found(OK, "the daemon skips none of %s", plural(len(all), "running container"))
+}
+
+// checkMetricsPort looks for the listener in the daemon's network namespace.
 func checkMetricsPort(_ context.Context, n *node) Check {
-	s, w := n.settings(), n.worker()
-	address := s.Metrics.ListenAddress
+	s, d := n.settings(), n.daemon()
+	address, where := s.Metrics.ListenAddress, "self"
 	if address == "" {
-		return skip("metrics.listenAddress is empty: there are no metrics")
+		return found(Skip, "metrics.listenAddress is empty: there are no metrics")
 	}
-	where := "self"
-	if w.pid != 0 {
-		where = strconv.Itoa(w.pid)
+	if d.pid != 0 {
+		where = strconv.Itoa(d.pid)
 	}
-	inodes, err := n.listeners(where, address)
+	sockets, err := n.listeners(where, address)
 	switch {
 	case err != nil:
-		return n.unseenOr(err, "who listens on "+address)
-	case len(inodes) == 0 && w.pid == 0:
-		return okay("%s is free", address)
-	case len(inodes) == 0:
-		return warn("the daemon does not listen on %s", address).
-			because("It goes on without, and tries again now and then.").do(n.logs("logwatch"))
+		return skipUnreadable("the listener on "+address, err)
+	case len(sockets) == 0 && d.pid == 0:
+		return found(OK, "%s is free", address)
+	case len(sockets) == 0:
+		return found(Warn, "the daemon does not listen on %s", address).
+			detail("It runs without metrics, and retries.").run(logsOf("logwatch"))
 	}
-	owner, blind := n.owner(inodes)
-	if w.pid != 0 && owner.PID == w.pid {
-		return okay("the daemon serves metrics on %s", address)
+	for _, p := range n.processes() {
+		targets, ferr := p.FileDescriptorTargets()
+		err = errors.Join(err, ferr)
+		switch {
+		case !slices.ContainsFunc(sockets, func(s string) bool { return slices.Contains(targets, s) }):
+		case p.PID == d.pid:
+			return found(OK, "the daemon serves metrics on %s", address)
+		default:
+			_, port, _ := net.SplitHostPort(address) // listeners has parsed it
+			return found(Fail, "%s is taken by %s (process %d)", address, p.program(), p.PID).
+				detail("There are no metrics and no health checks; rotation continues.").
+				fix("ss --tcp --listening --processes --numeric 'sport = :%s'", command(port)).
+				fix("${EDITOR:-vi} %s # or set another metrics.listenAddress", s.fileOrInstalled())
+		}
 	}
-	if owner.PID == 0 && blind {
-		return skip("who listens on %s cannot be seen as user %d", address, n.sys.euid).do(n.again())
-	}
-	_, port, _ := net.SplitHostPort(address)
-	return fail("%s is taken by %s (process %d)", address, owner.program(), owner.PID).
-		because("There are no metrics and no health then; rotation goes on.").
-		mend("ss --tcp --listening --processes --numeric 'sport = :%s'", command(port)).
-		mend("${EDITOR:-vi} %s # or another metrics.listenAddress", s.fileOr())
+	return n.orHidden(skipUnreadable("the process that listens on "+address, err))
 }
 
-func (s settings) fileOr() string {
-	if s.file != "" {
-		return s.file
-	}
-	return usualFiles[0]
-}
-
-// listeners are the inodes of sockets that listen on address or on a wildcard.
-func (n *node) listeners(pid, address string) (inodes []string, err error) {
+// listeners returns the sockets that listen on address or a wildcard in a process's
+// network namespace, as its descriptors show them.
+func (n *node) listeners(pid, address string) (sockets []string, err error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
 	}
+	within, err := procfs.NewFS(n.path("proc", pid))
+	if err != nil {
+		return nil, err
+	}
+	lines, err := within.NetTCP()
+	if err != nil {
+		return nil, err
+	}
+	more, _ := within.NetTCP6() // a kernel without IPv6
 	ip := net.ParseIP(host)
-	for _, name := range []string{"tcp", "tcp6"} {
-		f, err := os.Open(n.path("proc", pid, "net", name))
-		switch {
-		case err != nil && name == "tcp":
-			return nil, err
-		case err != nil:
-			continue // a kernel without IPv6
-		}
-		lines := bufio.NewScanner(f)
-		for lines.Scan() {
-			at, state, inode := tcpLine(lines.Text())
-			if at == nil {
-				continue // the heading
-			}
-			if state != listening {
-				break // these come first, and others may be many
-			}
-			anyHost := ip == nil || ip.IsUnspecified() || at.IP.IsUnspecified()
-			if strconv.Itoa(at.Port) == port && (anyHost || at.IP.Equal(ip)) {
-				inodes = append(inodes, inode)
-			}
-		}
-		_ = f.Close() // opened for reading
-	}
-	return inodes, nil
-}
-
-// listening is a TCP socket's state in /proc/net/tcp, see proc_pid_net(5).
-const listening = "0A"
-
-// tcpLine reads a line of /proc/net/tcp: where the socket is bound, as words in
-// the machine's own byte order, its state and its inode.
-func tcpLine(l string) (at *net.TCPAddr, state, inode string) {
-	fields := strings.Fields(l)
-	if len(fields) < 10 {
-		return nil, "", ""
-	}
-	host, port, _ := strings.Cut(fields[1], ":")
-	words, err := hex.DecodeString(host)
-	number, perr := strconv.ParseUint(port, 16, 16)
-	if err != nil || perr != nil || (len(words) != net.IPv4len && len(words) != net.IPv6len) {
-		return nil, "", ""
-	}
-	for i := 0; i < len(words); i += 4 {
-		binary.NativeEndian.PutUint32(words[i:], binary.BigEndian.Uint32(words[i:]))
-	}
-	return &net.TCPAddr{IP: words, Port: int(number)}, fields[3], fields[9]
-}
-
-// owner is the process that has one of the sockets; blind: some could not be
-// looked into.
-func (n *node) owner(inodes []string) (owner process, blind bool) {
-	for _, p := range n.processes() {
-		targets, err := p.FileDescriptorTargets()
-		blind = blind || n.blind(err)
-		for _, inode := range inodes {
-			if slices.Contains(targets, "socket:["+inode+"]") {
-				return p, blind
-			}
+	const listening = 0x0A // see proc_pid_net(5)
+	for _, l := range append(lines, more...) {
+		if l.St == listening && strconv.FormatUint(l.LocalPort, 10) == port &&
+			(ip == nil || ip.IsUnspecified() || l.LocalAddr.IsUnspecified() || l.LocalAddr.Equal(ip)) {
+			sockets = append(sockets, fmt.Sprintf("socket:[%d]", l.Inode))
 		}
 	}
-	return process{}, blind
+	return sockets, nil
 }
 
-// ctl is what does something to a service here.
-func (n *node) ctl(action, unit string) command {
-	switch {
-	case !n.systemd() && action == "enable --now":
-		return command("service " + unit + " start")
-	case !n.systemd():
-		return command("service " + unit + " " + action)
-	case action == "status":
-		return command("systemctl status " + unit + " --no-pager")
-	}
-	return command("systemctl " + action + " " + unit)
-}
+// systemctl is what does something to a service.
+func systemctl(action, unit string) command { return command("systemctl " + action + " " + unit) }
 
-// logs shows what a service has logged.
-func (n *node) logs(unit string) command {
-	if !n.systemd() {
-		return command("grep -h " + unit + " /var/log/syslog /var/log/messages | tail -n 50")
-	}
-	return command("journalctl -u " + unit + " -n 50 --no-pager")
-}
+// logsOf is what shows a service's logs.
+func logsOf(unit string) command { return command("journalctl -u " + unit + " -n 50 --no-pager") }
 
-func (n *node) systemd() bool { return n.exists("/run/systemd/system") }
-
-// unitDirs are where systemd looks, the first one first.
+// unitDirs are systemd's, the first has precedence.
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
-// unitFile is the path of a unit; "": there is none.
+// unitFile returns the path of a unit; "": none.
 func (n *node) unitFile(unit string) string {
 	for _, dir := range unitDirs {
 		if n.exists(filepath.Join(dir, unit)) {
@@ -265,30 +325,26 @@ func (n *node) unitFile(unit string) string {
 }
 
 func checkService(_ context.Context, n *node) Check {
-	w := n.worker()
-	switch {
-	case w.inPod:
-		return okay("logwatch runs in a pod: kubelet starts it")
-	case !n.systemd():
-		return skip("no systemd runs here")
-	}
 	const unit = "logwatch.service"
-	file := n.unitFile(unit)
-	if file == "" {
-		if w.pid == 0 {
-			return skip("there is no %s", unit)
-		}
-		return warn("there is no %s", unit).because("The logwatch that runs does not come back after a restart of the node.").
-			do("apt-get install ./logwatch_*.deb # or dnf install ./logwatch-*.rpm")
+	d, file := n.daemon(), n.unitFile(unit)
+	switch {
+	case d.inPod:
+		return found(OK, "logwatch runs in a pod: kubelet starts it")
+	case !n.exists("/run/systemd/system"):
+		return found(Skip, "systemd does not run here")
+	case file == "" && d.pid == 0:
+		return found(Skip, "%s does not exist", unit)
+	case file == "":
+		return found(Warn, "%s does not exist", unit).detail("logwatch does not start again when the node restarts.").
+			fix("apt-get install ./logwatch-kubernetes_*.deb # or dnf install ./logwatch-kubernetes-*.rpm")
 	}
 	if target, _ := os.Readlink(n.path(file)); target == os.DevNull {
-		return warn("%s is masked", unit).mend("systemctl unmask %s && systemctl enable --now %[1]s", unit)
+		return found(Warn, "%s is masked", unit).fix("systemctl unmask %s && systemctl enable --now %[1]s", unit)
 	}
 	for _, dir := range unitDirs {
-		enabled, _ := filepath.Glob(n.path(dir, "*.wants", unit)) // the pattern is good
-		if len(enabled) > 0 {
-			return okay("%s is enabled", file)
+		if enabled, _ := filepath.Glob(n.path(dir, "*.wants", unit)); len(enabled) > 0 { // the pattern is valid
+			return found(OK, "%s is enabled", file)
 		}
 	}
-	return warn("%s is not enabled", file).because("logwatch does not start with the node.").mend("systemctl enable --now %s", unit)
+	return found(Warn, "%s is not enabled", file).detail("logwatch does not start with the node.").fix("systemctl enable --now %s", unit)
 }

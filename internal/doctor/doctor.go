@@ -3,13 +3,14 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
-// Status is the outcome of a check.
+// Status is the result of a check.
 type Status string
 
-// The outcomes. Skip is for what could not be looked at, or does not apply.
+// The results. Skip is for what could not be read, or does not apply.
 const (
 	OK   Status = "ok"
 	Warn Status = "warn"
@@ -17,17 +18,19 @@ const (
 	Skip Status = "skip"
 )
 
-// Check is the outcome of one check. Its texts have no control characters but
-// the newlines that part the lines of Detail and Fix.
+// Check is the result of one check. Its texts have no control characters but the
+// newlines between the lines of Detail and Fix.
 type Check struct {
 	Name    string `json:"name"`
 	Status  Status `json:"status"`
-	Summary string `json:"summary"` // one line: what is so
-	Detail  string `json:"detail"`  // why that matters, and what it was seen by
+	Summary string `json:"summary"` // one line: what was found
+	Detail  string `json:"detail"`  // why it matters, and the evidence
 	Fix     string `json:"fix"`     // commands for a root shell, one a line; "": none
+
+	err error // without the rights to find out, the check is skipped
 }
 
-// Report is the outcome of all of them, in the order in which they are done.
+// Report is the result of all checks, in their order.
 type Report struct {
 	Checks []Check `json:"checks"`
 	OK     int     `json:"ok"`
@@ -38,8 +41,8 @@ type Report struct {
 
 // Options of Run.
 type Options struct {
-	// ConfigFile is the configuration to check; "": that of the daemon which
-	// runs, or else the installed one, or else the defaults.
+	// ConfigFile is the configuration to check; "": that of the running daemon,
+	// else the installed one, else the defaults.
 	ConfigFile string
 	// Each, if not nil, is called with each check as soon as it and those before
 	// it are done.
@@ -50,44 +53,37 @@ type Options struct {
 	system  *system       // nil: the real one
 }
 
-// checkTimeout is longer than the default runtimeRequestTimeout, so that the
-// runtime's own error comes first.
-const checkTimeout = 5 * time.Second
+const (
+	// checkTimeout is longer than the default runtimeRequestTimeout, so that the
+	// runtime's own error comes first.
+	checkTimeout = 5 * time.Second
+	// answerTime is for a check whose context has ended to return.
+	answerTime = 200 * time.Millisecond
+)
 
-// checks are all there are. Their names are an interface: none changes.
-var checks = []struct {
-	name string
-	run  func(context.Context, *node) Check
-	free bool // of the configuration: it is the same whatever that says
-}{
-	{"config", checkConfig, true},
-	{"daemon", checkDaemon, false},
-	{"control-socket", checkControlSocket, false},
-	{"metrics-port", checkMetricsPort, false},
-	{"service", checkService, true},
-	{"privileges", checkPrivileges, false},
-	{"pod-logs-dir", checkPodLogsDir, false},
-	{"rename", checkRename, false},
-	{"leases", checkLeases, false},
-	{"runtime-socket", checkSocket, false},
-	{"runtime", checkRuntime, false},
-	{"log-paths", checkLogPaths, false},
-	{"live-logs", checkLiveLogs, false},
-	{"log-links", checkLogLinks, false},
-	{"inotify-watches", checkWatches, false},
-	{"inotify-instances", checkInstances, true},
-	{"inotify-queue", checkQueue, true},
-	{"kubelet", checkKubelet, true},
-	{"kubelet-rotation", checkKubeletRotation, false},
-	{"kubelet-cleaning", checkKubeletCleaning, false},
-	{"logrotate", checkLogrotate, false},
-	{"shippers", checkShippers, false},
-	{"disk-space", checkSpace, false},
-	{"disk-inodes", checkInodes, false},
-	{"clock", checkClock, true},
-	{"clock-stamps", checkStamps, false},
-	{"time-zone", checkZone, false},
+// check is a row of a table of checks.
+type check struct {
+	name  string // an interface for programs: it does not change
+	run   func(context.Context, *node) Check
+	needs []need
 }
+
+// need is a prerequisite of checks. It returns the Check of those that are skipped
+// without it; no Status: it is met.
+type need func(*node) Check
+
+func (c check) do(ctx context.Context, n *node) (result Check) {
+	for _, met := range c.needs {
+		if result = met(n); result.Status != "" {
+			return n.orNoPermission(result)
+		}
+	}
+	return n.orNoPermission(c.run(ctx, n))
+}
+
+// checks are all checks, in the order of reports.
+var checks = slices.Concat(configChecks, daemonChecks, accessChecks, runtimeChecks, logChecks,
+	inotifyChecks, kubeletChecks, rotatorChecks, shipperChecks, diskChecks, clockChecks)
 
 // Run does all checks. Its error is that of a context which ended first.
 func Run(parent context.Context, o Options) (Report, error) {
@@ -97,49 +93,38 @@ func Run(parent context.Context, o Options) (Report, error) {
 	n := newNode(ctx, o)
 	results := make([]chan Check, len(checks))
 	for i, c := range checks {
-		results[i] = make(chan Check, 1) // nobody may be left to take it
-		go func() {
-			if err := n.settings().err; !c.free && n.blind(err) {
-				results[i] <- n.unseen("the configuration", err)
-				return
-			}
-			results[i] <- c.run(ctx, n)
-		}()
+		results[i] = make(chan Check, 1) // a late result has no receiver
+		go func() { results[i] <- c.do(ctx, n) }()
 	}
 	late, stop := context.WithTimeout(parent, timeout+answerTime)
 	defer stop()
 	r := Report{Checks: make([]Check, 0, len(checks))}
 	for i, result := range results {
+		var c Check
 		select {
-		case c := <-result:
-			r.add(o, i, c)
-			continue
+		case c = <-result:
 		case <-late.Done():
+			if parent.Err() != nil {
+				return r, parent.Err()
+			}
+			select { // both may have been ready
+			case c = <-result:
+			default:
+				c = found(Fail, "did not end within %v", timeout).
+					detail("A disk, a mount or a process does not respond: other checks that are skipped or time out may have the same cause.").
+					fix("dmesg --level=err,warn | tail -n 20")
+			}
 		}
-		if parent.Err() != nil {
-			return r, parent.Err()
-		}
-		select { // both may have been so
-		case c := <-result:
-			r.add(o, i, c)
-		default:
-			r.add(o, i, hung(timeout))
+		c.Name = checks[i].name
+		r.add(c)
+		if o.Each != nil {
+			o.Each(c)
 		}
 	}
 	return r, nil
 }
 
-// answerTime is what a check whose context has ended gets to say so.
-const answerTime = 200 * time.Millisecond
-
-func hung(timeout time.Duration) Check {
-	return fail("did not end within %v", timeout).
-		because("A disk, a mount, or a process in the way does not answer: what is skipped or hangs besides may have the same cause.").
-		mend("dmesg --level=err,warn | tail -n 20")
-}
-
-func (r *Report) add(o Options, i int, c Check) {
-	c.Name = checks[i].name
+func (r *Report) add(c Check) {
 	r.Checks = append(r.Checks, c)
 	switch c.Status {
 	case OK:
@@ -151,7 +136,15 @@ func (r *Report) add(o Options, i int, c Check) {
 	default:
 		r.Skip++
 	}
-	if o.Each != nil {
-		o.Each(c)
+}
+
+// First returns the check to start with: the first that failed, or else the first
+// that warns.
+func (r Report) First() (Check, bool) {
+	for _, s := range []Status{Fail, Warn} {
+		if i := slices.IndexFunc(r.Checks, func(c Check) bool { return c.Status == s }); i >= 0 {
+			return r.Checks[i], true
+		}
 	}
+	return Check{}, false
 }

@@ -13,9 +13,12 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// fake is a node in a folder, on which all is well.
+// fakeNode is a node in a directory, without problems.
 type fakeNode struct {
 	t      *testing.T
 	root   string
@@ -35,20 +38,20 @@ func newFake(t *testing.T) *fakeNode {
 			*st = unix.Statfs_t{Type: unix.EXT4_SUPER_MAGIC, Frsize: 4096, Blocks: 25e6, Bavail: 12e6, Files: 1e6, Ffree: 5e5}
 			return nil
 		},
-		access:    func(string, uint32) error { return nil },
-		adjtimex:  func(*unix.Timex) (int, error) { return 0, nil },
-		holder:    func(string) (int, error) { return 0, errors.New("nobody") },
-		noReplace: func(string, bool) error { return nil },
-		lease:     func(string, []string) error { return nil },
+		access:   func(string, uint32) error { return nil },
+		adjtimex: func(*unix.Timex) (int, error) { return 0, nil },
+		holder:   func(string) (int, error) { return 0, errors.New("no holder") },
+		rename:   func(string, bool, uint) error { return nil },
+		podLogs:  podlogs.At,
+		pause:    func(context.Context) {},
+		peer:     func(context.Context, string) (unix.Ucred, error) { return unix.Ucred{}, unix.ECONNREFUSED },
+		status:   func(context.Context, string) (control.Status, error) { return control.Status{}, nil },
 	}
 	for name, text := range map[string]string{
 		"/proc/sys/fs/leases-enable":                "1\n",
 		"/proc/sys/fs/inotify/max_user_watches":     "65536\n",
 		"/proc/sys/fs/inotify/max_user_instances":   "128\n",
 		"/proc/sys/fs/inotify/max_queued_events":    "16384\n",
-		"/proc/self/status":                         "Name:\tdoctor\nUid:\t0\t0\t0\t0\nCapEff:\t0000000000000000\n",
-		"/proc/self/net/tcp":                        tcpHead,
-		"/proc/self/net/tcp6":                       tcpHead,
 		"/etc/localtime":                            utc(t),
 		"/etc/sysctl.d/.keep":                       "",
 		"/run/systemd/system/.keep":                 "",
@@ -59,6 +62,8 @@ func newFake(t *testing.T) *fakeNode {
 		f.file(name, text)
 	}
 	f.link("/var/log/containers/web-0_shop_app-c1.log", "/var/log/pods/shop_web-0_u1/app/0.log")
+	f.processOf(f.pid, 0, "/usr/bin/logwatch", "doctor")
+	f.link("/proc/self", strconv.Itoa(f.pid))
 	f.link("/proc/self/ns/pid", "pid:[4026531836]")
 	return f
 }
@@ -108,8 +113,7 @@ func (f *fakeNode) process(args ...string) int {
 func (f *fakeNode) processOf(pid, uid int, args ...string) int {
 	f.t.Helper()
 	dir := "/proc/" + strconv.Itoa(pid) + "/"
-	comm := filepath.Base(args[0])
-	f.file(dir+"comm", comm[:min(15, len(comm))]+"\n")
+	f.link(dir+"exe", args[0])
 	f.file(dir+"cmdline", strings.Join(args, "\x00")+"\x00")
 	f.file(dir+"status", fmt.Sprintf("Name:\t%s\nUid:\t%d\t%[2]d\t%[2]d\t%[2]d\nCapEff:\t0000000000000000\n", "x", uid))
 	f.file(dir+"cgroup", "0::/system.slice/x.service\n")
@@ -123,16 +127,11 @@ func (f *fakeNode) processOf(pid, uid int, args ...string) int {
 	return pid
 }
 
-// daemon adds a logwatch that holds its podLogsDir's lock.
+// daemon adds a logwatch that listens on its control socket.
 func (f *fakeNode) daemon(args ...string) int {
 	f.t.Helper()
 	pid := f.process(append([]string{"/usr/bin/logwatch", "run"}, args...)...)
-	f.sys.holder = func(dir string) (int, error) {
-		if dir == "/var/log/pods" {
-			return pid, nil
-		}
-		return 0, errors.New("nobody")
-	}
+	f.sys.peer = func(context.Context, string) (unix.Ucred, error) { return unix.Ucred{Pid: int32(pid)}, nil }
 	return pid
 }
 
@@ -148,16 +147,16 @@ func (f *fakeNode) check(name string) Check {
 	f.t.Helper()
 	for _, c := range checks {
 		if c.name == name {
-			return c.run(f.t.Context(), f.node())
+			return c.do(f.t.Context(), f.node())
 		}
 	}
 	f.t.Fatalf("there is no check %q", name)
 	return Check{}
 }
 
-// mend runs a check's commands as an operator would, on this node's files.
-// Services are not there, and what the kernel takes goes into the folder.
-func (f *fakeNode) mend(c Check) {
+// fix runs a check's commands as an operator would, on this node's files. There
+// are no services, and kernel parameters are files.
+func (f *fakeNode) fix(c Check) {
 	f.t.Helper()
 	bin := filepath.Join(f.t.TempDir(), "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
@@ -180,7 +179,7 @@ func (f *fakeNode) mend(c Check) {
 	}
 }
 
-// wants is what a check should say; each text must be in its part.
+// wants is what a check should report; each text must be in its part.
 type wants struct {
 	status               Status
 	summary, detail, fix string
@@ -193,13 +192,13 @@ func (w wants) hold(t *testing.T, c Check) {
 	}
 }
 
-// scenario is a node on which something is so.
+// scenario is a node in some state.
 type scenario struct {
 	name  string
 	check string
 	make  func(*fakeNode)
 	wants wants
-	mends bool // running the fix makes the check ok
+	fixed bool // running the commands makes the check ok
 }
 
 func run(t *testing.T, scenarios []scenario) {
@@ -213,10 +212,10 @@ func run(t *testing.T, scenarios []scenario) {
 			c := f.check(s.check)
 			s.wants.hold(t, c)
 			if (c.Status == Warn || c.Status == Fail) && c.Fix == "" {
-				t.Error("there is no command that mends it")
+				t.Error("no command fixes it")
 			}
-			if s.mends {
-				f.mend(c)
+			if s.fixed {
+				f.fix(c)
 				if again := f.check(s.check); again.Status != OK {
 					t.Errorf("after %s\nit is %+v", c.Fix, again)
 				}

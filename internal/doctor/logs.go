@@ -10,259 +10,281 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
+var logChecks = []check{
+	{"live-logs", checkLiveLogs, []need{needConfig, needTree}},
+	{"log-writers", checkLogWriters, []need{needConfig, needTree}},
+	{"log-links", checkLogLinks, []need{needConfig}},
+}
+
 // tree is what is below podLogsDir.
 type tree struct {
-	err        error            // podLogsDir itself could not be listed
-	pods       int              // directories
-	containers map[string]int64 // bytes that a container's directory holds, by "<pod>/<container>"
-	live       []liveLog
-	rotated    []string // paths, as far as they may be needed
-	newest     podlogs.Name
-	newestPath string
+	err        error // podLogsDir cannot be listed
+	pods       int   // directories
+	containers []container
 }
 
-// liveLog is N.log, whatever kind of file it is.
-type liveLog struct {
-	path   string // below root
-	mode   fs.FileMode
-	size   int64
-	target string // of a link
+// container is a container's directory.
+type container struct {
+	dir   string // relative to podLogsDir
+	files []podlogs.File
 }
 
-// rotatedKept is how many paths of rotated logs are kept: to try something on.
-const rotatedKept = 3
+// maxFiles bounds what is listed of a container's directory.
+const maxFiles = 10_000
 
-// walk lists podLogsDir, two levels deep, and follows no link below it.
-func (n *node) walk() tree {
-	t := tree{containers: map[string]int64{}}
+func (n *node) listTree() (t tree) {
 	dir := n.path(n.settings().PodLogsDir)
 	pods, err := os.ReadDir(dir)
-	if err != nil {
-		t.err = err
-		return t
+	t.err = err
+	for _, p := range pods {
+		if p.IsDir() {
+			t.pods++
+		}
 	}
-	for _, pod := range pods {
-		if !pod.IsDir() {
-			continue
-		}
-		t.pods++
-		containers, _ := os.ReadDir(filepath.Join(dir, pod.Name())) // it may have gone
-		for _, c := range containers {
-			if c.IsDir() {
-				t.list(dir, filepath.Join(pod.Name(), c.Name()))
-			}
-		}
+	for _, c := range podlogs.ContainerDirs(dir) {
+		files, _ := podlogs.ListDir(n.podLogs(), c, maxFiles) // it may have been removed
+		t.containers = append(t.containers, container{c, files})
 	}
 	return t
 }
 
-// list adds a container's directory.
-func (t *tree) list(dir, container string) {
-	t.containers[container] = 0
-	entries, _ := os.ReadDir(filepath.Join(dir, container)) // as above
-	for _, e := range entries {
-		path := filepath.Join(dir, container, e.Name())
-		info, err := e.Info()
-		if err != nil {
-			continue // it has just been rotated
+// size returns the size of a container's logs, in bytes.
+func (c container) size() (bytes int64) {
+	for _, f := range c.files {
+		if f.Regular {
+			bytes += f.Size
 		}
-		if info.Mode().IsRegular() {
-			t.containers[container] += info.Size()
-		}
-		name, ok := podlogs.ParseName(e.Name())
-		switch {
-		case !ok:
-		case name.Kind == podlogs.Live:
-			l := liveLog{path: path, mode: info.Mode(), size: info.Size()}
-			if info.Mode().Type() == fs.ModeSymlink {
-				l.target, _ = os.Readlink(path) // "": it has gone
-			}
-			t.live = append(t.live, l)
-		case info.Mode().IsRegular():
-			if len(t.rotated) < rotatedKept {
-				t.rotated = append(t.rotated, path)
-			}
-			if name.Stamp.After(t.newest.Stamp) {
-				t.newest, t.newestPath = name, path
-			}
-		}
-	}
-}
-
-func (t tree) held() (bytes int64) {
-	for _, b := range t.containers {
-		bytes += b
 	}
 	return bytes
 }
 
-// missing is the outcome of a check without a tree.
-func (n *node) missing(t tree) Check {
-	if n.blind(t.err) {
-		return n.unseen(n.settings().PodLogsDir, t.err)
-	}
-	return skip("podLogsDir cannot be listed: see pod-logs-dir")
+// logPath returns the path of a log on the node.
+func (n *node) logPath(dir string, f podlogs.File) string {
+	return filepath.Join(n.settings().PodLogsDir, dir, f.String())
 }
 
-// formatsSeen bounds how many logs are opened to see their format.
-const formatsSeen = 20
+// needTree skips a check while podLogsDir cannot be listed.
+func needTree(n *node) Check {
+	if err := n.tree().err; err != nil {
+		c := found(Skip, "podLogsDir cannot be listed: see pod-logs-dir")
+		c.err = err
+		return c
+	}
+	return Check{}
+}
+
+func (n *node) podLogs() podlogs.FS { return n.sys.podLogs(n.path(n.settings().PodLogsDir)) }
+
+// openForWrite reports whether any process has a log open for writing.
+func (n *node) openForWrite(dir string, name podlogs.Name) (bool, error) {
+	d, err := n.podLogs().OpenDir(dir)
+	if err != nil {
+		return false, err
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	f, _, err := podlogs.OpenRegular(d, name.String())
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	return f.OpenForWrite()
+}
+
+// maxFormats bounds how many logs are read.
+const maxFormats = 20
 
 func checkLiveLogs(_ context.Context, n *node) Check {
-	t := n.tree()
-	if t.err != nil {
-		return n.missing(t)
-	}
-	var links, strange []liveLog
-	for _, l := range t.live {
-		switch {
-		case l.mode.Type() == fs.ModeSymlink:
-			links = append(links, l)
-		case !l.mode.IsRegular():
-			strange = append(strange, l)
+	live, read := 0, 0
+	var links, irregular []string // paths
+	var bad *Check
+	for _, c := range n.tree().containers {
+		for _, f := range c.files {
+			path := n.logPath(c.dir, f)
+			if f.Kind != podlogs.Live {
+				continue
+			}
+			live++
+			switch _, err := os.Readlink(n.path(path)); {
+			case err == nil:
+				links = append(links, path)
+			case !f.Regular:
+				irregular = append(irregular, path)
+			case f.Size > 0 && read < maxFormats && bad == nil:
+				first, err := n.firstLine(c.dir, f)
+				if n.noPermission(err) {
+					return skipUnreadable("the content of live logs", err)
+				}
+				if err == nil { // else it has just been rotated
+					read++
+					bad = n.badFormat(path, first)
+				}
+			}
 		}
 	}
 	switch {
 	case len(links) > 0:
-		c := fail("%d of %s are links, which are not rotated", len(links), plural(len(t.live), "live log")).
-			because("%s leads to %s.", n.shown(links[0].path), links[0].target)
-		if strings.Contains(links[0].target, "/docker/") {
-			return c.because("Docker's json-file driver writes and rotates that file itself; cri-dockerd does not support the reopening of logs.").
-				because(`Limit it there ("log-opts": {"max-size": "10m", "max-file": "5"}), or run the node with containerd or CRI-O.`).
-				do("${EDITOR:-vi} /etc/docker/daemon.json && " + n.ctl("restart", "docker"))
-		}
-		return c.because("logwatch follows no link: who makes one could have any file renamed.").
-			mend("readlink -f %s # see what makes it, and have that write to podLogsDir", n.shown(links[0].path))
-	case len(strange) > 0:
-		return fail("%d of %s are no regular files, and are not rotated", len(strange), plural(len(t.live), "live log")).
-			mend("ls -l %s", n.shown(strange[0].path))
+		return n.linkedLogs(links, live)
+	case len(irregular) > 0:
+		return found(Fail, "%d of %s are not regular files with one link, and are not rotated", len(irregular), plural(live, "live log")).
+			fix("ls -l %s", irregular[0])
+	case bad != nil:
+		return *bad
+	case live == 0:
+		return found(OK, "there are no live logs yet")
 	}
-	return n.formats(t.live)
+	return found(OK, "%s: regular files; %d were read, all in CRI's format", plural(live, "live log"), read)
 }
 
-// formats reads the first line of some logs.
-func (n *node) formats(live []liveLog) Check {
-	seen := 0
-	for _, l := range live {
-		if l.size == 0 || seen == formatsSeen {
-			continue
-		}
-		first, err := firstLine(l.path)
-		if err != nil {
-			if n.blind(err) {
-				return n.unseen("what live logs look like", err)
-			}
-			continue // it has just been rotated
-		}
-		seen++
-		if _, err := crilog.Parse(first); err == nil {
-			continue
-		}
-		c := warn("%s is not in CRI's format", n.shown(l.path))
-		if bytes.HasPrefix(first, []byte(`{"log":`)) {
-			c = fail("%s is in the format of Docker's json-file driver", n.shown(l.path)).
-				because("Docker does not reopen a log that was renamed: it would write on into the rotated one.")
-		}
-		return c.because("It begins with: %s", clip(first)).
-			mend("lsof %s # see what writes it", n.shown(l.path))
+func (n *node) linkedLogs(links []string, live int) Check {
+	target, _ := os.Readlink(n.path(links[0])) // "": it has just been removed
+	c := found(Fail, "%d of %s are symbolic links, and are not rotated", len(links), plural(live, "live log")).
+		detail("%s leads to %s.", links[0], target)
+	if strings.Contains(target, "/docker/") {
+		return c.detail("Docker's json-file driver writes and rotates that file itself; cri-dockerd cannot reopen logs.").
+			detail(`Limit it there ("log-opts": {"max-size": "10m", "max-file": "5"}), or run the node with containerd or CRI-O.`).
+			run("${EDITOR:-vi} /etc/docker/daemon.json && " + systemctl("restart", "docker"))
 	}
-	if len(live) == 0 {
-		return okay("there are no live logs yet")
-	}
-	return okay("%s: regular files; %d of them looked into, all in CRI's format", plural(len(live), "live log"), seen)
+	return c.detail("logwatch follows no link: it could lead to any file.").
+		fix("readlink -f %s # see what creates it, and have that write to podLogsDir", links[0])
 }
 
-func clip(b []byte) string { return string(b[:min(len(b), 60)]) }
+// badFormat returns the Check for a log that is not in CRI's format, or nil.
+func (n *node) badFormat(path string, first []byte) *Check {
+	if _, err := crilog.Parse(first); err == nil {
+		return nil
+	}
+	c := found(Warn, "%s is not in CRI's format", path)
+	if bytes.HasPrefix(first, []byte(`{"log":`)) {
+		c = found(Fail, "%s is in the format of Docker's json-file driver", path).
+			detail("Docker cannot reopen a renamed log: it would keep writing to the rotated one.")
+	}
+	c = c.detail("It begins with: %s", string(first[:min(len(first), 60)])).fix("lsof %s # see what writes it", path)
+	return &c
+}
 
-// firstLine reads a log's first line, or as much as tells what it is.
-func firstLine(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+// firstLine reads a log's first line, or enough of it to see the format.
+func (n *node) firstLine(dir string, f podlogs.File) ([]byte, error) {
+	r, err := podlogs.OpenLog(n.podLogs(), dir, f.String())
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // opened for reading
+	defer r.Close() //nolint:errcheck // opened for reading
 	buf := make([]byte, 512)
-	got, err := io.ReadFull(f, buf)
+	size, err := io.ReadFull(r, buf)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	first, _, _ := bytes.Cut(buf[:got], []byte{'\n'})
+	first, _, _ := bytes.Cut(buf[:size], []byte{'\n'})
 	return first, nil
 }
 
-// shown is a path without root, as on the node.
-func (n *node) shown(path string) string {
-	if rel, err := filepath.Rel(n.root, path); err == nil {
-		return "/" + rel
+// checkLogWriters finds containers that write to a rotated log: their reopen
+// failed, or never came. For a moment of each rotation that is normal.
+func checkLogWriters(ctx context.Context, n *node) Check {
+	stuck := n.tree().containers
+	for pass := range 2 {
+		if pass > 0 {
+			n.sys.pause(ctx)
+		}
+		candidates := stuck
+		stuck = nil
+		for _, c := range candidates {
+			if pass > 0 {
+				c.files, _ = podlogs.ListDir(n.podLogs(), c.dir, maxFiles) // it may have been removed
+			}
+			at, err := n.writesRotated(c)
+			if err != nil {
+				return skipUnreadable("which logs are open for writing", err)
+			}
+			if at != nil {
+				stuck = append(stuck, container{c.dir, []podlogs.File{*at}})
+			}
+		}
+		if len(stuck) == 0 {
+			return found(OK, "no container writes to a rotated log")
+		}
 	}
-	return path
+	c := found(Warn, "rotated logs are still open for writing: %s", plural(len(stuck), "container")).
+		detail("The runtime has not reopened the log after a rotation. No line is lost, but nothing limits the file, such as %s.", n.logPath(stuck[0].dir, stuck[0].files[0]))
+	if n.daemon().pid == 0 {
+		return c.run(n.start())
+	}
+	for _, s := range stuck {
+		o := podlogs.OwnerOf(s.dir)
+		c = c.fix("logwatch rotate %s", o.Namespace+"/"+o.Pod+"/"+o.Container)
+	}
+	return c
 }
 
-// linksDir is where kubelet makes links to the logs, for shippers.
+// writesRotated returns the newest rotated log that is open for writing while the
+// live log is absent, or empty and not open. The error is for leases that do not
+// work.
+func (n *node) writesRotated(c container) (*podlogs.File, error) {
+	for _, f := range slices.Backward(c.files) { // a live log comes behind its rotated ones
+		if f.Kind != podlogs.Live && f.Kind != podlogs.Rotated || !f.Regular {
+			continue
+		}
+		open, err := n.openForWrite(c.dir, f.Name)
+		switch {
+		case errors.Is(err, podlogs.ErrLeaseUnsupported), n.noPermission(err):
+			return nil, err
+		case f.Kind == podlogs.Live && (open || f.Size > 0):
+			return nil, nil
+		case open:
+			return &f, nil
+		}
+	}
+	return nil, nil
+}
+
+// linksDir is where kubelet creates links to the logs, for log shippers.
 const linksDir = "/var/log/containers"
 
 func checkLogLinks(_ context.Context, n *node) Check {
 	dir := n.settings().PodLogsDir
 	entries, err := os.ReadDir(n.path(linksDir))
 	switch {
-	case n.blind(err):
-		return n.unseen(linksDir, err)
 	case errors.Is(err, fs.ErrNotExist):
-		return skip("there is no %s: kubelet has made no links to logs", linksDir)
+		return found(Skip, "%s does not exist: kubelet has created no links to logs", linksDir)
 	case err != nil:
-		return warn("%s cannot be listed", linksDir).because("%v", err).mend("ls -ld %s", linksDir)
+		return found(Warn, "%s cannot be listed", linksDir).cause(err).fix("ls -ld %s", linksDir)
 	}
 	var elsewhere []string
 	good, dangling := 0, 0
 	for _, e := range entries {
-		if e.Type() != fs.ModeSymlink {
-			continue
-		}
 		target, err := os.Readlink(n.path(linksDir, e.Name()))
 		if err != nil {
-			continue
+			continue // not a link
 		}
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(linksDir, target)
 		}
-		switch st, err := os.Lstat(n.path(target)); {
+		next, lerr := os.Readlink(n.path(target))
+		switch {
 		case !strings.HasPrefix(filepath.Clean(target), filepath.Clean(dir)+"/"):
 			elsewhere = append(elsewhere, e.Name()+" → "+target)
-		case err != nil:
-			dangling++
-		case st.Mode().Type() == fs.ModeSymlink:
-			next, _ := os.Readlink(n.path(target)) // "": it has gone
+		case lerr == nil:
 			elsewhere = append(elsewhere, e.Name()+" → "+next)
+		case !n.exists(target):
+			dangling++
 		default:
 			good++
 		}
 	}
 	if len(elsewhere) > 0 {
 		slices.Sort(elsewhere)
-		return fail("links in %s lead out of podLogsDir (%d)", linksDir, len(elsewhere)).
-			because("Log shippers read what is not rotated: %s.", some(elsewhere)).
-			mend("ls -l %s | grep -v ' %s/' # see live-logs and kubelet's podLogsDir", linksDir, dir)
+		return found(Fail, "links in %s lead out of podLogsDir (%d)", linksDir, len(elsewhere)).
+			detail("Log shippers read files that are not rotated: %s.", some(elsewhere)).
+			fix("ls -l %s | grep -v ' %s/' # see live-logs and kubelet's podLogsDir", linksDir, dir)
 	}
-	c := okay("the links in %s lead to logs in podLogsDir (%d)", linksDir, good)
+	c := found(OK, "the links in %s lead to logs in podLogsDir (%d)", linksDir, good)
 	if dangling > 0 {
-		c = c.because("%d more lead to logs that are gone; kubelet removes such links.", dangling)
+		c = c.detail("%d more lead to logs that were removed; kubelet removes such links.", dangling)
 	}
 	return c
-}
-
-// ahead is how far a name's stamp is past the clock. It is made of local time.
-func (t tree) ahead(now time.Time) time.Duration {
-	if t.newest.Stamp.IsZero() {
-		return 0
-	}
-	y, mo, d := now.Date()
-	h, mi, s := now.Clock()
-	return t.newest.Stamp.Sub(time.Date(y, mo, d, h, mi, s, 0, time.UTC))
 }

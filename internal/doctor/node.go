@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,36 +21,46 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/agent"
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// node is what the checks look at. What several need is found once, by the first
-// that asks; the others wait for it.
+// node is what the checks examine. What several need is found once, by the first
+// that calls for it.
 type node struct {
 	root string // of the files that are read
 	sys  system
 	file string // the configuration that was named; "": none
+	proc procfs.FS
 
 	processes func() []process
 	settings  func() settings
-	worker    func() worker
+	daemon    func() daemonProcess
+	status    func() daemonStatus
 	tree      func() tree
 	kubelet   func() kubelet
-	inotify   func() inUse
+	inotify   func() inotifyUse
+	disk      func() disk
 	runtime   func() runtimeAnswers
 }
 
-// system is what else the checks ask the kernel for. Tests have their own.
+// system is what else the checks need of the kernel. Tests replace it.
 type system struct {
 	euid     int
 	now      func() time.Time
 	statfs   func(path string, st *unix.Statfs_t) error
 	access   func(path string, mode uint32) error
 	adjtimex func(*unix.Timex) (state int, err error)
-	// holder is the process that holds the lock of a podLogsDir.
+	rename   func(dir string, known bool, flag uint) error // see tryRename
+	podLogs  func(podLogsDir string) podlogs.FS
+	pause    func(context.Context) // before what is normal for a moment is checked again
+
+	// holder returns the process that holds the lock of a podLogsDir.
 	holder func(podLogsDir string) (pid int, err error)
-	// noReplace and lease try what the rotator does, see tryRename and tryLease.
-	noReplace func(dir string, known bool) error
-	lease     func(dir string, rotated []string) error
+	// peer returns the process that listens on a control socket, and status what
+	// it answers.
+	peer   func(ctx context.Context, socket string) (unix.Ucred, error)
+	status func(ctx context.Context, socket string) (control.Status, error)
 }
 
 func realSystem() system {
@@ -56,8 +69,17 @@ func realSystem() system {
 		access: func(path string, mode uint32) error {
 			return unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
 		},
-		holder:    agent.Find,
-		noReplace: tryRename, lease: tryLease,
+		rename: tryRename, podLogs: podlogs.At,
+		holder: agent.Find, peer: peerOf,
+		pause: func(ctx context.Context) {
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		},
+		status: func(ctx context.Context, socket string) (control.Status, error) {
+			return control.NewClient(socket).Status(ctx, control.Names{}, false)
+		},
 	}
 }
 
@@ -66,23 +88,34 @@ func newNode(ctx context.Context, o Options) *node {
 	if o.system != nil {
 		n.sys = *o.system
 	}
+	n.proc, _ = procfs.NewFS(n.path("proc")) // without it no process is found
 	n.processes = sync.OnceValue(n.listProcesses)
 	n.settings = sync.OnceValue(n.findSettings)
-	n.worker = sync.OnceValue(n.findWorker)
-	n.tree = sync.OnceValue(n.walk)
+	n.daemon = sync.OnceValue(func() daemonProcess { return n.findDaemon(ctx) })
+	n.status = sync.OnceValue(func() daemonStatus { return n.askDaemon(ctx) })
+	n.tree = sync.OnceValue(n.listTree)
 	n.kubelet = sync.OnceValue(n.findKubelet)
 	n.inotify = sync.OnceValue(n.countInotify)
+	n.disk = sync.OnceValue(n.readDisk)
 	n.runtime = sync.OnceValue(func() runtimeAnswers { return n.askRuntime(ctx) })
 	return n
 }
 
-// path is where a path of the node is.
+// path returns where a path of the node is.
 func (n *node) path(parts ...string) string {
 	return filepath.Join(append([]string{n.root}, parts...)...)
 }
 
-// seenBy is where a path of a process is: it may have another root, as in a
-// container, and its own working directory.
+// shown is the reverse of path.
+func (n *node) shown(path string) string {
+	if rel, err := filepath.Rel(n.root, path); err == nil {
+		return "/" + rel
+	}
+	return path
+}
+
+// seenBy returns where a path of a process is: the process may have another root,
+// as in a container, and its own working directory.
 func (n *node) seenBy(pid int, path string) string {
 	proc := n.path("proc", strconv.Itoa(pid))
 	if !filepath.IsAbs(path) {
@@ -91,16 +124,15 @@ func (n *node) seenBy(pid int, path string) string {
 		}
 	}
 	if _, err := os.Stat(proc + "/root/"); err != nil {
-		return n.path(path) // another user's process: all there is to go by
+		return n.path(path) // another user's process: the node's path is the best guess
 	}
 	return filepath.Join(proc, "root", path)
 }
 
-// mostRead bounds what is read of a file: no configuration is as large.
-const mostRead = 4 << 20
+// maxFileBytes bounds what is read of a file: no configuration is as large.
+const maxFileBytes = 4 << 20
 
-// read reads a file, which must be one: what is a pipe would block, and a device
-// may have no end.
+// read reads a regular file: a FIFO would block, and a device may have no end.
 func read(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
@@ -112,26 +144,13 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: it is no regular file", path)
+		return nil, fmt.Errorf("read %s: not a regular file", path)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, mostRead+1))
-	if err == nil && len(data) > mostRead {
-		err = fmt.Errorf("read %s: it is larger than %d MiB", path, mostRead>>20)
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err == nil && len(data) > maxFileBytes {
+		err = fmt.Errorf("read %s: larger than %d MiB", path, maxFileBytes>>20)
 	}
 	return data, err
-}
-
-// number reads a file that has one, such as those of sysctl.
-func (n *node) number(path string) (int64, error) {
-	data, err := read(n.path(path))
-	if err != nil {
-		return 0, err
-	}
-	v, err := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", path, err)
-	}
-	return v, nil
 }
 
 func (n *node) exists(path string) bool {
@@ -139,86 +158,106 @@ func (n *node) exists(path string) bool {
 	return err == nil
 }
 
-// blind reports whether err is for want of rights, which root has: what was not
-// seen says nothing about the node.
-func (n *node) blind(err error) bool {
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return filepath.Clean(a) == filepath.Clean(b)
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
+// sysctl reads a number of the kernel's.
+func (n *node) sysctl(key string) (int, error) {
+	values, err := n.proc.SysctlInts(key)
+	if err != nil || len(values) == 0 {
+		return 0, cmp.Or(err, errors.New("empty"))
+	}
+	return values[0], nil
+}
+
+// peerOf connects to a Unix socket, and returns the process that listens there.
+func peerOf(ctx context.Context, socket string) (unix.Ucred, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+	if err != nil {
+		return unix.Ucred{}, err
+	}
+	defer conn.Close()                    //nolint:errcheck // nothing was sent
+	f, err := conn.(*net.UnixConn).File() // which the network "unix" always has
+	if err != nil {
+		return unix.Ucred{}, err
+	}
+	defer f.Close() //nolint:errcheck // as above
+	cred, err := unix.GetsockoptUcred(int(f.Fd()), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		return unix.Ucred{}, fmt.Errorf("peer of %s: %w", socket, err)
+	}
+	return *cred, nil
+}
+
+// noPermission reports whether err is for want of rights that root has: it says
+// nothing about the node.
+func (n *node) noPermission(err error) bool {
 	return n.sys.euid != 0 && errors.Is(err, fs.ErrPermission)
 }
 
-// unseen is the outcome of a check that needs root.
-func (n *node) unseen(what string, err error) Check {
-	return skip("%s cannot be seen as user %d", what, n.sys.euid).because("%v", err).do(n.again())
+// skipUnreadable is the Check without what it needs to read.
+func skipUnreadable(what string, err error) Check {
+	return found(Skip, "%s cannot be read", what).cause(err)
 }
 
-// again is this command as root.
-func (n *node) again() command {
+// orNoPermission skips a Check whose cause is that this user is not root.
+func (n *node) orNoPermission(c Check) Check {
+	if !n.noPermission(c.err) {
+		return c
+	}
+	return found(Skip, "it cannot be checked as user %d", n.sys.euid).detail("%v", c.err).run(n.asRoot())
+}
+
+// asRoot is this command as root.
+func (n *node) asRoot() command {
 	if n.file == "" {
 		return "sudo logwatch doctor"
 	}
 	return command("sudo logwatch doctor --config " + quote(n.file))
 }
 
-// process is one that runs.
+// process is a running process with a command line.
 type process struct {
 	procfs.Proc
-	comm string   // at most 15 bytes, and whatever it calls itself
-	args []string // none for the kernel's own
+	args []string
 }
 
-// listProcesses are all that can be seen, in the order of their IDs.
-func (n *node) listProcesses() []process {
-	procs, err := procfs.NewFS(n.path("proc"))
-	if err != nil {
-		return nil
-	}
-	all, err := procs.AllProcs()
-	if err != nil {
-		return nil
-	}
-	list := make([]process, 0, len(all))
+// listProcesses returns all visible processes, in the order of their IDs.
+func (n *node) listProcesses() (list []process) {
+	all, _ := n.proc.AllProcs() // none can be seen
+	sort.Sort(all)
 	for _, p := range all {
-		comm, err := p.Comm()
-		if err != nil {
-			continue // it has ended
+		if args, err := p.CmdLine(); err == nil && len(args) > 0 { // else it has ended, or is the kernel's
+			list = append(list, process{p, args})
 		}
-		args, _ := p.CmdLine() // what has ended has none
-		list = append(list, process{p, comm, args})
 	}
-	sortByPID(list)
 	return list
 }
 
-// program is the name of what a process runs: of its first argument, for comm is
-// cut, and is a thread's.
-func (p process) program() string {
-	if len(p.args) == 0 {
-		return p.comm
-	}
-	return filepath.Base(p.args[0])
-}
+// program is the name under which a process was started, which may be any.
+func (p process) program() string { return filepath.Base(p.args[0]) }
 
-// inPod reports whether a process is a container's of a pod. Its cgroup tells, or,
-// seen from within the pod, where that is the top one, what kubelet sets.
+// inPod reports whether a process is a pod's: its cgroup shows it, or, from within
+// the pod, where that is the root, a variable that kubelet sets.
 func (p process) inPod() bool {
-	environment, _ := p.Environ() // another user's cannot be seen
-	for _, v := range environment {
-		if strings.HasPrefix(v, "KUBERNETES_SERVICE_HOST=") {
-			return true
-		}
-	}
-	groups, err := p.Cgroups()
-	if err != nil {
-		return false
-	}
-	for _, g := range groups {
-		if strings.Contains(g.Path, "kubepods") {
-			return true
-		}
-	}
-	return false
+	environment, _ := p.Environ() // another user's cannot be read
+	return p.inCgroup(strings.Contains, "kubepods") ||
+		slices.ContainsFunc(environment, func(v string) bool { return strings.HasPrefix(v, "KUBERNETES_SERVICE_HOST=") })
 }
 
-// uid is a process's effective user; -1 if it cannot be told.
+// inCgroup reports whether the path of a process's cgroup matches.
+func (p process) inCgroup(match func(path, part string) bool, part string) bool {
+	groups, _ := p.Cgroups()
+	return slices.ContainsFunc(groups, func(g procfs.Cgroup) bool { return match(g.Path, part) })
+}
+
+// uid is a process's effective user; -1: unknown.
 func (p process) uid() int {
 	st, err := p.NewStatus()
 	if err != nil {
@@ -227,17 +266,25 @@ func (p process) uid() int {
 	return int(st.UIDs[1])
 }
 
-// isolated reports whether only a container's own processes can be seen: the
+// trusted reports whether a user is root or this one: processes of others may
+// have any name.
+func (n *node) trusted(uid int) bool { return uid == 0 || uid == n.sys.euid }
+
+// isolated reports whether only the processes of a container are visible: the
 // number is that of the kernel's first PID namespace, in each of its builds.
 func (n *node) isolated() bool {
-	ns, err := os.Readlink(n.path("proc/self/ns/pid"))
-	return err == nil && ns != "pid:[4026531836]"
+	self, err := n.proc.Self()
+	if err != nil {
+		return false
+	}
+	ns, err := self.Namespaces()
+	return err == nil && ns["pid"].Inode != 4026531836
 }
 
-// onlyOwn is what to add when a process was not found.
-func (n *node) onlyOwn(c Check) Check {
+// orHidden adds to a check that found no process why that may be.
+func (n *node) orHidden(c Check) Check {
 	if !n.isolated() {
 		return c
 	}
-	return c.because("Only the processes of this PID namespace can be seen: run doctor on the node itself, or in a pod with hostPID.")
+	return c.detail("Only the processes of this PID namespace are visible: run doctor on the node itself, or in a pod with hostPID.")
 }

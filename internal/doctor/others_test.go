@@ -23,35 +23,35 @@ func TestKubelet(t *testing.T) {
 		return func(f *fakeNode) { f.file("/etc/logwatch/logwatch.yaml", text); then(f) }
 	}
 	run(t, []scenario{
-		{"none", "kubelet", nil, wants{Skip, "no kubelet runs here", "", ""}, false},
+		{"none", "kubelet", nil, wants{Skip, "kubelet does not run here", "", ""}, false},
 		{"runs", "kubelet", kubeletHas(good), wants{OK, "containerLogMaxSize 1Gi in /var/lib/kubelet/config.yaml, containerLogMonitorInterval 1h0m0s", "", ""}, false},
 		{"defaults", "kubelet", func(f *fakeNode) { f.process("kubelet") }, wants{OK, "containerLogMaxSize 10Mi by default", "", ""}, false},
 		{"does not run", "kubelet", func(f *fakeNode) { f.file(kubeletFile, "kind: KubeletConfiguration\n") }, wants{Warn, "does not run", kubeletFile, "systemctl start kubelet"}, false},
-		{"another kind of file", "kubelet", func(f *fakeNode) { f.file("/etc/kubernetes/kubelet.conf", "kind: Config\n") }, wants{Skip, "no kubelet", "", ""}, false},
-		{"bad YAML", "kubelet", kubeletHas("a: [secret\n"), wants{Warn, "cannot be read", "it is no YAML", ""}, false},
+		{"another kind of file", "kubelet", func(f *fakeNode) { f.file("/etc/kubernetes/kubelet.conf", "kind: Config\n") }, wants{Skip, "kubelet does not run here", "", ""}, false},
+		{"bad YAML", "kubelet", kubeletHas("a: [secret\n"), wants{Warn, "cannot be read", "invalid YAML", ""}, false},
 		{"bad size", "kubelet", kubeletHas("containerLogMaxSize: \"\u202e\"\n"), wants{Warn, "cannot be read", `\u202e`, ""}, false},
 		{"bad interval", "kubelet", kubeletHas("containerLogMonitorInterval: 10\n"), wants{Warn, "cannot be read", "missing unit", ""}, false},
 		{"a part of k3s", "kubelet", func(f *fakeNode) { f.process("/usr/local/bin/k3s", "server") }, wants{Skip, "a part of k3s", "--kubelet-arg", ""}, false},
 		{"not a pod's", "kubelet", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.process("kubelet", "--config=/etc/shadow"))+"/cgroup", "0::/kubepods/besteffort/x\n")
-		}, wants{Skip, "no kubelet", "", ""}, false},
-		{"not another user's", "kubelet", func(f *fakeNode) { f.processOf(7, 1000, "kubelet") }, wants{Skip, "no kubelet", "", ""}, false},
+		}, wants{Skip, "kubelet does not run here", "", ""}, false},
+		{"not another user's", "kubelet", func(f *fakeNode) { f.processOf(7, 1000, "kubelet") }, wants{Skip, "kubelet does not run here", "", ""}, false},
 		{"in a container", "kubelet", func(f *fakeNode) {
 			f.file("/image/etc/k.yaml", good)
 			f.link("/proc/"+itoa(f.process("kubelet", "--config", "k.yaml"))+"/root", "../../image")
 			f.link("/proc/"+itoa(f.pid)+"/cwd", "/etc")
 		}, wants{OK, "containerLogMaxSize 1Gi in k.yaml", "", ""}, false},
 
-		{"good", "kubelet-rotation", kubeletHas(good), wants{OK, "at 1Gi each 1h0m0s", "", ""}, false},
+		{"good", "kubelet-rotation", kubeletHas(good), wants{OK, "at 1Gi, checks every 1h0m0s", "", ""}, false},
 		{"unknown", "kubelet-rotation", nil, wants{Skip, "see kubelet", "", ""}, false},
 		{"off", "kubelet-rotation", kubeletHas("containerLogMaxSize: \"-1\"\n"), wants{OK, "kubelet does not rotate", "", ""}, false},
 		{"logwatch's is off", "kubelet-rotation", logwatch("containerLogMaxSize: -1", kubeletHas("")), wants{OK, "logwatch rotates nothing", "", ""}, false},
-		{"as shipped", "kubelet-rotation", kubeletHas(""), wants{Fail, "kubelet rotates the same logs at 10Mi", "10Mi by default; logwatch lets a live log reach 25Mi", "sed -i"}, true},
+		{"as shipped", "kubelet-rotation", kubeletHas(""), wants{Fail, "kubelet rotates the same logs at 10Mi", "containerLogMaxSize 10Mi by default, containerLogMonitorInterval 10s by default; logwatch lets a live log reach 25Mi.", "sed -i"}, true},
 		{"no newline at the end", "kubelet-rotation", kubeletHas("containerLogMaxSize: 20Mi"), wants{Fail, "at 20Mi", "20Mi in " + kubeletFile, "echo >>"}, true},
-		{"close", "kubelet-rotation", kubeletHas("containerLogMaxSize: 49Mi\n"), wants{Warn, "which is close to the 25Mi", "", "containerLogMaxSize: 1Gi"}, true},
-		{"strict", "kubelet-rotation", logwatch("minRotationInterval: 0s", kubeletHas("containerLogMaxSize: 20Mi\ncontainerLogMonitorInterval: 1m\n")), wants{OK, "at 20Mi each 1m0s", "", ""}, false},
-		{"often", "kubelet-rotation", kubeletHas("containerLogMaxSize: 1Gi\n"), wants{Warn, "looks at the logs each 10s", "by default", "containerLogMonitorInterval: 1h"}, true},
-		{"an override is larger", "kubelet-rotation", logwatch("overrides:\n- match: {pods: [a]}\n  maxSize: 1Gi\n", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2560Mi", "containerLogMaxSize: 16Gi"}, true},
+		{"close", "kubelet-rotation", kubeletHas("containerLogMaxSize: 49Mi\n"), wants{Warn, "close to logwatch", "reach 25Mi", "containerLogMaxSize: 1Gi"}, true},
+		{"strict", "kubelet-rotation", logwatch("minRotationInterval: 0s", kubeletHas("containerLogMaxSize: 20Mi\ncontainerLogMonitorInterval: 1m\n")), wants{OK, "at 20Mi, checks every 1m0s", "", ""}, false},
+		{"often", "kubelet-rotation", kubeletHas("containerLogMaxSize: 1Gi\n"), wants{Warn, "kubelet checks logs every 10s", "10s by default", "containerLogMonitorInterval: 1h"}, true},
+		{"an override is larger", "kubelet-rotation", logwatch("overrides:\n- match: {pods: [a]}\n  maxSize: 1Gi\n", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2560Mi", "containerLogMaxSize: 10Gi"}, true},
 		{"a ceiling is larger", "kubelet-rotation", logwatch("annotations: {enabled: true, ceilings: {maxSize: 2Gi}}", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2Gi", "containerLogMaxSize: 8Gi"}, true},
 		{"drop-ins", "kubelet-rotation", func(f *fakeNode) {
 			f.file(dir+"/10-a.conf", "containerLogMaxSize: 1Gi\n")
@@ -74,7 +74,7 @@ func TestKubelet(t *testing.T) {
 		{"flags alone", "kubelet-rotation", func(f *fakeNode) { f.process("kubelet") }, wants{Fail, "at 10Mi", "", "add --config-dir=" + dir}, false},
 
 		{"it cleans", "kubelet-cleaning", kubeletHas(""), wants{OK, "kubelet removes", "", ""}, false},
-		{"nobody cleans", "kubelet-cleaning", kubeletHas("containerLogMaxSize: -1Mi\n"), wants{Warn, "nobody removes", "each restart", "cleanRemovedContainers: true"}, true},
+		{"no cleaning", "kubelet-cleaning", kubeletHas("containerLogMaxSize: -1Mi\n"), wants{Warn, "are not removed", "each restart", "cleanRemovedContainers: true"}, true},
 		{"logwatch cleans", "kubelet-cleaning", logwatch("cleanRemovedContainers: true", kubeletHas("containerLogMaxSize: \"-1\"\n")), wants{OK, "logwatch removes", "", ""}, false},
 		{"unknown", "kubelet-cleaning", nil, wants{Skip, "", "", ""}, false},
 	})
@@ -87,10 +87,10 @@ func TestKubeletFlag(t *testing.T) {
 	f.file(env, `KUBELET_KUBEADM_ARGS="--container-log-max-size=12Mi --node-ip=10.0.0.1"`+"\n")
 	kubeletHas("", "--container_log_max_size", "12Mi")(f)
 	c := f.check("kubelet-rotation")
-	wants{Fail, "at 12Mi", "12Mi by --container-log-max-size", env}.hold(t, c)
-	f.mend(c)
+	wants{Fail, "at 12Mi", "12Mi by --container-log-max-size", "sed -i -E"}.hold(t, c)
+	f.fix(c)
 	f.file("/proc/101/cmdline", "/usr/bin/kubelet\x00--config="+kubeletFile+"\x00") // after the restart
-	wants{OK, "at 1Gi each 1h0m0s", "", ""}.hold(t, f.check("kubelet-rotation"))
+	wants{OK, "at 1Gi, checks every 1h0m0s", "", ""}.hold(t, f.check("kubelet-rotation"))
 	left, err := os.ReadFile(f.root + env)
 	if err != nil || string(left) != `KUBELET_KUBEADM_ARGS=" --node-ip=10.0.0.1"`+"\n" && string(left) != `KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"`+"\n" {
 		t.Errorf("%q %v", left, err)
@@ -131,8 +131,8 @@ func TestLogrotate(t *testing.T) {
 		{"cannot be read", "logrotate", func(f *fakeNode) {
 			rules("")(f)
 			f.remove("/etc/logrotate.d/apt")
-			f.file("/etc/logrotate.d/apt", strings.Repeat("#", mostRead+1))
-		}, wants{Warn, "not all", "larger than", "logrotate --debug"}, false},
+			f.file("/etc/logrotate.d/apt", strings.Repeat("#", maxFileBytes+1))
+		}, wants{Warn, "some of logrotate's rules cannot be read", "larger than", "logrotate --debug"}, false},
 	})
 }
 
@@ -207,10 +207,39 @@ func FuzzLogrotate(f *testing.F) {
 				}
 			}
 			if len(r.patterns) > 0 {
-				r.tell(Check{}, r.patterns)
+				r.report(Check{}, func(pattern) bool { return true })
 			}
 		}
 	})
+}
+
+// TestConmon: CRI-O's log_size_max has conmon truncate logs by itself, and newer
+// ones can rotate them.
+func TestConmon(t *testing.T) {
+	conmon := func(args ...string) func(*fakeNode) {
+		return func(f *fakeNode) {
+			f.process(append([]string{"/usr/libexec/crio/conmon", "-b", "/run/x", "-l", "/var/log/pods/shop_web-0_u1/app/0.log"}, args...)...)
+		}
+	}
+	run(t, []scenario{
+		{"none", "conmon", nil, wants{OK, "no container is monitored by conmon", "", ""}, false},
+		{"without a limit", "conmon", conmon("--syslog"), wants{OK, "logs of 1 container to other", "", ""}, false},
+		{"no limit", "conmon", conmon("--log-size-max", "-1"), wants{OK, "to other rotators", "", ""}, false},
+		{"podman's", "conmon", func(f *fakeNode) {
+			f.process("conmon", "-l", "k8s-file:/var/lib/containers/ctr.log", "--log-size-max=1000000")
+		}, wants{OK, "no container", "", ""}, false},
+		{"truncates", "conmon", conmon("--log-size-max", "10000000"), wants{Fail, "conmon truncates the logs of 1 container", "process 101: /usr/libexec/crio/conmon", "systemctl restart crio"}, false},
+		{"rotates", "conmon", conmon("--log-size-max=1000000", "--log-rotate", "--log-max-files=3"), wants{Warn, "conmon rotates the logs of 1 container", "0.log.1", "crio.conf.d"}, false},
+		{"both", "conmon", func(f *fakeNode) { conmon("--log-rotate")(f); conmon("--log-size-max=1000000")(f) }, wants{Fail, "conmon truncates", "", ""}, false},
+		{"another user's", "conmon", func(f *fakeNode) { f.processOf(300, 1000, "conmon", "-l", "/var/log/pods/x", "--log-rotate") }, wants{OK, "no container", "", ""}, false},
+	})
+	f := newFake(t)
+	conmon("--log-size-max=1000000")(f)
+	f.fix(f.check("conmon"))
+	data, err := os.ReadFile(f.root + "/etc/crio/crio.conf.d/99-logwatch.conf")
+	if err != nil || string(data) != "[crio.runtime]\nlog_size_max = -1\n" {
+		t.Errorf("%q %v", data, err)
+	}
 }
 
 func TestShippers(t *testing.T) {
@@ -224,7 +253,7 @@ func TestShippers(t *testing.T) {
 	run(t, []scenario{
 		{"none", "shippers", nil, wants{OK, "no log shipper", "", ""}, false},
 		{"none that can be seen", "shippers", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Skip, "no log shipper can be seen", "hostPID", ""}, false},
-		{"its profile", "shippers", runs("collectorProfile: vector\n", "/usr/bin/vector"), wants{OK, "vector can follow: minRotationInterval 1s, rotatedLogGracePeriod 1m5s", "", ""}, false},
+		{"its profile", "shippers", runs("collectorProfile: vector\n", "/usr/bin/vector"), wants{OK, "vector can keep up: minRotationInterval 1s, rotatedLogGracePeriod 1m5s", "", ""}, false},
 		{"no profile", "shippers", runs("", "/usr/bin/vector", "--config", "x"), wants{Warn, "vector may miss lines: rotatedLogGracePeriod is 0s, and should be 1m5s", "(process 101) needs 1s and 1m5s", "collectorProfile: vector"}, true},
 		{"no file", "shippers", func(f *fakeNode) { f.process("/fluent-bit/bin/fluent-bit") }, wants{Warn, "fluent-bit may miss", "", "mkdir -p /etc/logwatch && printf"}, true},
 		{"the daemon takes it", "shippers", func(f *fakeNode) {
@@ -257,11 +286,14 @@ func TestShippers(t *testing.T) {
 		"ruby -Eascii /usr/bin/fluentd -c x": "fluentd", "ruby3.1 /opt/app.rb": "", "td-agent": "fluentd", "/usr/bin/elastic-agent": "filebeat",
 		"grafana-agent": "alloy", "otelcol": "otel", "/awscollector otel-collector": "", "aws-otel-collector": "otel", "vlagent": "vlagent", "agent run": "",
 	} {
-		p := process{args: strings.Fields(args)}
-		if got := f.node().shipperOf(p); got != want {
+		p, err := f.node().proc.Proc(f.process(strings.Fields(args)...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := shipperOf(process{p, strings.Fields(args)}); got != want {
 			t.Errorf("%s: %q, want %q", args, got, want)
 		}
-		if i, g := needs(want); want != "" && i+g == 0 {
+		if i, g := profileOf(want); want != "" && i+g == 0 {
 			t.Errorf("no profile %q", want)
 		}
 	}

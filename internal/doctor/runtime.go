@@ -3,8 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,29 +14,37 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// runtimeAnswers is what the runtime says.
-type runtimeAnswers struct {
-	version string
-	err     error // of the version: the runtime does not answer, or not CRI v1
-	listErr error
-	running []cri.Container
-	took    time.Duration // of a list as each sweep has it
+var runtimeChecks = []check{
+	{"runtime-socket", checkSocket, []need{needConfig}},
+	{"runtime", checkRuntime, []need{needConfig}},
+	{"log-paths", checkLogPaths, []need{needConfig}},
 }
 
-// askRuntime asks as the daemon does: whatever it needs to know once, then the
+// runtimeAnswers is what the runtime answers.
+type runtimeAnswers struct {
+	endpoint, socket string
+	noEndpoint       error
+	version          string
+	err              error // of the version: no answer, or not CRI v1
+	listErr          error
+	running          []cri.Container
+	took             time.Duration // of a list as in each sweep
+}
+
+// askRuntime calls what the daemon calls: the version, the containers, then the
 // one list of a sweep.
 func (n *node) askRuntime(ctx context.Context) (a runtimeAnswers) {
 	s := n.settings()
-	endpoint, err := s.Endpoint()
-	if err != nil {
-		a.err = err
+	if a.endpoint, a.noEndpoint = s.Endpoint(); a.noEndpoint != nil {
+		a.err = a.noEndpoint
 		return a
 	}
-	client, err := cri.Dial(endpoint, s.RuntimeRequestTimeout.Duration)
-	if err != nil {
-		a.err = err
+	a.socket = strings.TrimPrefix(a.endpoint, "unix://")
+	var client *cri.Client
+	if client, a.err = cri.Dial(a.endpoint, s.RuntimeRequestTimeout); a.err != nil {
 		return a
 	}
 	defer client.Close() //nolint:errcheck // nothing is lost
@@ -46,7 +52,7 @@ func (n *node) askRuntime(ctx context.Context) (a runtimeAnswers) {
 		return a
 	}
 	inventory := cri.NewInventory(client)
-	if a.listErr = inventory.Refresh(ctx); a.listErr == nil {
+	if a.listErr = inventory.RefreshAll(ctx); a.listErr == nil {
 		begin := time.Now()
 		a.listErr = inventory.Refresh(ctx)
 		a.took = time.Since(begin)
@@ -62,164 +68,133 @@ var otherSockets = []string{
 	"/var/snap/microk8s/common/run/containerd.sock",
 }
 
-// unitOf is the service that makes a socket.
+// unitOf returns the service that listens on a socket.
 func unitOf(socket string) string {
-	switch {
-	case strings.Contains(socket, "k3s"):
-		return "k3s"
-	case strings.Contains(socket, "k0s"):
-		return "k0sworker"
-	case strings.Contains(socket, "microk8s"):
-		return "snap.microk8s.daemon-containerd"
-	case strings.Contains(socket, "crio"):
-		return "crio"
-	case strings.Contains(socket, "cri-dockerd"):
-		return "cri-docker"
+	for _, u := range []struct{ part, unit string }{
+		{"k3s", "k3s"},
+		{"k0s", "k0sworker"},
+		{"microk8s", "snap.microk8s.daemon-containerd"},
+		{"crio", "crio"},
+		{"cri-dockerd", "cri-docker"},
+	} {
+		if strings.Contains(socket, u.part) {
+			return u.unit
+		}
 	}
 	return "containerd"
 }
 
 func checkSocket(ctx context.Context, n *node) Check {
-	s := n.settings()
 	kubelets := strings.TrimPrefix(n.kubelet().Endpoint, "unix://")
-	endpoint, err := s.Endpoint()
+	endpoint, err := n.settings().Endpoint()
 	if err != nil {
-		c := fail("no container runtime was found").because("%v", err)
+		c := found(Fail, "no container runtime was found").detail("%v", err)
 		for _, path := range append([]string{kubelets}, otherSockets...) {
 			if path != "" && n.exists(path) {
-				return c.because("There is %s.", path).do(n.set("containerRuntimeEndpoint", "unix://"+path))
+				return c.detail("%s exists.", path).run(n.set("containerRuntimeEndpoint: unix://" + path))
 			}
 		}
-		unit := "containerd"
 		if n.unitFile("crio.service") != "" {
-			unit = "crio"
+			return c.run(systemctl("enable --now", "crio"))
 		}
-		return c.do(n.ctl("enable --now", unit))
+		return c.run(systemctl("enable --now", "containerd"))
 	}
 	socket := strings.TrimPrefix(endpoint, "unix://")
 	st, err := os.Stat(socket)
-	switch {
-	case n.blind(err):
-		return n.unseen(socket, err)
-	case err != nil:
-		return fail("there is no runtime's socket at %s", socket).because("%v", err).do(n.ctl("restart", unitOf(socket)))
-	case st.Mode().Type() != os.ModeSocket:
-		return fail("%s is no socket", socket).
-			because("containerRuntimeEndpoint names it. Empty, it is the first of the usual ones.").
-			do(n.set("containerRuntimeEndpoint", `""`))
+	notSocket := err == nil && st.Mode().Type() != os.ModeSocket
+	if err == nil && !notSocket {
+		_, err = peerOf(ctx, socket)
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
 	switch {
-	case n.blind(err):
-		return n.unseen(socket, err)
+	case notSocket:
+		return found(Fail, "%s is not a socket", socket).
+			detail("containerRuntimeEndpoint names it. If that is empty, the first of the usual sockets is used.").
+			run(n.set(`containerRuntimeEndpoint: ""`))
 	case errors.Is(err, unix.ECONNREFUSED):
-		return fail("nobody listens on %s", socket).
-			because("The runtime that made it is gone.").do(n.ctl("restart", unitOf(socket)))
+		return found(Fail, "no process listens on %s", socket).
+			detail("The runtime that created it has ended.").run(systemctl("restart", unitOf(socket)))
 	case err != nil:
-		return fail("%s cannot be connected to", socket).because("%v", err).do(n.ctl("restart", unitOf(socket)))
+		return found(Fail, "cannot connect to %s", socket).cause(err).run(systemctl("restart", unitOf(socket)))
+	case kubelets != "" && !sameFile(n.path(kubelets), socket):
+		return found(Fail, "kubelet's runtime is at %s, and logwatch's at %s", kubelets, socket).
+			detail("Containers of another runtime are not rotated.").
+			run(n.set("containerRuntimeEndpoint: unix://" + kubelets))
 	}
-	_ = conn.Close() // nothing was said
-	if kubelets != "" && !sameFile(n.path(kubelets), socket) {
-		return fail("kubelet's runtime is at %s, and logwatch's at %s", kubelets, socket).
-			because("Containers of another runtime are not rotated.").
-			do(n.set("containerRuntimeEndpoint", "unix://"+kubelets))
-	}
-	return okay("%s accepts connections", socket)
-}
-
-func sameFile(a, b string) bool {
-	x, err := os.Stat(a)
-	if err != nil {
-		return filepath.Clean(a) == filepath.Clean(b)
-	}
-	y, err := os.Stat(b)
-	return err == nil && os.SameFile(x, y)
+	return found(OK, "%s accepts connections", socket)
 }
 
 var withoutCRI = regexp.MustCompile(`(?m)^\s*disabled_plugins\s*=\s*\[[^\]]*"(io\.containerd\.grpc\.v1\.)?cri"`)
 
 func checkRuntime(ctx context.Context, n *node) Check {
-	s, a := n.settings(), n.runtime()
-	endpoint, err := s.Endpoint()
-	if err != nil {
-		return skip("there is no runtime to ask: see runtime-socket") // one failure for one cause
-	}
-	socket := strings.TrimPrefix(endpoint, "unix://")
-	unit := unitOf(socket)
-	if a.err != nil {
-		if err := connect(ctx, socket); n.blind(err) {
-			return n.unseen(socket, err)
-		} else if err != nil {
-			return skip("nobody answers there: see runtime-socket")
+	a := n.runtime()
+	if a.err != nil { // one failure for one cause
+		if _, err := peerOf(ctx, a.socket); err != nil {
+			c := found(Skip, "no runtime can be reached: see runtime-socket")
+			c.err = err
+			return c
 		}
 	}
+	unit := unitOf(a.socket)
 	switch {
 	case grpcstatus.Code(a.err) == codes.Unimplemented:
-		c := fail("what listens on %s does not speak CRI v1", socket).because("%v", a.err)
+		c := found(Fail, "the process that listens on %s does not support CRI v1", a.socket).detail("%v", a.err)
 		const conf = "/etc/containerd/config.toml"
 		if data, err := read(n.path(conf)); err == nil && unit == "containerd" && withoutCRI.Match(data) {
-			return c.because("%s disables containerd's CRI plugin, as Docker's packages do.", conf).
-				do(command("sed -i -E "+quote(`/^\s*disabled_plugins/s/"(io\.containerd\.grpc\.v1\.)?cri"\s*,?\s*//`)+" "+conf+" && ") + n.ctl("restart", unit))
+			return c.detail("%s disables containerd's CRI plugin, as Docker's packages do.", conf).
+				fix("sed -i -E %s %s && %s", `/^\s*disabled_plugins/s/"(io\.containerd\.grpc\.v1\.)?cri"\s*,?\s*//`, conf, systemctl("restart", unit))
 		}
-		return c.because("containerd has it from 1.6 on, and CRI-O from 1.20.").do(n.ctl("status", unit))
+		return c.detail("containerd supports it from 1.6 on, and CRI-O from 1.20.").run(systemctl("status --no-pager", unit))
 	case a.err != nil:
-		return fail("the runtime does not answer").because("%v", a.err).
-			because("Nothing is rotated until it does.").do(n.logs(unit))
+		return found(Fail, "the runtime does not answer").cause(a.err).
+			detail("Rotation is suspended until it does.").run(logsOf(unit))
 	case a.listErr != nil:
-		return fail("%s answers, but does not list its containers", a.version).because("%v", a.listErr).
-			because("A sweep that fails finds no new containers.").do(n.logs(unit))
+		return found(Fail, "%s answers, but does not list its containers", a.version).detail("%v", a.listErr).
+			detail("A sweep that fails finds no new containers.").run(logsOf(unit))
 	}
-	summary := fmt.Sprintf("answers; lists %s that run in %v", plural(len(a.running), "container"), a.took.Round(time.Millisecond/10))
-	if limit := s.RuntimeRequestTimeout.Duration; a.took > limit/2 {
-		return warn("%s %s", a.version, summary).
-			because("A call may take %v (runtimeRequestTimeout); beyond that, a rotation is given up and tried again later.", limit).
-			mend("crictl --runtime-endpoint %s ps --all --quiet | wc -l # many that have exited make lists slow", endpoint)
+	c := found(OK, "%s answers; lists %s in %v", a.version, plural(len(a.running), "running container"), a.took.Round(time.Millisecond/10))
+	if limit := n.settings().RuntimeRequestTimeout; a.took > limit/2 {
+		c.Status = Warn
+		return c.detail("A call may take %v (runtimeRequestTimeout); after that, a rotation fails and is retried later.", limit).
+			fix("crictl --runtime-endpoint %s ps --all --quiet | wc -l # many exited containers make lists slow", a.endpoint)
 	}
-	return okay("%s %s", a.version, summary)
+	return c
 }
 
-func connect(ctx context.Context, socket string) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
-	if err != nil {
-		return err
-	}
-	return conn.Close()
-}
-
-// checkLogPaths compares where the runtime writes with where logwatch looks.
+// checkLogPaths compares where the runtime writes with podLogsDir.
 func checkLogPaths(_ context.Context, n *node) Check {
 	s, a := n.settings(), n.runtime()
 	if a.err != nil || a.listErr != nil {
-		return skip("the runtime does not say where its containers log: see runtime")
+		return found(Skip, "the runtime does not list its containers: see runtime")
 	}
 	var silent, elsewhere []string
 	dirs := map[string]bool{}
 	for _, c := range a.running {
 		name := c.Namespace + "/" + c.Pod + "/" + c.Name
-		switch {
-		case c.LogPath == "":
+		switch _, _, err := podlogs.SplitPath(filepath.Clean(s.PodLogsDir), c.LogPath); {
+		case errors.Is(err, podlogs.ErrNoPath):
 			silent = append(silent, name)
-		case !strings.HasPrefix(c.LogPath, filepath.Clean(s.PodLogsDir)+"/"):
+		case errors.Is(err, podlogs.ErrOutside):
 			elsewhere = append(elsewhere, name+" ("+c.LogPath+")")
 			dirs[filepath.Dir(filepath.Dir(filepath.Dir(c.LogPath)))] = true
 		}
 	}
 	switch {
 	case len(elsewhere) > 0:
-		c := fail("the logs of %d of %s are outside of podLogsDir (%s)", len(elsewhere), plural(len(a.running), "container"), s.PodLogsDir).
-			because("What is outside is not rotated: %s.", some(elsewhere))
-		if len(dirs) == 1 {
-			for dir := range dirs {
-				return c.do(n.set("podLogsDir", quote(dir)))
-			}
+		c := found(Fail, "the logs of %d of %s are outside of podLogsDir (%s)", len(elsewhere), plural(len(a.running), "running container"), s.PodLogsDir).
+			detail("These are not rotated: %s.", some(elsewhere))
+		if len(dirs) > 1 {
+			return c.fix("crictl inspect --output go-template --template '{{.status.logPath}}' $(crictl ps --quiet)")
 		}
-		return c.mend("crictl inspect --output go-template --template '{{.status.logPath}}' $(crictl ps --quiet)")
+		for dir := range dirs {
+			c = c.run(n.set("podLogsDir: " + dir))
+		}
+		return c
 	case len(silent) > 0:
-		return warn("%s without a log's path", plural(len(silent), "container")).
-			because("The runtime writes no file for %s: there is nothing to rotate.", some(silent)).
-			mend("crictl ps # those were not started by kubelet, or their log driver writes elsewhere")
+		return found(Warn, "%s without a log path", plural(len(silent), "container")).
+			detail("The runtime writes no file for %s: there is nothing to rotate.", some(silent)).
+			fix("crictl ps # these were not started by kubelet, or their log driver writes elsewhere")
 	case len(a.running) == 0:
-		return okay("no container runs yet")
+		return found(OK, "no container runs yet")
 	}
-	return okay("the logs of all containers that run (%d) are below %s", len(a.running), s.PodLogsDir)
+	return found(OK, "the logs of all running containers (%d) are below %s", len(a.running), s.PodLogsDir)
 }

@@ -3,49 +3,42 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
-func sortByPID(list []process) {
-	slices.SortFunc(list, func(a, b process) int { return a.PID - b.PID })
-}
+var configChecks = []check{{name: "config", run: checkConfig}}
 
-// settings are the configuration that the checks go by.
+// settings are the configuration that the checks use.
 type settings struct {
 	config.Config
 	file  string          // "": none
-	from  string          // whose it is, for people
-	flags map[string]bool // of the daemon, which beat the file
-	err   error           // the file is no good; Config is the default
+	from  string          // where it was found, for messages
+	flags map[string]bool // of the daemon, which override the file
+	err   error           // the file is invalid; Config is the default
 }
 
-// usualFiles are where a package puts the configuration.
-var usualFiles = []string{"/etc/logwatch/logwatch.yaml"}
+// installedFile is where a package puts the configuration.
+const installedFile = "/etc/logwatch/logwatch.yaml"
 
-// findSettings takes the file that was named, or what the daemon runs with, or an
+// findSettings takes the file that was named, or what the daemon runs with, or the
 // installed file, or the defaults.
 func (n *node) findSettings() settings {
 	if n.file != "" {
-		s := settings{file: n.file, from: "as named with --config"}
-		return s.parse(n.file)
+		return settings{file: n.file, from: "named with --config"}.parse(n.file)
 	}
-	if w := n.worker(); w.pid != 0 && w.settings.from != "" {
-		return w.settings
+	if d := n.daemon(); d.pid != 0 {
+		return d.settings
 	}
-	for _, file := range usualFiles {
-		if n.exists(file) {
-			return settings{file: file, from: "as installed"}.parse(n.path(file))
-		}
+	if n.exists(installedFile) {
+		return settings{file: installedFile, from: "installed"}.parse(n.path(installedFile))
 	}
 	return settings{Config: config.Default(), from: "no file was named or found"}
 }
@@ -66,88 +59,19 @@ func (s settings) orDefault() settings {
 	return s
 }
 
-// worker is the logwatch that runs, and others beside it.
-type worker struct {
-	pid      int // 0: none
-	settings settings
-	inPod    bool
-	others   []process
-}
-
-// findWorker looks for processes that are `logwatch run`, and takes the one that
-// holds the lock of its podLogsDir. With a configuration that was named, only one
-// that works on the same directory counts.
-func (n *node) findWorker() (w worker) {
-	wanted := ""
-	if n.file != "" {
-		wanted = filepath.Clean(n.settings().PodLogsDir)
-	}
-	var list []process
-	best, most := -1, 0
-	for _, p := range n.processes() {
-		if !strings.HasPrefix(p.program(), "logwatch") || !slices.Contains(p.args, "run") {
-			continue
-		}
-		s := n.settingsOf(p)
-		pid, err := n.sys.holder(s.PodLogsDir)
-		holds := err == nil && pid == p.PID
-		// A pod may call its processes anything, and another node may run in a
-		// container of this one.
-		if !holds && (!n.trusted(p) || p.inPod() && !n.isolated() || !n.sharesDir(p.PID, s.PodLogsDir)) {
-			continue
-		}
-		list = append(list, p)
-		rank := 1
-		if holds {
-			rank = 2
-		}
-		if rank > most && (wanted == "" || filepath.Clean(s.PodLogsDir) == wanted) {
-			best, most = len(list)-1, rank
-			w.pid, w.settings, w.inPod = p.PID, s, p.inPod()
-		}
-	}
-	if best >= 0 {
-		list = slices.Delete(list, best, best+1)
-	}
-	w.others = list
-	return w
-}
-
-// sharesDir reports whether a path is the same directory for a process as for the
-// node, as far as that can be seen.
-func (n *node) sharesDir(pid int, path string) bool {
-	ours, err := os.Stat(n.path(path))
-	if err != nil {
-		return true
-	}
-	theirs, err := os.Stat(n.seenBy(pid, path))
-	return err != nil || os.SameFile(ours, theirs)
-}
-
-// trusted reports whether a process is root's or this user's: others may call
-// theirs anything.
-func (n *node) trusted(p process) bool {
-	uid := p.uid()
-	return uid == 0 || uid == n.sys.euid
-}
-
-// settingsOf reads a daemon's command line as it did itself.
+// settingsOf reads a daemon's command line as the daemon did.
 func (n *node) settingsOf(p process) settings {
 	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	file := fs.String("config", "", "")
 	flags := config.NewFlags(fs)
-	s := settings{from: fmt.Sprintf("of process %d", p.PID), flags: map[string]bool{}}
+	s := settings{Config: config.Default(), from: fmt.Sprintf("of process %d", p.PID), flags: map[string]bool{}}
 	if s.err = fs.Parse(p.args[1:]); s.err != nil {
-		return s.orDefault()
+		return s
 	}
 	fs.Visit(func(f *pflag.Flag) { s.flags[f.Name] = true })
-	s.Config = config.Default()
-	if *file != "" {
-		s.file = *file
-		if !filepath.IsAbs(s.file) {
-			if cwd, err := p.Cwd(); err == nil {
-				s.file = filepath.Join(cwd, s.file)
-			}
+	if s.file = *file; s.file != "" {
+		if cwd, err := p.Cwd(); err == nil && !filepath.IsAbs(s.file) {
+			s.file = filepath.Join(cwd, s.file)
 		}
 		s = s.parse(n.seenBy(p.PID, *file))
 	}
@@ -157,110 +81,117 @@ func (n *node) settingsOf(p process) settings {
 	return s.orDefault()
 }
 
+// needConfig skips a check while the configuration cannot be read.
+func needConfig(n *node) Check {
+	if err := n.settings().err; n.noPermission(err) {
+		return skipUnreadable("the configuration", err)
+	}
+	return Check{}
+}
+
 var atLine = regexp.MustCompile(`:(\d+): `)
 
 func checkConfig(_ context.Context, n *node) Check {
 	s := n.settings()
 	switch {
-	case s.err != nil && n.blind(s.err):
-		return n.unseen(s.file, s.err)
 	case s.err != nil && s.file == "":
-		return fail("the flags of the daemon cannot be used").because("%v", s.err).because("The other checks go by the defaults.").
-			mend("systemctl edit --full logwatch")
+		return found(Fail, "the daemon's flags are invalid").cause(s.err).detail("The other checks use the defaults.").
+			fix("systemctl edit --full logwatch")
 	case s.err != nil:
-		c := fail("%s (%s) cannot be used", s.file, s.from)
-		for l := range strings.SplitSeq(s.err.Error(), "\n") {
-			c = c.because("%s", l)
-		}
-		at := ""
+		at := command("")
 		if m := atLine.FindStringSubmatch(s.err.Error()); m != nil {
-			at = "+" + m[1] + " "
+			at = command("+" + m[1] + " ")
 		}
-		return c.because("The other checks go by the defaults.").
-			do(command(fmt.Sprintf("${EDITOR:-vi} %s%s && logwatch check-config %[2]s", at, quote(s.file))))
+		return found(Fail, "%s (%s) is invalid", s.file, s.from).cause(s.err).detail("The other checks use the defaults.").fix("${EDITOR:-vi} %s%s && logwatch check-config %[2]s", at, s.file)
 	case s.file == "":
-		return okay("the defaults hold: %s", s.from)
+		return found(OK, "the defaults apply: %s", s.from)
 	}
-	return okay("%s (%s) is good", s.file, s.from)
+	return found(OK, "%s (%s) is valid", s.file, s.from)
 }
 
-// set is the command that gives top-level keys of the configuration new values,
-// and has the daemon take them. The pairs are keys and values.
-func (n *node) set(pairs ...string) command {
-	s, w := n.settings(), n.worker()
-	var lines, wishes, removes, flags []string
-	fixed := false
-	for i := 0; i < len(pairs); i += 2 {
-		lines = append(lines, quote(pairs[i]+": "+pairs[i+1]))
-		wishes = append(wishes, pairs[i]+": "+pairs[i+1])
-		fixed = fixed || slices.Contains(fixedKeys, pairs[i])
-		removes = append(removes, "-e "+quote("/^"+pairs[i]+":/d"))
-		if name := kebab(pairs[i]); s.flags[name] {
-			flags = append(flags, "--"+name)
+// fileOrInstalled is the file to edit.
+func (s settings) fileOrInstalled() string {
+	if s.file == "" {
+		return installedFile
+	}
+	return s.file
+}
+
+// set returns the command that sets top-level keys of the configuration, given as
+// "key: value", and applies them.
+func (n *node) set(lines ...string) command {
+	s, d := n.settings(), n.daemon()
+	var flags []string
+	restart := false
+	for _, l := range lines {
+		key := keyOf(l)
+		restart = restart || slices.Contains(startKeys, key)
+		if name := "--" + kebab(key); s.flags[name[2:]] {
+			flags = append(flags, name)
 		}
 	}
-	wish := status.Escape(strings.Join(wishes, ", "))
+	wish := command(status.Escape(strings.Join(lines, ", ")))
 	switch {
 	case len(flags) > 0:
-		return command(fmt.Sprintf("systemctl edit --full logwatch # remove %s from its command line, and set %s in its file", strings.Join(flags, ", "), wish))
-	case w.inPod:
-		return command("kubectl get configmaps --all-namespaces | grep logwatch # edit the one that the DaemonSet mounts: " + wish)
+		return "systemctl edit --full logwatch # remove " + command(strings.Join(flags, ", ")) + " from its command line, and set " + wish + " in its file"
+	case d.inPod:
+		return "kubectl get configmaps --all-namespaces | grep logwatch # edit the one that the DaemonSet mounts: " + wish
 	}
-	file := s.file
-	if file == "" {
-		file = usualFiles[0]
-	}
-	q := quote(file)
-	data, err := read(n.where(file))
-	all := strings.Join(lines, " ")
-	var cmd string
+	file := s.fileOrInstalled()
+	path, then := n.path(file), command("")
 	switch {
-	case err != nil && s.file == "":
-		cmd = fmt.Sprintf("mkdir -p %s && printf '%%s\\n' %s > %s", quote(filepath.Dir(file)), all, q)
-	case strings.HasPrefix(strings.TrimSpace(string(data)), "{"): // JSON is not changed line by line
-		return command(fmt.Sprintf("${EDITOR:-vi} %s # set %s", q, wish))
-	default:
-		cmd = edit(file, data, removes, all)
-	}
-	switch {
-	case w.pid != 0 && s.file == "":
-		cmd += " # and start logwatch with --config " + q
-	case w.pid != 0 && fixed:
-		cmd += " && " + string(n.ctl("restart", "logwatch"))
-	case w.pid != 0:
-		cmd += " && logwatch reload --config " + q
-	}
-	return command(cmd)
-}
-
-// fixedKeys take effect at a start alone, of those that set is called with.
-var fixedKeys = []string{"podLogsDir", "containerRuntimeEndpoint", "runtimeRequestTimeout", "controlSocket"}
-
-// where a configuration file is: the daemon may be in a container.
-func (n *node) where(file string) string {
-	switch w := n.worker(); {
 	case n.file != "":
-		return file
-	case w.pid != 0:
-		return n.seenBy(w.pid, file)
+		path = file
+	case d.pid != 0:
+		path = n.seenBy(d.pid, file)
 	}
-	return n.path(file)
+	switch {
+	case d.pid != 0 && s.file == "":
+		then = " # and start logwatch with --config " + command(quote(file))
+	case d.pid != 0 && restart:
+		then = " && " + systemctl("restart", "logwatch")
+	case d.pid != 0:
+		then = " && logwatch reload --config " + command(quote(file))
+	}
+	return setKeys(file, path, nil, lines, then)
 }
 
-// edit is the command that takes top-level keys out of a YAML file and writes
-// them anew at its end. lines and removes are quoted.
-func edit(file string, data []byte, removes []string, lines string) string {
-	end := ""
-	if len(data) > 0 && data[len(data)-1] != '\n' {
-		end = "echo >> " + quote(file) + " && "
-	}
-	return fmt.Sprintf("sed -i %s %s && %sprintf '%%s\\n' %s >> %[2]s", strings.Join(removes, " "), quote(file), end, lines)
-}
+// startKeys are keys that need a restart, of those that set is called with.
+var startKeys = []string{"podLogsDir", "containerRuntimeEndpoint"}
 
 var capital = regexp.MustCompile(`[A-Z]`)
 
-// kebab is a key's flag.
+// kebab returns a key's flag.
 func kebab(key string) string { return strings.ToLower(capital.ReplaceAllString(key, "-$0")) }
 
-// writable is what a directory must be for the daemon.
-const writable = unix.R_OK | unix.W_OK | unix.X_OK
+func keyOf(line string) string {
+	key, _, _ := strings.Cut(line, ":")
+	return key
+}
+
+// setKeys returns the command that sets top-level keys of a YAML file, given as
+// "key: value", and then runs another. The file's content is at path; a new file
+// begins with header.
+func setKeys(file, path string, header, lines []string, then command) command {
+	data, err := read(path)
+	q := quote(file)
+	if strings.HasPrefix(strings.TrimSpace(string(data)), "{") { // JSON is not edited line by line
+		return command("${EDITOR:-vi} "+q) + then + command(" # set "+status.Escape(strings.Join(lines, ", ")))
+	}
+	cmd, to := "mkdir -p "+quote(filepath.Dir(file)), " > "
+	if err == nil {
+		cmd, to, header = "sed -i", " >> ", nil
+		for _, l := range lines {
+			cmd += " -e " + quote("/^"+keyOf(l)+":/d")
+		}
+		cmd += " " + q
+		if len(data) > 0 && data[len(data)-1] != '\n' {
+			cmd += " && echo >> " + q
+		}
+	}
+	cmd += ` && printf '%s\n'`
+	for _, l := range slices.Concat(header, lines) {
+		cmd += " " + quote(l)
+	}
+	return command(cmd+to+q) + then
+}

@@ -1,126 +1,127 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
-	"os"
+	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 )
 
-// shipper is a log shipper that runs.
-type shipper struct {
-	name    string // of its program
-	profile string // collectorProfile's name for it
-	pid     int
+var shipperChecks = []check{{"shippers", checkShippers, []need{needConfig}}}
+
+// shippers are the log shippers that have a profile, by what they run: the name of
+// the program, the arguments, the executable.
+var shippers = []struct {
+	profile string // collectorProfile's name
+	runs    *regexp.Regexp
+}{
+	{"fluent-bit", regexp.MustCompile(`^(calyptia-)?fluent-bit `)},
+	{"fluentd", regexp.MustCompile(`^(fluentd|td-agent) |^ruby\S* .*(fluentd|td-agent)`)},
+	{"vector", regexp.MustCompile(`^vector `)},
+	{"filebeat", regexp.MustCompile(`^(filebeat|agentbeat|elastic-agent) `)},
+	{"alloy", regexp.MustCompile(`^(alloy|grafana-agent|promtail) `)},
+	{"otel", regexp.MustCompile(`^(otelcol\S*|\S*otel-collector|opentelemetry-collector) `)},
+	{"vlagent", regexp.MustCompile(`^vlagent`)},
+	{"datadog", regexp.MustCompile(`^agent .*datadog-agent`)},
 }
 
-// shipperOf tells by a process's program, and where that says little by its
-// arguments.
-func (n *node) shipperOf(p process) (profile string) {
-	has := func(part string) bool {
-		return slices.ContainsFunc(p.args, func(a string) bool { return strings.Contains(a, part) })
-	}
-	name := p.program()
-	switch {
-	case name == "fluent-bit" || name == "calyptia-fluent-bit":
-		return "fluent-bit"
-	case name == "fluentd" || name == "td-agent" || (strings.HasPrefix(name, "ruby") && (has("fluentd") || has("td-agent"))):
-		return "fluentd"
-	case name == "vector":
-		return "vector"
-	case name == "filebeat" || name == "agentbeat" || name == "elastic-agent":
-		return "filebeat"
-	case name == "alloy" || name == "grafana-agent" || name == "promtail":
-		return "alloy"
-	case strings.HasPrefix(name, "otelcol") || strings.HasSuffix(name, "otel-collector") || name == "opentelemetry-collector":
-		return "otel"
-	case strings.HasPrefix(name, "vlagent"):
-		return "vlagent"
-	case name == "agent" && len(p.args) > 0: // Datadog's; others are called so too
-		exe, _ := os.Readlink(n.path("proc", strconv.Itoa(p.PID), "exe")) // "": it cannot be seen
-		if strings.Contains(exe, "datadog-agent") || strings.Contains(p.args[0], "datadog-agent") {
-			return "datadog"
+// shipperOf returns the profile for a process; "": none.
+func shipperOf(p process) (profile string) {
+	exe, _ := p.Executable() // "": it cannot be read
+	runs := p.program() + " " + strings.Join(append(slices.Clone(p.args), exe), " ")
+	for _, s := range shippers {
+		if s.runs.MatchString(runs) {
+			return s.profile
 		}
 	}
 	return ""
 }
 
-// needs are what a profile has for its two keys.
-func needs(profile string) (interval, grace time.Duration) {
-	c, err := config.Parse("", []byte("collectorProfile: "+profile))
-	if err != nil { // a test has all that shipperOf returns
-		return 0, 0
-	}
-	return c.MinRotationInterval.Duration, c.RotatedLogGracePeriod.Duration
+// profileOf returns a profile's two keys.
+func profileOf(profile string) (interval, grace time.Duration) {
+	p := policies(policy.Rules{CollectorProfile: profile})[0]
+	return p.MinInterval, p.Grace
 }
 
 func checkShippers(_ context.Context, n *node) Check {
-	var running []shipper
-	for _, p := range n.processes() {
-		if profile := n.shipperOf(p); profile != "" && !slices.ContainsFunc(running, func(s shipper) bool { return s.profile == profile }) {
-			running = append(running, shipper{p.program(), profile, p.PID})
-		}
-	}
-	if len(running) == 0 {
-		if n.isolated() {
-			return n.onlyOwn(skip("no log shipper can be seen"))
-		}
-		return okay("no log shipper that has a profile runs here")
-	}
-	slices.SortFunc(running, func(a, b shipper) int { return cmp.Compare(a.profile, b.profile) })
+	running := map[string]bool{}
 	var interval, grace time.Duration
-	names := make([]string, 0, len(running))
-	why := make([]string, 0, len(running))
-	for _, s := range running {
-		i, g := needs(s.profile)
+	var names, why []string
+	for _, p := range n.processes() {
+		profile := shipperOf(p)
+		if profile == "" || running[profile] {
+			continue
+		}
+		running[profile] = true
+		i, g := profileOf(profile)
 		interval, grace = max(interval, i), max(grace, g)
-		names = append(names, s.name)
-		why = append(why, text("%s (process %d) needs %v and %v", s.name, s.pid, i, g))
+		names = append(names, p.program())
+		why = append(why, text("%s (process %d) needs %v and %v", p.program(), p.PID, i, g))
 	}
-	s := n.settings()
-	detail := "minRotationInterval and rotatedLogGracePeriod: " + strings.Join(why, "; ") + "."
-	var pairs, short []string
-	if d := s.MinRotationInterval.Duration; d < interval {
-		short = append(short, text("minRotationInterval is %v, and should be %v", d, interval))
-		pairs = append(pairs, "minRotationInterval", interval.String())
+	switch {
+	case len(names) == 0 && n.isolated():
+		return n.orHidden(found(Skip, "no log shipper can be seen"))
+	case len(names) == 0:
+		return found(OK, "no log shipper that has a profile runs here")
 	}
-	if d := s.RotatedLogGracePeriod.Duration; d < grace {
-		short = append(short, text("rotatedLogGracePeriod is %v, and should be %v", d, grace))
-		pairs = append(pairs, "rotatedLogGracePeriod", grace.String())
+	slices.Sort(names)
+	joined, s := strings.Join(names, ", "), n.settings()
+	p := policies(s.Rules)[0]
+	evidence := "minRotationInterval and rotatedLogGracePeriod: " + strings.Join(why, "; ") + "."
+	var lines, short []string
+	for _, key := range []struct {
+		name         string
+		have, wanted time.Duration
+	}{
+		{"minRotationInterval", p.MinInterval, interval},
+		{"rotatedLogGracePeriod", p.Grace, grace},
+	} {
+		if key.have < key.wanted {
+			short = append(short, text("%s is %v, and should be %v", key.name, key.have, key.wanted))
+			lines = append(lines, key.name+": "+key.wanted.String())
+		}
 	}
 	if len(short) > 0 {
-		if len(running) == 1 && !s.MinRotationInterval.IsSet() && !s.RotatedLogGracePeriod.IsSet() {
-			pairs = []string{"collectorProfile", running[0].profile}
+		if len(running) == 1 && s.Patch["minRotationInterval"]+s.Patch["rotatedLogGracePeriod"] == "" {
+			for profile := range running {
+				lines = []string{"collectorProfile: " + profile}
+			}
 		}
-		return warn("%s may miss lines: %s", names, strings.Join(short, "; ")).because("%s", detail).
-			because("A shipper that has not looked between two rotations never reads what lay between. The needs are those of its own defaults.").
-			do(n.set(pairs...))
+		return found(Warn, "%s may miss lines: %s", joined, strings.Join(short, "; ")).detail("%s", evidence).
+			detail("A log shipper that does not check between two rotations never reads the file between them. These are the needs of its defaults.").
+			run(n.set(lines...))
 	}
-	return n.overridesFor(names, interval, grace, detail)
+	return n.shipperOverrides(joined, interval, grace).detail("%s", evidence)
 }
 
-// overridesFor looks at what holds for some containers, and at the codec.
-func (n *node) overridesFor(names []string, interval, grace time.Duration, detail string) Check {
+// shipperOverrides checks what applies to some containers only, and the codec.
+func (n *node) shipperOverrides(joined string, interval, grace time.Duration) Check {
 	s := n.settings()
-	for i, o := range s.Overrides {
-		at := s.With(o)
-		if at.MaxSizeBytes() > 0 && (at.MinRotationInterval.Duration < interval || at.RotatedLogGracePeriod.Duration < grace) {
-			return warn("%s may miss lines of the containers of override %d", names, i+1).
-				because("It has minRotationInterval %v and rotatedLogGracePeriod %v, and should have %v and %v.",
-					at.MinRotationInterval.Duration, at.RotatedLogGracePeriod.Duration, interval, grace).because("%s", detail).
-				mend("${EDITOR:-vi} %s # overrides", cmp.Or(s.file, usualFiles[0]))
+	list := policies(s.Rules)
+	for i, at := range list[1:] {
+		if at.Rotate && (at.MinInterval < interval || at.Grace < grace) {
+			return found(Warn, "%s may miss lines of the containers of override %d", joined, i+1).
+				detail("It has minRotationInterval %v and rotatedLogGracePeriod %v, and should have %v and %v.",
+					at.MinInterval, at.Grace, interval, grace).
+				fix("${EDITOR:-vi} %s # overrides", s.fileOrInstalled())
 		}
 	}
-	if s.Compression.Codec == config.CodecZstd {
-		return warn("%s may read .zst files as text", names).
-			because("compression.codec is zstd, which shippers that read *.log* do not know.").
-			mend("${EDITOR:-vi} %s # compression.codec: gzip", cmp.Or(s.file, usualFiles[0]))
+	if list[0].Codec == policy.CodecZstd {
+		return found(Warn, "%s may read .zst files as text", joined).
+			detail("compression.codec is zstd, which log shippers that read *.log* do not support.").
+			fix("${EDITOR:-vi} %s # compression.codec: gzip", s.fileOrInstalled())
 	}
-	return okay("%s can follow: minRotationInterval %v, rotatedLogGracePeriod %v", names, s.MinRotationInterval.Duration, s.RotatedLogGracePeriod.Duration).
-		because("%s", detail)
+	return found(OK, "%s can keep up: minRotationInterval %v, rotatedLogGracePeriod %v", joined, list[0].MinInterval, list[0].Grace)
+}
+
+// policies returns the policy of all containers, then that of each override.
+func policies(r policy.Rules) []policy.Policy {
+	resolver, err := policy.New(r)
+	if err != nil { // the settings are valid
+		return []policy.Policy{policy.Default()}
+	}
+	return resolver.Policies()
 }

@@ -11,7 +11,7 @@ import (
 // rotation can cause, and 64 KiB of memory.
 const maxGaps = 4096
 
-// Checker takes the lines of a log in their order. The zero value is ready.
+// Checker checks the lines of a log in their order. The zero value is ready.
 type Checker struct {
 	streams map[string]*stream
 	unknown stream // lines that belong to no stream
@@ -23,15 +23,15 @@ type stream struct {
 	gaps   []gap // sorted, disjoint, not touching
 }
 
-// gap is the range of lines from..to that have not come.
+// gap is a range of line numbers that have not been seen, both ends included.
 type gap struct{ from, to uint64 }
 
-// Add takes one line, without its newline, and keeps no reference to it.
+// Add checks one line, without its newline, and keeps no reference to it.
 func (c *Checker) Add(content []byte) {
 	name, seq, ok := header(content)
 	s := c.streams[string(name)]
 	if !ok || !c.genuine(content, string(name), seq) {
-		// Damage must not invent streams, so only known ones are charged with it.
+		// Damage must not add streams: it counts for known ones only.
 		if s == nil {
 			s = &c.unknown
 		}
@@ -49,13 +49,13 @@ func (c *Checker) Add(content []byte) {
 	s.add(seq)
 }
 
-// genuine says whether content is what AppendLine makes.
+// genuine reports whether content is what AppendLine returns.
 func (c *Checker) genuine(content []byte, name string, seq uint64) bool {
 	c.scratch = AppendLine(c.scratch[:0], name, seq, len(content))
 	return bytes.Equal(c.scratch, content)
 }
 
-// header reads the stream and the number that a line begins with.
+// header returns the stream and the number at the beginning of a line.
 func header(content []byte) (name []byte, seq uint64, ok bool) {
 	name, rest, found := bytes.Cut(content, []byte{' '})
 	if !found || len(name) == 0 {
@@ -100,7 +100,7 @@ func (s *stream) add(seq uint64) {
 	}
 }
 
-// open notes a gap at index i.
+// open inserts a gap at index i.
 func (s *stream) open(i int, g gap) {
 	s.gaps = slices.Insert(s.gaps, i, g)
 	if len(s.gaps) > maxGaps {
@@ -108,7 +108,7 @@ func (s *stream) open(i int, g gap) {
 	}
 }
 
-// fill takes seq out of the gap that it lies in, if any.
+// fill removes seq from the gap that contains it, and reports whether one does.
 func (s *stream) fill(seq uint64) bool {
 	i, found := slices.BinarySearchFunc(s.gaps, seq, func(g gap, seq uint64) int {
 		switch {

@@ -10,17 +10,19 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// Result is what was found in a container's logs.
+// Result is what a container's logs contain.
 type Result struct {
 	Report
-	Logs []podlogs.File
-	// Bytes is the size of all logs on disk.
-	Bytes int64
+	Logs  []podlogs.File // oldest first
+	Bytes int64          // size of all logs on disk
+	// Splits counts the lines that a rotation cut: rotated logs whose last record of
+	// a stream is partial, once for each stream.
+	Splits int
 }
 
-// Container checks the logs in a container's directory, named relative to
-// podLogsDir. An error is one of reading; what is wrong with the lines stands in
-// the result.
+// Container checks the logs in a container's directory, which is named relative to
+// podLogsDir. The error is one of listing or reading; what is wrong with the lines
+// is in the result.
 func Container(podLogsDir, dir string) (Result, error) {
 	logs := podlogs.At(podLogsDir)
 	var res Result
@@ -28,59 +30,71 @@ func Container(podLogsDir, dir string) (Result, error) {
 	if res.Logs, err = podlogs.Logs(logs, dir); err != nil {
 		return res, err
 	}
-	var joiner crilog.Joiner
-	var lines checked
-	for _, l := range res.Logs {
-		res.Bytes += l.Size
-		if err := read(logs, dir, l.Name.String(), &joiner, &lines); err != nil {
-			return res, fmt.Errorf("%s/%s: %w", dir, l.Name.String(), err)
+	var l lines
+	for _, log := range res.Logs {
+		res.Bytes += log.Size
+		partial, err := l.read(logs, dir, log.Name.String())
+		if err != nil {
+			return res, fmt.Errorf("%s/%s: %w", dir, log.Name, err)
+		}
+		if log.Kind != podlogs.Live {
+			res.Splits += partial
 		}
 	}
-	for _, line := range joiner.Rest() { // a container may end without a newline
-		lines.checker.Add(line)
+	for _, line := range l.joiner.Rest() { // a container may end without a newline
+		l.checker.Add(line)
 	}
-	res.Report = lines.checker.Report()
+	res.Report = l.checker.Report()
 	return res, nil
 }
 
-// checked feeds lines to the checker, but for the end of a line whose beginning
-// was pruned with the file before.
-type checked struct {
+// lines feeds a checker with the lines of logs, except for the end of a line whose
+// beginning was pruned with the log before.
+type lines struct {
+	joiner  crilog.Joiner
 	checker Checker
-	begun   map[string]bool // by stream
+	begun   map[string]bool // by stream: a line has been seen
 }
 
-func (c *checked) add(stream string, content []byte) {
-	first := !c.begun[stream]
-	if first {
-		if c.begun == nil {
-			c.begun = map[string]bool{}
-		}
-		c.begun[stream] = true
-	}
-	if first && !bytes.HasPrefix(content, []byte(stream+" 0")) {
-		return
-	}
-	c.checker.Add(content)
-}
-
-func read(logs podlogs.FS, dir, name string, joiner *crilog.Joiner, lines *checked) (err error) {
+// read adds the lines of one log and returns the number of streams whose last
+// record is partial.
+func (l *lines) read(logs podlogs.FS, dir, name string) (partial int, err error) {
 	f, err := podlogs.OpenLog(logs, dir, name)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	records := crilog.NewReader(f)
+	last := map[string]bool{} // by stream: the last record is partial
 	for {
-		line, err := records.Next()
+		record, err := records.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return nil
+			for _, p := range last {
+				if p {
+					partial++
+				}
+			}
+			return partial, nil
 		case err != nil:
-			return err
+			return 0, err
 		}
-		if content, whole := joiner.Add(line); whole {
-			lines.add(line.Stream, content)
+		last[record.Stream] = record.Partial
+		if content, whole := l.joiner.Add(record); whole {
+			l.add(record.Stream, content)
 		}
 	}
+}
+
+func (l *lines) add(stream string, content []byte) {
+	if !l.begun[stream] {
+		if l.begun == nil {
+			l.begun = map[string]bool{}
+		}
+		l.begun[stream] = true
+		if !bytes.HasPrefix(content, []byte(stream+" 0")) {
+			return
+		}
+	}
+	l.checker.Add(content)
 }

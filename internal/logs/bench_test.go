@@ -49,7 +49,7 @@ func BenchmarkRun(b *testing.B) {
 			tr := newTree(b)
 			b.SetBytes(tr.fill("app", suffix, 25<<20))
 			o := tr.options()
-			o.Out, o.Notes = io.Discard, io.Discard
+			o.Out, o.Warnings = io.Discard, io.Discard
 			for b.Loop() {
 				if err := Run(b.Context(), o); err != nil {
 					b.Fatal(err)
@@ -60,7 +60,7 @@ func BenchmarkRun(b *testing.B) {
 			tr := newTree(b)
 			tr.fill("app", suffix, 25<<20)
 			o := tr.options()
-			o.Tail, o.Out, o.Notes = 100, io.Discard, io.Discard
+			o.Tail, o.Out, o.Warnings = 100, io.Discard, io.Discard
 			for b.Loop() {
 				if err := Run(b.Context(), o); err != nil {
 					b.Fatal(err)
@@ -86,7 +86,7 @@ func TestFlatMemory(t *testing.T) {
 	} {
 		before, most, written := live(), uint64(0), 0
 		o := tr.options()
-		o.Container, o.Notes = "", io.Discard
+		o.Container, o.Warnings = "", io.Discard
 		o.Out = writerFunc(func(p []byte) (int, error) {
 			if written += len(p); written > 10<<20 {
 				most, written = max(most, live()), 0

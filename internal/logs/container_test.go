@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/rotator"
 )
@@ -24,14 +26,29 @@ type container struct {
 	tree *tree
 	rot  *rotator.Rotator
 
-	mu      sync.Mutex
-	f       *os.File
-	restart int
-	last    int // number of the last line
-	late    sync.WaitGroup
-	r       *rand.Rand
-	refuse  bool
-	neat    bool // nothing comes to the old log after a reopen
+	mu        sync.Mutex
+	f         *os.File
+	restart   int
+	rotations int
+	last      int // number of the last line
+	late      sync.WaitGroup
+	r         *rand.Rand
+	refuse    bool
+	neat      bool // nothing is written to the old log after a reopen
+	form      form
+}
+
+// form is how a container's log is rotated and reopened.
+type form struct {
+	exchange bool // with an empty file; else by a plain rename
+	conmon   bool // a reopen replaces the file at the live path
+}
+
+var forms = map[string]form{
+	"rename":           {},
+	"rename, conmon":   {conmon: true},
+	"exchange":         {exchange: true},
+	"exchange, conmon": {exchange: true, conmon: true},
 }
 
 func (tr *tree) container() *container {
@@ -48,11 +65,39 @@ func (tr *tree) container() *container {
 func (c *container) log() string { return fmt.Sprint(c.restart, ".log") }
 
 func (c *container) open() *os.File {
-	f, err := os.OpenFile(filepath.Join(c.tree.dir("app"), c.log()), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	path := filepath.Join(c.tree.dir("app"), c.log())
+	at := path
+	if c.form.conmon {
+		at += ".tmp"
+	}
+	f, err := os.OpenFile(at, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err == nil && c.form.conmon {
+		err = os.Rename(at, path)
+	}
 	if err != nil {
 		c.t.Error(err)
 	}
 	return f
+}
+
+// begin is the rotation up to the reopen. It returns the rotated log's name.
+func (c *container) begin() string {
+	c.t.Helper()
+	dir := c.tree.dir("app")
+	c.rotations++
+	rotated := c.log() + time.Date(2026, 1, 1, 0, 0, c.rotations, 0, time.UTC).Format(".20060102-150405")
+	from, to := filepath.Join(dir, c.log()), filepath.Join(dir, rotated)
+	err := error(nil)
+	if c.form.exchange {
+		err = os.WriteFile(to, nil, 0o600)
+		err = errors.Join(err, unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE))
+	} else {
+		err = os.Rename(from, to)
+	}
+	if err != nil {
+		c.t.Error(err)
+	}
+	return rotated
 }
 
 func (c *container) exit() {
@@ -65,7 +110,7 @@ func (c *container) exit() {
 	c.f = nil
 }
 
-// next starts the container anew.
+// next restarts the container.
 func (c *container) next() {
 	c.exit()
 	c.mu.Lock()
@@ -74,7 +119,7 @@ func (c *container) next() {
 	c.f = c.open()
 }
 
-// lineTime is that of a numbered line: who knows the time knows the line.
+// lineTime is that of a numbered line: it identifies the line.
 func lineTime(n int) time.Time {
 	return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Microsecond)
 }
@@ -103,8 +148,8 @@ func (c *container) put(f *os.File, text string) {
 	}
 }
 
-// ReopenContainerLog answers before the old log is done: some lines and the beginning
-// of one still come to it, while that one's end is in the new log.
+// ReopenContainerLog returns before the old log is complete: some lines and the
+// beginning of one are still written to it, while that one's end is in the new log.
 func (c *container) ReopenContainerLog(context.Context, string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,11 +182,12 @@ func (c *container) ReopenContainerLog(context.Context, string) error {
 	return nil
 }
 
-// rotate rotates, and has housekeeping keep so many files.
+// rotate rotates, and keeps that many files.
 func (c *container) rotate(files int, codec rotator.Codec) {
 	c.t.Helper()
-	_, err := c.rot.Rotate(c.t.Context(), rotator.Request{Dir: "shop_web_u1/app", Log: c.log(), ContainerID: "id"})
-	if err != nil {
+	c.begin()
+	c.write(c.r.IntN(20)) // to the rotated log: it has not reopened yet
+	if err := c.ReopenContainerLog(c.t.Context(), "id"); err != nil {
 		c.t.Error(err)
 	}
 	c.late.Wait() // housekeeping leaves what is written alone
@@ -154,13 +200,13 @@ func (c *container) rotate(files int, codec rotator.Codec) {
 	}
 }
 
-// followed is a Run that follows, and what it has written.
+// followed is a Run that follows, and its output.
 type followed struct {
 	t      testing.TB
 	cancel context.CancelFunc
 	ended  chan error
-	// gate is received from before each write, once it is closed no more: the reader
-	// is as slow as the test wants.
+	// gate is received from before each write, until it is closed: it makes the
+	// reader slow.
 	gate chan struct{}
 
 	mu    sync.Mutex
@@ -183,7 +229,7 @@ func (tr *tree) follow(o Options, gate chan struct{}) *followed {
 		defer f.mu.Unlock()
 		return f.out.Write(p)
 	})
-	o.Notes = writerFunc(func(p []byte) (int, error) {
+	o.Warnings = writerFunc(func(p []byte) (int, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.notes.Write(p)

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -37,40 +39,50 @@ func differ(t *testing.T, got, want string) {
 	t.Errorf("%d lines, want %d; from line %d on\n%q\nwant\n%q", len(a), len(b), i, a[i:min(len(a), i+4)], b[i:min(len(b), i+4)])
 }
 
-// TestFollowsSlowly: a reader that is many rotations behind misses no line that is
-// still there, and gets none twice, whatever the rotated logs have become.
+// TestFollowsSlowly: a reader that is many rotations behind misses no line that
+// still exists, and gets none twice, whatever the rotated logs have become.
 func TestFollowsSlowly(t *testing.T) {
-	for name, codec := range map[string]rotator.Codec{"plain": rotator.NoCodec, "gzip": rotator.Gzip, "zstd": rotator.Zstd} {
-		t.Run(name, func(t *testing.T) {
-			tr := newTree(t)
-			c := tr.container()
-			c.write(2000)
-			c.rotate(1000, codec)
-			f := tr.follow(tr.options(), make(chan struct{}))
-			for i := range 60 {
-				c.write(1 + c.r.IntN(3000))
+	for name, form := range forms {
+		for codecName, codec := range map[string]rotator.Codec{"none": rotator.NoCodec, "gzip": rotator.Gzip, "zstd": rotator.Zstd} {
+			t.Run(name+"/"+codecName, func(t *testing.T) {
+				tr := newTree(t)
+				c := tr.container()
+				c.form = form
+				c.write(2000)
 				c.rotate(1000, codec)
-				if i%5 == 4 { // it writes once in five rotations
-					f.gate <- struct{}{}
+				f := tr.follow(tr.options(), make(chan struct{}))
+				for i := range 40 {
+					c.write(1 + c.r.IntN(3000))
+					c.rotate(1000, codec)
+					if i%5 == 4 { // it writes once in five rotations
+						f.gate <- struct{}{}
+					}
 				}
-			}
-			c.next()
-			c.write(500)
-			c.write(10)
-			close(f.gate)
-			out, notes, err := f.stop(c.last)
-			if err != nil || notes != "" {
-				t.Errorf("%v\n%s", err, notes)
-			}
-			differ(t, out, allLines(1, c.last))
-		})
+				c.next()
+				c.write(500)
+				c.write(10)
+				close(f.gate)
+				out, warnings, err := f.stop(c.last)
+				if err != nil || warnings != "" {
+					t.Errorf("%v\n%s", err, warnings)
+				}
+				differ(t, out, allLines(1, c.last))
+			})
+		}
 	}
 }
 
 // TestFollowsFast: a reader that keeps up.
 func TestFollowsFast(t *testing.T) {
+	for name, form := range forms {
+		t.Run(name, func(t *testing.T) { followFast(t, form) })
+	}
+}
+
+func followFast(t *testing.T, form form) {
 	tr := newTree(t)
 	c := tr.container()
+	c.form = form
 	c.write(1)
 	o := tr.options()
 	o.Tail = 0
@@ -85,7 +97,7 @@ func TestFollowsFast(t *testing.T) {
 			}
 		}
 	}
-	for range 100 {
+	for range 50 {
 		c.write(1 + c.r.IntN(300))
 		c.rotate(3, rotator.Gzip)
 		last := c.last - 1 // the last one may be cut, its end to come
@@ -104,10 +116,12 @@ var goneNote = regexp.MustCompile(`lines between (\S+) and (\S+) (are|may be) go
 // TestFollowTellsWhatIsGone: pruning is faster than the reader. It gets no line twice,
 // and each line that it does not get is told.
 func TestFollowTellsWhatIsGone(t *testing.T) {
-	for _, files := range []int{2, 3, 5} {
-		t.Run(strconv.Itoa(files), func(t *testing.T) {
+	for i, name := range slices.Sorted(maps.Keys(forms)) {
+		t.Run(name, func(t *testing.T) {
+			files := [...]int{2, 3, 5}[i%3]
 			tr := newTree(t)
 			c := tr.container()
+			c.form = forms[name]
 			c.write(20_000)
 			f := tr.follow(tr.options(), make(chan struct{}))
 			f.gate <- struct{}{} // it has begun

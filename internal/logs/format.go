@@ -9,15 +9,21 @@ import (
 	"github.com/logwatch/logwatch/internal/crilog"
 )
 
-// format writes lines as text.
+// format formats lines.
 type format struct {
 	json       bool
 	timestamps bool
 	rawEscapes bool
 
-	// What JSON says of every line of a container, and of a file.
-	namespace, pod, container string
-	head, file                []byte
+	head, file []byte // the JSON that is the same for all lines of a container and of a file
+}
+
+func newFormat(o Options, container string) format {
+	f := format{json: o.JSON, timestamps: o.Timestamps, rawEscapes: o.RawEscapes}
+	f.head = appendString([]byte(`,"namespace":`), o.Namespace)
+	f.head = appendString(append(f.head, `,"pod":`...), o.Pod)
+	f.head = appendString(append(f.head, `,"container":`...), container)
+	return f
 }
 
 // text appends a line, without a prefix, with its newline.
@@ -36,14 +42,7 @@ func (f *format) text(dst []byte, l *crilog.Line) []byte {
 	return append(dst, '\n')
 }
 
-// names sets what stands in every line's object, in front.
-func (f *format) names() {
-	f.head = appendString(append(f.head[:0], `,"namespace":`...), f.namespace)
-	f.head = appendString(append(f.head, `,"pod":`...), f.pod)
-	f.head = appendString(append(f.head, `,"container":`...), f.container)
-}
-
-// from sets what stands in the objects of a file's lines.
+// from sets the file of the lines that come next.
 func (f *format) from(restart uint64, file string) {
 	if f.json {
 		f.file = strconv.AppendUint(append(f.file[:0], `,"restart":`...), restart, 10)
@@ -53,7 +52,7 @@ func (f *format) from(restart uint64, file string) {
 
 // object appends a line as a JSON object.
 func (f *format) object(dst []byte, l *crilog.Line) []byte {
-	if l.TimeText != nil { // it was parsed: it has digits and the like
+	if l.TimeText != nil { // it was parsed: it needs no escapes
 		dst = append(append(append(dst, `{"time":"`...), l.TimeText...), `","stream":"`...)
 		dst = append(append(dst, l.Stream...), '"')
 	} else {
@@ -67,16 +66,16 @@ func (f *format) object(dst []byte, l *crilog.Line) []byte {
 	return append(dst, '}', '\n')
 }
 
-// harmless reports whether text has nothing but printable ASCII and tabs. It goes
-// through many bytes at a time, since it sees every byte of every log.
+// harmless reports whether text is only printable ASCII and tabs. It checks many
+// bytes at a time, since it is called with every byte of every log.
 func harmless(text []byte) bool {
 	const (
 		ones = 0x0101010101010101
 		high = 0x8080808080808080
 	)
-	// A byte is below 0x20 if taking that from it borrows, and is DEL if 1 makes its
-	// high bit; bytes from 0x80 have theirs. A byte's neighbours may be taken for
-	// such: then they are looked at one by one.
+	// A byte is below 0x20 if subtracting that borrows, and is DEL if adding 1 sets its
+	// high bit; bytes from 0x80 have theirs set. Neighbors may cause false positives:
+	// these are checked byte by byte.
 	for len(text) >= 32 {
 		a, b := binary.LittleEndian.Uint64(text), binary.LittleEndian.Uint64(text[8:])
 		c, d := binary.LittleEndian.Uint64(text[16:]), binary.LittleEndian.Uint64(text[24:])
@@ -106,10 +105,10 @@ func tabsOnly(text []byte) bool {
 	return true
 }
 
-// appendEscaped writes as Go does what a terminal would act on: control characters
-// but tab, and marks that turn the direction of text. A carriage return at the end
-// belongs to the newline. Bytes that are not UTF-8 stay as they are, unless an old
-// terminal would take them for a control character.
+// appendEscaped escapes, as Go does, what a terminal would act on: control
+// characters except tab, and marks that change the direction of text. A carriage
+// return at the end belongs to the newline. Bytes that are not UTF-8 are unchanged,
+// unless an old terminal would take them for a control character.
 func appendEscaped(dst, text []byte) []byte {
 	for i := 0; i < len(text); {
 		r, n := utf8.DecodeRune(text[i:])
@@ -135,8 +134,8 @@ func appendEscaped(dst, text []byte) []byte {
 
 const hex = "0123456789abcdef"
 
-// appendString appends a JSON string, with whatever a terminal would act on
-// escaped. What is not UTF-8 becomes U+FFFD, as JSON has no other way.
+// appendString appends a JSON string, and escapes what a terminal would act on.
+// Invalid UTF-8 becomes U+FFFD: JSON cannot express it.
 func appendString[T string | []byte](dst []byte, text T) []byte {
 	dst = append(dst, '"')
 	start := 0

@@ -1,76 +1,59 @@
 package logs
 
 import (
-	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// generation is what was logged between two rotations: the live log, or a
-// rotated one, which may be there plain, compressed, or for a moment both.
+// generation is the content between two rotations: the live log, or a rotated
+// one, which may exist uncompressed, compressed, or for a moment both.
 type generation struct {
-	key
-	id   id    // of the plain file; zero if there is none
-	size int64 // bytes on disk
+	// Name orders generations. Its Kind is Live or Rotated, compressed or not.
+	podlogs.Name
+	id   podlogs.ID // of the uncompressed file; zero if there is none
+	size int64      // bytes on disk
 
-	// file is set when it is held open, whatever becomes of its name.
+	// file, if not nil, is kept open, whatever becomes of its name.
 	file *file
-	// after is the newest stamp that its log had when it was opened as the live
-	// log: whatever it is renamed to is later.
-	after time.Time
-	// gap is what is known to be missing before it, behind after it.
-	gap, behind gap
+	// start and end bound what is read of an uncompressed log, in bytes; end is -1
+	// for the end of the file.
+	start, end int64
+	// waiting is since when an empty rotated log has been open for writing.
+	waiting time.Time
+	// behind is what is known to be missing after it.
+	behind gap
 }
 
-// key orders generations.
-type key struct {
-	restart uint64
-	base    string // N.log
-	live    bool
-	stamp   time.Time // of a rotated log
-}
-
-func (k key) compare(o key) int {
-	switch c := cmp.Compare(k.restart, o.restart); {
-	case c != 0:
-		return c
-	case k.base != o.base: // 0.log and 00.log
-		return strings.Compare(k.base, o.base)
-	case k.live && o.live:
-		return 0
-	case k.live:
-		return 1
-	case o.live:
-		return -1
-	}
-	return k.stamp.Compare(o.stamp)
-}
-
-// name is the file's name when it is of this kind.
-func (k key) name(kind podlogs.Kind) string {
-	return podlogs.Name{Base: k.base, Restart: k.restart, Stamp: k.stamp, Kind: kind}.String()
-}
-
-// kinds are the files that it may be. A compressed log is there before its source
-// goes, so that who tries them in this order misses none.
-func (k key) kinds() []podlogs.Kind {
-	if k.live {
+// kinds are the forms that a generation may have. A compressed log exists before
+// its source is removed, so trying them in this order misses none.
+func (g *generation) kinds() []podlogs.Kind {
+	if g.Kind == podlogs.Live {
 		return []podlogs.Kind{podlogs.Live}
 	}
 	return []podlogs.Kind{podlogs.Rotated, podlogs.Compressed, podlogs.CompressedZstd}
 }
 
-// gap is a piece of the log that is not there any more.
+// empty reports whether the last listing found an uncompressed log without content.
+func (g *generation) empty() bool { return g.size == 0 && g.id != (podlogs.ID{}) }
+
+func (g *generation) close() {
+	if g.file != nil {
+		_ = g.file.Close() // opened for reading
+		g.file = nil
+	}
+}
+
+// gap is a part of the log that no longer exists.
 type gap struct {
 	files int
 	bytes int64 // on disk
-	// maybe: nothing that was there at the last look is there now, so that there
-	// may have been more in between.
+	// maybe: no generation of the listing before is left, so that more may have
+	// come and gone in between.
 	maybe bool
 }
 
@@ -80,66 +63,98 @@ func (g *gap) add(o gap) {
 	g.maybe = g.maybe || o.maybe
 }
 
-// list returns all generations in a container's directory, oldest first.
+// file is a log that is open for reading. It stays readable when it is renamed
+// or removed.
+type file struct {
+	podlogs.Handle
+	podlogs.Name
+	podlogs.ID
+	path string
+}
+
+// maxGenerations bounds what is kept for a container, in log names: many times
+// what a policy keeps.
+const maxGenerations = 1 << 14
+
+// list returns the newest generations in the container's directory, oldest first.
 //
-// It reads the names twice: one that comes while another goes, as when a log is
-// compressed, may be missed by a reading, but no log is compressed twice.
-func (d *dir) list() ([]*generation, error) {
-	found := make(map[key]bool)
+// It reads the names twice: a name that is created while another is removed, as
+// in a compression, may be missed once, but no log is compressed twice.
+func (s *source) list() ([]*generation, error) {
+	var names []podlogs.Name
 	for range 2 {
-		err := d.names(func(s string) {
-			if n, ok := podlogs.ParseName(s); ok && n.Kind != podlogs.Temp {
-				found[key{n.Restart, n.Base, n.Kind == podlogs.Live, n.Stamp}] = true
+		var err error
+		for n := range podlogs.Names(s.dir, &err) {
+			switch n.Kind {
+			case podlogs.Live:
+			case podlogs.Temp:
+				continue
+			default:
+				n.Kind = podlogs.Rotated
 			}
-		})
+			if names = append(names, n); len(names) == 2*maxGenerations {
+				names = s.newest(names)
+			}
+		}
 		if err != nil {
-			return nil, err
+			return nil, explain(err)
 		}
 	}
-	gens := make([]*generation, 0, len(found))
-	for k := range found {
-		g := &generation{key: k}
-		for _, kind := range k.kinds() {
-			if i, err := d.stat(k.name(kind)); err == nil {
-				g.size = i.size
-				if kind == podlogs.Live || kind == podlogs.Rotated {
-					g.id = i.id
+	gens := make([]*generation, 0, len(names))
+	for _, n := range s.newest(names) {
+		g := &generation{Name: n, end: -1}
+		for _, kind := range g.kinds() {
+			if st, err := s.dir.Stat(n.As(kind).String()); err == nil {
+				g.size = st.Size
+				if kind == n.Kind {
+					g.id = st.ID
 				}
+				gens = append(gens, g)
 				break
 			}
 		}
-		gens = append(gens, g)
 	}
-	slices.SortFunc(gens, func(a, b *generation) int { return a.compare(b.key) })
 	return gens, nil
 }
 
-// openAny opens a generation in the form that it is there. The error is
-// fs.ErrNotExist when there is none.
-func (d *dir) openAny(k key) (f *file, err error) {
-	for _, kind := range k.kinds() {
-		f, err = d.open(k.name(kind), kind)
-		if err == nil || !errors.Is(err, fs.ErrNotExist) {
-			return f, err
+func (s *source) newest(names []podlogs.Name) []podlogs.Name {
+	slices.SortFunc(names, podlogs.Name.Compare)
+	names = slices.CompactFunc(names, func(a, b podlogs.Name) bool { return a.Compare(b) == 0 })
+	if extra := len(names) - maxGenerations; extra > 0 {
+		if !s.tooManyWarned {
+			s.tooManyWarned = true
+			s.warn(true, "%s: it has more than %d logs: the oldest are not read", s.name, maxGenerations)
 		}
+		names = slices.Delete(names, 0, extra)
 	}
-	return nil, err
+	return names
 }
 
-// newestStamp is that of a log's newest rotated generation; zero: there is none.
-func newestStamp(gens []*generation, base string) (newest time.Time) {
-	for _, g := range gens {
-		if g.base == base && !g.live && g.stamp.After(newest) {
-			newest = g.stamp
+// open opens a generation in the form in which it exists. The error is
+// fs.ErrNotExist if it does not exist, or not under the name that was listed.
+func (s *source) open(g *generation) (*file, error) {
+	for _, kind := range g.kinds() {
+		n := g.As(kind)
+		h, st, err := podlogs.OpenRegular(s.dir, n.String())
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return nil, explain(err)
 		}
+		f := &file{Handle: h, Name: n, ID: st.ID, path: s.PodLogsDir + "/" + s.rel + "/" + n.String()}
+		if n.Compressed() || g.id == (podlogs.ID{}) || g.id == f.ID {
+			return f, nil
+		}
+		return nil, errors.Join(fs.ErrNotExist, f.Close()) // another file has the name
 	}
-	return newest
+	return nil, fs.ErrNotExist
 }
 
-func find(gens []*generation, k key) *generation {
-	i, ok := slices.BinarySearchFunc(gens, k, func(g *generation, k key) int { return g.compare(k) })
-	if !ok {
-		return nil
+// explain adds what to do about an error.
+func explain(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: run as root", err)
 	}
-	return gens[i]
+	return err
 }

@@ -8,48 +8,48 @@ import (
 	"github.com/logwatch/logwatch/internal/crilog"
 )
 
-// maxLine is the length at which a line is handed out in pieces, in bytes: a
-// container that never writes a newline must not fill the memory.
+// maxLine is the length at which a line is emitted in pieces, in bytes: a container
+// that never writes a newline must not fill the memory.
 const maxLine = 1 << 20
 
-// selection says which lines are wanted.
+// selection selects lines.
 type selection struct {
 	stream string // "": both
 	since  time.Time
 	grep   *regexp.Regexp // nil: all
 }
 
-// lines makes lines of blocks of a container's logs, in memory that does not grow.
+// lines assembles lines from blocks of a container's logs, in bounded memory.
 type lines struct {
 	selection
-	// emit is called with each line that is wanted, joined: its time is when it
-	// began, and Partial says that its rest is the stream's next line. One that is
+	// emit is called with each selected line, joined: its time is that of its first
+	// part, and Partial means that the rest is the stream's next line. A line that is
 	// not CRI has no stream, and the time of the line before it. Its slices are valid
 	// until emit returns.
 	emit func(*crilog.Line)
 	// foreign is called with each line that is not CRI.
 	foreign func(text []byte)
-	// resumed is called at the first record behind a gap, with the times of the
-	// one before it and of its own.
+	// resumed is called at the first record after a gap, with the times of the
+	// record before it and of its own.
 	resumed func(before, after time.Time)
 
-	// first is called behind the first line of each stream, wanted or not: where
-	// the reading began within a log, it may lack its beginning.
+	// first is called after the first line of each stream, selected or not: if the
+	// reading began within a log, that line may lack its beginning.
 	first func()
 
 	parser crilog.Parser
-	rec    crilog.Line // the record at hand
+	rec    crilog.Line // the current record
 	joiner crilog.Joiner
-	begun  [2]beginning // of stdout's and stderr's line in the joiner
-	carry  []byte       // a record whose end has not come
-	long   *crilog.Line // the record that carry goes on with, too long to be held
+	begun  [2]beginning // of the lines in the joiner, of stdout and stderr
+	carry  []byte       // a record that has not ended
+	long   *crilog.Line // the record that carry continues, too long to be kept
 	last   time.Time    // of the newest record
 	gapped bool
 	out    crilog.Line
 	ended  [2]bool // a line of the stream has ended
 }
 
-// beginning is when a line began that is not at its end.
+// beginning is the time of the first part of a line that has not ended.
 type beginning struct {
 	at    time.Time
 	stamp []byte
@@ -83,7 +83,7 @@ func (l *lines) block(p []byte) {
 	l.keep(p)
 }
 
-// keep holds the beginning of a record, and hands it on when it is too long.
+// keep keeps the beginning of a record, and emits it when it is too long.
 func (l *lines) keep(p []byte) {
 	l.carry = append(l.carry, p...)
 	if len(l.carry) < maxLine {
@@ -92,8 +92,8 @@ func (l *lines) keep(p []byte) {
 	if l.long == nil {
 		var r crilog.Line
 		if !l.parser.Parse(l.carry, &r) {
-			l.strange(l.carry, true)
-			r = crilog.Line{} // which belongs to no stream
+			l.notCRI(l.carry, true)
+			r = crilog.Line{} // it has no stream
 		} else {
 			first := r
 			first.Partial = true
@@ -106,10 +106,10 @@ func (l *lines) keep(p []byte) {
 	l.carry = l.carry[:0]
 }
 
-// more hands on what there is of a record whose beginning went before.
+// more emits the next piece of a record whose beginning was emitted.
 func (l *lines) more(cut bool) {
 	if l.long.Stream == "" {
-		l.strange(l.carry, cut)
+		l.notCRI(l.carry, cut)
 		return
 	}
 	r := *l.long
@@ -128,14 +128,14 @@ func (l *lines) endRecord() {
 	l.carry = l.carry[:0]
 }
 
-// endFile takes what has no newline as whole: nothing is written to it any more.
+// endFile ends a record without a newline: the file is no longer written.
 func (l *lines) endFile() {
 	if len(l.carry) > 0 || l.long != nil {
 		l.endRecord()
 	}
 }
 
-// end takes lines whose end has not come as whole.
+// end emits the lines that have not ended.
 func (l *lines) end() {
 	l.endFile()
 	for i, stream := range []string{crilog.Stdout, crilog.Stderr} {
@@ -147,7 +147,7 @@ func (l *lines) end() {
 	}
 }
 
-// gap says that something is missing before what comes next.
+// gap marks that something is missing before the next block.
 func (l *lines) gap() {
 	l.end()
 	l.gapped = true
@@ -156,7 +156,7 @@ func (l *lines) gap() {
 // record takes one record, without its newline.
 func (l *lines) record(raw []byte) {
 	if !l.parser.Parse(raw, &l.rec) {
-		l.strange(raw, false)
+		l.notCRI(raw, false)
 		return
 	}
 	l.add(&l.rec)
@@ -172,7 +172,7 @@ func (l *lines) add(r *crilog.Line) {
 		return
 	}
 	b := &l.begun[streamIndex(r.Stream)]
-	if !r.Partial && !b.open { // the usual case
+	if !r.Partial && !b.open { // the common case
 		l.whole(r)
 		return
 	}
@@ -191,7 +191,7 @@ func (l *lines) joined(b *beginning, stream string, text []byte, cut bool) {
 }
 
 func (l *lines) whole(r *crilog.Line) {
-	if l.wanted(r) {
+	if l.selects(r) {
 		l.emit(r)
 	}
 	if i := streamIndex(r.Stream); !l.ended[i] {
@@ -202,19 +202,19 @@ func (l *lines) whole(r *crilog.Line) {
 	}
 }
 
-// strange takes a line that is not CRI: it is handed out as it is. It belongs to no
-// stream, and is as old as the line before it.
-func (l *lines) strange(text []byte, cut bool) {
+// notCRI emits a line that is not in CRI's format unchanged. It has no stream, and
+// the time of the line before it.
+func (l *lines) notCRI(text []byte, cut bool) {
 	if l.foreign != nil {
 		l.foreign(text)
 	}
 	l.out = crilog.Line{Time: l.last, Partial: cut, Content: text}
-	if l.stream == "" && l.wanted(&l.out) {
+	if l.stream == "" && l.selects(&l.out) {
 		l.emit(&l.out)
 	}
 }
 
-func (l *lines) wanted(r *crilog.Line) bool {
+func (l *lines) selects(r *crilog.Line) bool {
 	return (l.since.IsZero() || !r.Time.Before(l.since)) && (l.grep == nil || l.grep.Match(r.Content))
 }
 

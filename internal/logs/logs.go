@@ -15,16 +15,17 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
-// Options say which lines are wanted, and how.
+// Options select lines, and how they are printed.
 type Options struct {
-	// PodLogsDir is where the logs are.
+	// PodLogsDir is kubelet's, as an absolute path.
 	PodLogsDir string
 	// Container is empty for all of the pod's.
 	Namespace, Pod, Container string
-	// UID is the pod's, or how it begins; "": the pod that logged last.
+	// UID is the pod's, or a prefix of it; "": the pod that logged last.
 	UID string
 
 	Follow   bool
@@ -38,30 +39,29 @@ type Options struct {
 	Timestamps bool
 	RawEscapes bool
 	Color      bool
-	// Prefix says whether lines begin with their container; nil: when there are
+	// Prefix says whether lines begin with their container; nil: if there are
 	// several.
 	Prefix *bool
 
-	Out   io.Writer
-	Notes io.Writer // what is wrong, a line each
+	Out      io.Writer
+	Warnings io.Writer // a line each
 }
 
-// ErrIncomplete says that something was missing; what, Notes has.
+// ErrIncomplete: something was missing. Options.Warnings has the details.
 var ErrIncomplete = errors.New("not everything could be read: see above")
 
 // Run writes the logs of a pod or a container. It returns when all has been written,
-// when, following, the pod is gone, or when the context ends, which is no error.
+// when, following, the pod was removed, or, with nil, when the context ends.
 func Run(ctx context.Context, o Options) error {
-	root, err := openRoot(o.PodLogsDir)
-	if err != nil {
-		return fmt.Errorf("logs: %w: name the directory with --pod-logs-dir, or the daemon's file with --config", err)
-	}
-	defer root.f.Close() //nolint:errcheck // opened for reading
-	r := &run{Options: o, wake: make(chan struct{}, 1), known: make(map[string]bool)}
-	if r.pod, err = r.choosePod(root); err != nil {
+	r := &run{Options: o, fs: podlogs.At(o.PodLogsDir), wake: make(chan struct{}, 1), known: make(map[string]bool)}
+	var err error
+	if r.pod, err = r.choosePod(); err != nil {
 		return err
 	}
-	defer r.pod.f.Close() //nolint:errcheck // opened for reading
+	if r.dir, err = r.fs.OpenDir(r.pod); err != nil {
+		return fmt.Errorf("logs: %w", explain(err))
+	}
+	defer r.dir.Close() //nolint:errcheck // opened for reading
 	ctx, r.stop = context.WithCancel(ctx)
 	defer r.wait.Wait()
 	defer r.stop()
@@ -72,7 +72,7 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	r.stop()
-	r.wait.Wait() // for what they have to tell
+	r.wait.Wait() // for their warnings
 	if r.failed.Load() {
 		return ErrIncomplete
 	}
@@ -81,86 +81,86 @@ func Run(ctx context.Context, o Options) error {
 
 type run struct {
 	Options
-	pod  *dir
+	fs   podlogs.FS
+	pod  string      // the pod's directory
+	dir  podlogs.Dir // the same, open
 	stop context.CancelFunc
 	wait sync.WaitGroup
 	wake chan struct{}
 
-	known   map[string]bool // the containers that have been found
+	known   map[string]bool // the containers that were found
 	feeds   []*feed
-	several atomic.Bool // lines are to have a prefix
+	several atomic.Bool // lines get a prefix
 	failed  atomic.Bool
 	out     []byte // to be written
 
-	mu sync.Mutex // for Notes
+	mu sync.Mutex // for Warnings
 }
 
-// note tells the user what he should know; failed: it costs lines.
-func (r *run) note(failed bool, format string, args ...any) {
+// warn writes a warning; failed: lines are missing.
+func (r *run) warn(failed bool, format string, args ...any) {
 	if failed {
 		r.failed.Store(true)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	text := status.Escape(r.Namespace + "/" + r.Pod + "/" + fmt.Sprintf(format, args...))
-	_, _ = fmt.Fprintln(r.Notes, "logwatch: "+text) // there is no other place to tell that it failed
+	_, _ = fmt.Fprintln(r.Warnings, "logwatch: "+text) // there is no other place to report that it failed
 }
 
 // discover starts to read the containers that are not known yet.
 func (r *run) discover(ctx context.Context) error {
-	names, err := r.pod.subs()
+	names, err := podlogs.Containers(r.PodLogsDir, r.pod)
 	if err != nil {
-		return fmt.Errorf("logs: list %s: %w", r.pod.f.Name(), err)
+		return fmt.Errorf("logs: list containers: %w", explain(err))
 	}
 	slices.Sort(names)
-	var fresh []string
+	var added []string
 	for _, name := range names {
 		if !r.known[name] && (r.Container == "" || r.Container == name) {
-			fresh = append(fresh, name)
+			added = append(added, name)
 		}
 	}
-	if len(r.known)+len(fresh) == 0 && (r.Container != "" || !r.Follow) {
+	if len(r.known)+len(added) == 0 && (r.Container != "" || !r.Follow) {
 		return r.noContainer(names)
 	}
-	for _, name := range fresh {
+	for _, name := range added {
 		r.known[name] = true
 	}
-	r.several.Store(!r.JSON && (r.Prefix != nil && *r.Prefix || r.Prefix == nil && len(r.known) > 1))
-	for _, name := range fresh {
-		d, err := r.pod.sub(name)
+	several := r.Prefix == nil && len(r.known) > 1 || r.Prefix != nil && *r.Prefix
+	r.several.Store(several && !r.JSON)
+	for _, name := range added {
+		rel := r.pod + "/" + name
+		d, err := r.fs.OpenDir(rel)
 		if err != nil {
-			r.note(true, "%s: %v", name, err)
+			r.warn(true, "%s: %v", name, explain(err))
 			continue
 		}
-		r.start(ctx, name, d, len(fresh))
+		r.start(ctx, &source{Options: &r.Options, name: name, rel: rel, fs: r.fs, dir: d, warn: r.warn}, len(added))
 	}
 	return nil
 }
 
-// start starts the source of a container, one of as many.
-func (r *run) start(ctx context.Context, name string, d *dir, of int) {
-	ch, free := make(chan *batch, feeds), make(chan *batch, feeds+2)
-	s := &source{Options: &r.Options, name: name, dir: d, note: r.note, ahead: unpackAhead / of}
+// start starts one of several sources.
+func (r *run) start(ctx context.Context, s *source, several int) {
+	ch, free := make(chan *batch, maxBatches), make(chan *batch, maxBatches+2)
+	s.ahead = maxAhead / several
 	s.out = sender{
-		ctx: ctx, ch: ch, free: free, wake: r.wake, merge: r.Container == "" && (r.Follow || of > 1),
-		prefix: prefix(name, r.Color), several: &r.several, tick: func() {
+		ctx: ctx, ch: ch, free: free, wake: r.wake, merge: r.Container == "" && (r.Follow || several > 1),
+		prefix: prefix(s.name, r.Color), several: &r.several, tick: func() {
 			if s.Follow {
-				s.look(false)
+				s.scan(false)
 			}
 		},
 	}
-	s.format = format{
-		json: r.JSON, timestamps: r.Timestamps, rawEscapes: r.RawEscapes,
-		namespace: r.Namespace, pod: r.Pod, container: name,
-	}
-	s.format.names()
-	s.lines = newLines(selection{stream: r.Stream, since: r.Since, grep: r.Grep}, s.handOut)
+	s.format = newFormat(r.Options, s.name)
+	s.lines = newLines(selection{stream: r.Stream, since: r.Since, grep: r.Grep}, s.emit)
 	s.lines.foreign, s.lines.resumed = s.foreign, s.resumed
 	r.feeds = append(r.feeds, &feed{ch: ch, free: free})
 	r.wait.Go(func() { s.run(ctx) })
 }
 
-// prefix is what the lines of a container begin with: the same colour each time.
+// prefix is what the lines of a container begin with, in the same color each time.
 func prefix(name string, color bool) []byte {
 	text := "[" + status.Escape(name) + "] "
 	if !color {
@@ -172,7 +172,7 @@ func prefix(name string, color bool) []byte {
 	return fmt.Appendf(nil, "\x1b[%dm%s\x1b[0m ", colors[h.Sum32()%uint32(len(colors))], text[:len(text)-1])
 }
 
-// write writes what the sources send, by time.
+// write writes what the sources send, in order of time.
 func (r *run) write(ctx context.Context) error {
 	const discoverEvery = time.Second
 	t := time.NewTicker(discoverEvery)
@@ -180,7 +180,7 @@ func (r *run) write(ctx context.Context) error {
 	for {
 		first, until, known := earliest(r.feeds)
 		if known && first != nil {
-			if err := r.add(first.take(until)); err != nil {
+			if err := r.add(first.next(until)); err != nil {
 				return err
 			}
 			first.done()
@@ -197,32 +197,27 @@ func (r *run) write(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
-			if r.Follow && r.unread() {
+			if r.Follow && r.readerClosed() {
 				return nil
 			}
 			if r.Follow && r.Container == "" {
-				_ = r.discover(ctx) // a pod whose directory is gone ends when its logs do
+				_ = r.discover(ctx) // a pod whose directory was removed ends when its logs do
 			}
 		}
 	}
 }
 
-// ended reports whether no line will come any more.
+// ended reports whether no further line will come.
 func (r *run) ended() bool {
 	for _, f := range r.feeds {
 		if !f.ended {
 			return false
 		}
 	}
-	if !r.Follow || r.Container != "" {
-		return true
-	}
-	at, err := statx(unix.AT_FDCWD, r.pod.f.Name(), r.pod.f.Name())
-	own, ownErr := r.pod.stat("")
-	return err != nil || ownErr == nil && own.id != at.id
+	return !r.Follow || r.Container != "" || isGone(r.fs, r.pod, r.dir)
 }
 
-// add writes p, together with others if it is small.
+// add writes p, together with others if p is small.
 func (r *run) add(p []byte) error {
 	const small = 32 << 10 // bytes; above, copying costs more than writing
 	if len(p) >= small {
@@ -255,9 +250,9 @@ func (r *run) put(p []byte) error {
 	return nil
 }
 
-// unread reports whether the reader of our output has gone away, which a write would
-// find out too late when nothing is logged.
-func (r *run) unread() bool {
+// readerClosed reports whether the reader has closed its end of the output, which a
+// write would find out too late when nothing is logged.
+func (r *run) readerClosed() bool {
 	f, ok := r.Out.(*os.File)
 	if !ok {
 		return false

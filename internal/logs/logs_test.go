@@ -103,8 +103,8 @@ func TestGoesOnAfterDamage(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 	for _, want := range []string{
-		"000000.gz: gzip: invalid header", "000001.zst: invalid input", "000002.gz: no regular file with one name",
-		"000004: no regular file", "000005: no regular file",
+		"000000.gz: gzip: invalid header", "000001.zst: invalid input", "000002.gz: it has 2 links: not a regular file",
+		"000004: not a regular file", "000005: not a regular file",
 		"000006.gz: unexpected EOF",
 	} {
 		if !strings.Contains(notes, want) {
@@ -392,7 +392,7 @@ func TestPrevious(t *testing.T) {
 // TestVanishes: what goes while it is read is told, with the times that are missing.
 func TestVanishes(t *testing.T) {
 	tr := newTree(t)
-	big := ten(0) + strings.Repeat(stamped(0)+strings.Repeat("x", 1000)+"\n", 4*feeds*blockSize/1000)
+	big := ten(0) + strings.Repeat(stamped(0)+strings.Repeat("x", 1000)+"\n", 4*maxBatches*blockSize/1000)
 	tr.write("app", "0.log.20260101-000000", big)
 	tr.write("app", "0.log.20260101-000001", ten(10))
 	tr.write("app", "0.log.20260101-000002", ten(20))
@@ -402,7 +402,7 @@ func TestVanishes(t *testing.T) {
 	var notes bytes.Buffer
 	removed := false
 	var out strings.Builder
-	o.Notes = &notes
+	o.Warnings = &notes
 	o.Out = writerFunc(func(p []byte) (int, error) {
 		if !removed { // the reader is at the first log still
 			removed = true
@@ -438,7 +438,7 @@ func TestReaderGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := tr.options()
-	o.Out, o.Notes = w, io.Discard
+	o.Out, o.Warnings = w, io.Discard
 	ended := make(chan error)
 	go func() { ended <- Run(t.Context(), o) }()
 	if _, err := r.Read(make([]byte, 100)); err != nil {

@@ -14,11 +14,11 @@ type batch struct {
 	// For merging: where each line ends in buf, and its time in ns since 1970.
 	ends  []int
 	times []int64
-	// idle: no more will come before something is logged.
+	// idle: no more will come until something is logged.
 	idle bool
 }
 
-// sender is a source's end of its feed. It belongs to the source's goroutine.
+// sender is a source's end of its feed. It is used by the source's goroutine.
 type sender struct {
 	ctx     context.Context // the source's: how long it may block in send
 	ch      chan *batch
@@ -26,16 +26,16 @@ type sender struct {
 	wake    chan<- struct{}
 	merge   bool
 	prefix  []byte
-	several *atomic.Bool // the prefix is wanted
-	tick    func()       // called now and then while nobody takes what is sent
+	several *atomic.Bool // lines get the prefix
+	tick    func()       // called every scanEvery while the output is blocked
 
 	cur     *batch
 	idling  bool
-	stopped bool // nobody takes anything any more
+	stopped bool // the context has ended
 }
 
-// feeds is how many batches a source may be ahead.
-const feeds = 2
+// maxBatches is how many batches a source may be ahead.
+const maxBatches = 2
 
 func (s *sender) line(f *format, l *crilog.Line) {
 	if s.cur == nil {
@@ -60,12 +60,12 @@ func (s *sender) fresh() *batch {
 		b.buf, b.ends, b.times, b.idle = b.buf[:0], b.ends[:0], b.times[:0], false
 		return b
 	default:
-		const room = 4 << 10 // bytes; that a line more than fills it is rare
+		const room = 4 << 10 // bytes; few lines are longer
 		return &batch{buf: make([]byte, 0, blockSize+room)}
 	}
 }
 
-// flush sends what there is.
+// flush sends the current batch.
 func (s *sender) flush() {
 	if s.cur != nil {
 		s.send(s.cur)
@@ -73,7 +73,7 @@ func (s *sender) flush() {
 	}
 }
 
-// idle sends what there is, and that no more will come for now.
+// idle sends the current batch, and that no more will come for now.
 func (s *sender) idle() {
 	switch {
 	case s.cur != nil:
@@ -98,7 +98,7 @@ func (s *sender) send(b *batch) {
 }
 
 func (s *sender) wait(b *batch) {
-	t := time.NewTicker(lookEvery)
+	t := time.NewTicker(scanEvery)
 	defer t.Stop()
 	for {
 		select {
@@ -132,8 +132,8 @@ type feed struct {
 	ended bool
 }
 
-// fill gets a batch if there is one. It reports whether it is known what comes
-// next: a batch, or nothing for now.
+// fill receives a batch if there is one. It reports whether what comes next is
+// known: a batch, or nothing for now.
 func (f *feed) fill() bool {
 	for f.cur == nil && !f.ended {
 		select {
@@ -153,8 +153,8 @@ func (f *feed) fill() bool {
 	return true
 }
 
-// take returns the lines up to a time, or of a batch that is not to be merged, all.
-func (f *feed) take(until int64) []byte {
+// next returns the lines up to a time, or all of a batch that is not merged.
+func (f *feed) next(until int64) []byte {
 	b, from := f.cur, f.off
 	if len(b.times) == 0 {
 		f.off = len(b.buf)
@@ -166,14 +166,14 @@ func (f *feed) take(until int64) []byte {
 	return b.buf[from:f.off]
 }
 
-// done gives the batch back once all of it has been written.
+// done returns the batch to the source once all of it is written.
 func (f *feed) done() {
-	const most = 1 << 20 // bytes; one line may have made it much larger
+	const maxBatch = 1 << 20 // bytes; one line may have made it much larger
 	if f.off < len(f.cur.buf) {
 		return
 	}
 	f.idle = f.cur.idle
-	if cap(f.cur.buf) <= most {
+	if cap(f.cur.buf) <= maxBatch {
 		select {
 		case f.free <- f.cur:
 		default:
@@ -182,9 +182,9 @@ func (f *feed) done() {
 	f.cur = nil
 }
 
-// earliest finds the feed with the earliest line, and the time of the next one
-// behind it in any other. It reports false when that is not known yet, and no feed
-// when there is nothing.
+// earliest returns the feed with the earliest line, and the time of the earliest
+// line of the others. known is false while that is not known; without a line there
+// is no feed.
 func earliest(all []*feed) (first *feed, until int64, known bool) {
 	known, until = true, 1<<63-1
 	for _, f := range all {

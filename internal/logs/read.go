@@ -6,9 +6,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
@@ -17,52 +14,48 @@ const (
 	// Larger ones are not faster, and do not stay in the cache.
 	blockSize = 256 << 10
 
-	// unpackAhead is how many bytes of compressed logs are decompressed before they
-	// are wanted, over all containers: most of a log of the default limit, so that
-	// two cores decompress two logs.
-	unpackAhead = 8 << 20
-
-	// maxWindow bounds the memory for what somebody else packed with zstd, in bytes:
-	// the largest window of its command up to level 19.
-	maxWindow = 8 << 20
+	// maxAhead is how many bytes of compressed logs are decompressed before they are
+	// needed, over all containers: most of a log of the default limit, so that two
+	// cores decompress two logs.
+	maxAhead = 8 << 20
 )
 
 // reader reads one generation in blocks.
 type reader interface {
 	// next returns the next block, valid until the following call, or io.EOF.
-	// A plain log may be longer when it is asked again.
+	// An uncompressed log may have grown by the next call.
 	next() ([]byte, error)
-	// close ends what it has started. The file stays open.
+	// close stops the goroutine, if any. The file stays open.
 	close()
 }
 
-// plain reads a log that is not compressed.
-type plain struct {
+// uncompressed reads a log that is not compressed.
+type uncompressed struct {
 	f   *file
 	off int64
 	end int64 // where to stop; negative: where the file ends
 	buf []byte
-	// before, if not nil, is a goroutine that reads what is there already.
+	// before, if not nil, reads in a goroutine what was there at the start.
 	before *ahead
 }
 
-// readPlain reads f between two offsets; negative: to its end.
-func readPlain(f *file, off, end int64, buf []byte) *plain {
-	const much = 4 * blockSize // bytes; less is read faster than a goroutine is started
-	p := &plain{f: f, off: off, end: end, buf: buf}
-	if i, err := f.stat(); err == nil {
-		size := i.size
+// readUncompressed reads f between two offsets; negative: to its end.
+func readUncompressed(f *file, off, end int64, buf []byte) *uncompressed {
+	const large = 4 * blockSize // bytes; less is read faster than a goroutine is started
+	p := &uncompressed{f: f, off: off, end: end, buf: buf}
+	if st, err := f.Stat(); err == nil {
+		size := st.Size
 		if end >= 0 {
 			size = min(size, end)
 		}
-		if size-off >= much {
-			p.before = readAhead(func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, off, size-off)), nil }, much)
+		if size-off >= large {
+			p.before = readAhead(func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(f, off, size-off)), nil }, large)
 		}
 	}
 	return p
 }
 
-func (p *plain) next() ([]byte, error) {
+func (p *uncompressed) next() ([]byte, error) {
 	if p.before != nil {
 		b, err := p.before.next()
 		p.off += int64(len(b))
@@ -86,14 +79,14 @@ func (p *plain) next() ([]byte, error) {
 	return nil, err
 }
 
-func (p *plain) close() {
+func (p *uncompressed) close() {
 	if p.before != nil {
 		p.before.close()
 		p.before = nil
 	}
 }
 
-// ahead has a goroutine read a log before it is wanted.
+// ahead reads a log in a goroutine before it is needed.
 type ahead struct {
 	blocks chan block
 	stop   chan struct{}
@@ -115,18 +108,16 @@ func (b block) release() {
 	}
 }
 
-// readAhead starts to read what open opens, at most so many bytes (and a block)
-// before they are wanted.
+// readAhead starts to read what open opens, up to the given bytes (and a block)
+// before they are needed.
 func readAhead(open func() (io.ReadCloser, error), bytes int) *ahead {
 	a := &ahead{blocks: make(chan block, max(2, bytes/blockSize)), stop: make(chan struct{})}
 	a.done.Go(func() { a.run(open) })
 	return a
 }
 
-// unpack starts to decompress f.
-func unpack(f *file, bytes int) *ahead {
-	return readAhead(func() (io.ReadCloser, error) { return decompress(f) }, bytes)
-}
+// decompressAhead starts to decompress f.
+func decompressAhead(f *file, bytes int) *ahead { return readAhead(f.content, bytes) }
 
 func (a *ahead) run(open func() (io.ReadCloser, error)) {
 	from, err := open()
@@ -144,7 +135,7 @@ func (a *ahead) run(open func() (io.ReadCloser, error)) {
 		}
 	}
 	if from != nil {
-		_ = from.Close() // gives memory back; what was wrong has been said by Read
+		_ = from.Close() // frees memory; Read has returned the error
 	}
 	a.send(block{err: err})
 }
@@ -184,49 +175,17 @@ func (a *ahead) close() {
 	}
 }
 
-// decompress reads f from its start, at an offset of its own: others may read it too.
-func decompress(f *file) (r io.ReadCloser, err error) {
-	const packedBuffer = 64 << 10 // bytes; a few decompressed blocks
-	src := bufio.NewReaderSize(io.NewSectionReader(f, 0, 1<<62), packedBuffer)
-	if f.kind != podlogs.CompressedZstd {
-		z, ok := gzips.Get().(*gzip.Reader)
-		if !ok {
-			z = new(gzip.Reader)
-		}
-		switch err := z.Reset(src); {
-		case errors.Is(err, io.EOF):
-			return nil, io.ErrUnexpectedEOF // an empty file is no gzip
-		case err != nil:
-			return nil, err
-		}
-		return pooledGzip{z}, nil
+// content decompresses f from its start, at an offset of its own: several
+// goroutines may read f.
+func (f *file) content() (io.ReadCloser, error) {
+	all := io.NewSectionReader(f, 0, 1<<62)
+	if !f.Compressed() {
+		return io.NopCloser(all), nil
 	}
-	z, ok := zstds.Get().(*zstd.Decoder)
-	if !ok {
-		z, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
-		if err != nil {
-			return nil, err
-		}
+	const buffer = 64 << 10 // bytes; a few decompressed blocks
+	r, err := podlogs.NewDecoder(f.Kind, bufio.NewReaderSize(all, buffer))
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF // an empty file is not valid gzip
 	}
-	if err := z.Reset(src); err != nil {
-		return nil, err
-	}
-	return pooledZstd{z}, nil
-}
-
-// Decoders are used over and over: making one costs as much as a small log.
-var gzips, zstds sync.Pool
-
-type pooledGzip struct{ *gzip.Reader }
-
-func (p pooledGzip) Close() error {
-	defer gzips.Put(p.Reader)
-	return p.Reader.Close()
-}
-
-type pooledZstd struct{ *zstd.Decoder }
-
-func (p pooledZstd) Close() error {
-	defer zstds.Put(p.Decoder)
-	return p.Reset(nil)
+	return r, err
 }

@@ -11,53 +11,59 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
-// source reads one container's logs: a goroutine of its own, which sends batches
+// source reads one container's logs in a goroutine of its own, and sends batches
 // of lines.
 type source struct {
 	*Options
 	name  string // the container's
-	dir   *dir
-	note  func(failed bool, format string, args ...any)
-	ahead int // bytes to decompress before they are wanted
+	rel   string // its directory, below PodLogsDir
+	fs    podlogs.FS
+	dir   podlogs.Dir
+	warn  func(failed bool, format string, args ...any)
+	ahead int // bytes to decompress before they are needed
 
 	lines  *lines
 	format format
-	skip   int64 // lines not to be handed out: the tail begins behind them
-	start  int64 // where to begin in the first generation, in bytes
+	skip   int64 // lines to drop: the tail begins after them
 	out    sender
 
-	pending []*generation // not begun to be read, oldest first
-	floor   *generation   // the newest that has been begun, or was gone at its turn; never nil
+	pending []*generation // to be read, oldest first
+	floor   *generation   // the newest that was begun, or was missing at its turn; never nil
 	cur     *generation   // being read; its file is open
 	from    reader        // of cur
 	next    *ahead        // of pending[0], if it is compressed
 	nextGen *generation
-	buf     []byte // for plain logs
+	buf     []byte // for uncompressed logs
 
 	follow follower
 
-	foreignTold, cutTold bool
-	missing              gap // before the line that comes next
+	foreignWarned, cutWarned, tooManyWarned bool
+	missing                                 gap // before the next line
 }
 
-// run reads until there is no more, or, following, until the container is gone or
-// the context ends.
+// run reads until there is no more, or, following, until the container is removed
+// or the context ends.
 func (s *source) run(ctx context.Context) {
 	defer s.out.close()
 	defer s.closeFiles()
 	s.buf = make([]byte, blockSize)
-	s.floor = &generation{} // before all others
-	s.follow.begun()
+	s.floor = &generation{} // precedes all others
+	s.follow.begin()
 	if err := s.snapshot(); err != nil {
-		s.note(true, "%s: %v", s.name, err)
+		s.warn(true, "%s: %v", s.name, err)
 		return
 	}
 	s.selectRestart()
 	if len(s.pending) == 0 && !s.Follow {
-		s.note(true, "%s: %s", s.name, s.emptyHanded())
+		reason := "there are no logs"
+		if s.Previous {
+			reason += " of a restart before the latest"
+		}
+		s.warn(true, "%s: %s", s.name, reason)
 		return
 	}
 	if err := s.findStart(ctx); err != nil {
@@ -74,60 +80,78 @@ func (s *source) run(ctx context.Context) {
 	}
 }
 
-func (s *source) emptyHanded() string {
-	if s.Previous {
-		return "there are no logs of a restart before the latest"
-	}
-	return "there are no logs"
-}
-
-// snapshot lists what there is, and opens the newest live log, so that neither
-// what is rotated from now on nor what was a moment ago is missed or read twice.
+// snapshot lists the logs, and opens the newest, so that neither what is rotated
+// from now on nor what was a moment ago is missed or read twice.
 func (s *source) snapshot() error {
 	for {
-		gens, err := s.dir.list()
+		gens, err := s.list()
 		if err != nil {
 			return fmt.Errorf("list: %w", err)
 		}
-		s.pending = gens
 		newest := len(gens) - 1
-		if newest < 0 || !gens[newest].live || s.Previous {
+		s.pending = gens
+		if newest < 0 || s.Previous {
 			break
 		}
-		g := gens[newest]
-		f, err := s.dir.open(g.base, g.kinds()[0])
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was rotated, and is listed under its new name now
+		f, err := s.open(gens[newest])
+		if err == nil { // listed again: what was rotated before it was opened is listed now
+			gens[newest].file = f
+			if gens, err = s.list(); err == nil {
+				err = s.hold(f, gens)
+			}
 		}
-		if err != nil { // it is told when it is its turn
-			break
+		if !errors.Is(err, fs.ErrNotExist) { // else it was rotated
+			break // errors are reported at its turn
 		}
-		// Listed again: whatever was rotated before it was opened is there now.
-		gens, err = s.dir.list()
-		if now := find(gens, g.key); err == nil && now != nil && now.id == f.id {
-			s.pending = gens
-			now.file, now.after, now.size = f, newestStamp(gens, g.base), wholeRecords(f, now.size)
-			break
-		}
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
+		for _, g := range s.pending {
+			g.close()
 		}
 	}
-	s.follow.saw(s.pending)
+	s.follow.remember(s.pending)
 	return nil
 }
 
-// wholeRecords returns where the last whole record ends within size bytes of a live
-// log, of which the runtime may be writing one.
+// hold takes a listing whose newest log is f, and sets the end of the newest log
+// with content, which the runtime may still write though it is rotated: the live log
+// is empty until it has reopened. The error is fs.ErrNotExist if f is not the newest.
+func (s *source) hold(f *file, gens []*generation) error {
+	newest := len(gens) - 1
+	if newest < 0 || gens[newest].Name != f.As(gens[newest].Kind) || gens[newest].id != s.pending[len(s.pending)-1].id {
+		return fs.ErrNotExist
+	}
+	s.pending = gens
+	for gens[newest].file = f; newest >= 0; newest-- {
+		g := gens[newest]
+		if g.id == (podlogs.ID{}) {
+			break
+		}
+		if g.file == nil {
+			var err error
+			if g.file, err = s.open(g); err != nil {
+				return err
+			}
+		}
+		if g.size > 0 {
+			g.size = wholeRecords(g.file, g.size)
+		}
+		if g.end = g.size; g.end > 0 {
+			break
+		}
+	}
+	return nil
+}
+
+// wholeRecords returns where the last whole record ends within size bytes of a
+// log, to which the runtime may be writing one.
 func wholeRecords(f *file, size int64) int64 {
 	from := max(0, size-maxLine)
 	tail := make([]byte, size-from)
 	if _, err := f.ReadAt(tail, from); err != nil {
 		return size
 	}
-	now, err := f.stat()
+	now, err := f.Stat()
 	i := bytes.LastIndexByte(tail, '\n')
-	if err != nil || now.size == size || i < 0 { // cut short for good, as nobody goes on
+	if err != nil || now.Size == size || i < 0 { // it ends there: its writer is gone
 		return size
 	}
 	return from + int64(i) + 1
@@ -138,11 +162,11 @@ func (s *source) selectRestart() {
 	if !s.Previous || len(s.pending) == 0 {
 		return
 	}
-	latest := s.pending[len(s.pending)-1].restart
-	s.pending = slices.DeleteFunc(s.pending, func(g *generation) bool { return g.restart == latest })
+	latest := s.pending[len(s.pending)-1].Restart
+	s.pending = slices.DeleteFunc(s.pending, func(g *generation) bool { return g.Restart == latest })
 	if n := len(s.pending); n > 0 {
-		before := s.pending[n-1].restart
-		s.pending = slices.DeleteFunc(s.pending, func(g *generation) bool { return g.restart != before })
+		before := s.pending[n-1].Restart
+		s.pending = slices.DeleteFunc(s.pending, func(g *generation) bool { return g.Restart != before })
 	}
 }
 
@@ -157,10 +181,13 @@ func (s *source) advance(ctx context.Context) bool {
 			continue
 		}
 		g := s.pending[0]
-		if g.file == nil && g.live && s.Follow && s.openLive(g) {
-			continue // there may be something before it now
+		if g.file == nil && s.prepare(ctx, g) {
+			continue
 		}
-		g.gap.add(s.floor.behind)
+		s.missing.add(s.floor.behind)
+		if s.floor.behind != (gap{}) {
+			s.lines.gap()
+		}
 		s.pending, s.floor = s.pending[1:], g
 		if s.begin(g) {
 			return true
@@ -169,79 +196,66 @@ func (s *source) advance(ctx context.Context) bool {
 	return false
 }
 
-// begin opens g, closes what was read before, and tells what is missing.
+// begin opens g, closes what was read before, and reports what is missing.
 func (s *source) begin(g *generation) bool {
-	s.missing.add(g.gap)
-	if g.gap != (gap{}) {
-		s.lines.gap()
-	}
 	from, err := s.reader(g)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.lost(g)
+		s.missing.add(gap{files: 1, bytes: g.size})
+		s.lines.gap()
+		s.skip = 0 // as far as is known, the lines to be skipped are missing
 		return false
 	case err != nil:
-		s.note(true, "%s: %v", s.name, err)
+		s.warn(true, "%s: %v", s.name, err)
 		s.lines.gap()
 		return false
 	}
-	if s.cur != nil && s.cur.restart != g.restart {
-		s.lines.end() // no line goes on in another container's log
+	if s.cur != nil && s.cur.Restart != g.Restart {
+		s.lines.end() // no line continues in another container's log
 	}
 	s.leave()
-	s.cur, s.from, s.start = g, from, 0
-	s.follow.begun()
-	s.format.from(g.restart, g.file.name)
-	s.unpackNext()
+	s.cur, s.from = g, from
+	s.follow.begin()
+	s.format.from(g.Restart, g.file.String())
+	s.decompressNext()
 	return true
 }
 
-// lost notes that a generation went before it was read. With it goes what was to
-// be skipped of it, as far as that is known.
-func (s *source) lost(g *generation) {
-	s.missing.add(gap{files: 1, bytes: g.size})
-	s.lines.gap()
-	s.skip = 0
-}
-
-// reader opens g, unless that has been done, and reads it from the start.
+// reader opens g, unless it is open, and reads it from its start.
 func (s *source) reader(g *generation) (reader, error) {
 	if s.nextGen == g {
-		u := s.next
+		a := s.next
 		s.next, s.nextGen = nil, nil
-		return u, nil
+		return a, nil
 	}
 	if g.file == nil {
-		f, err := s.dir.openAny(g.key)
+		f, err := s.open(g)
 		if err != nil {
 			return nil, err
 		}
 		g.file = f
 	}
 	if g.file.Compressed() {
-		return unpack(g.file, s.ahead), nil
+		return decompressAhead(g.file, s.ahead), nil
 	}
-	end := int64(-1)
-	if !s.Follow && g.live { // a writer that is faster than we are must not keep us for ever
-		end = g.size
+	end := g.end
+	if s.Follow {
+		end = -1
 	}
-	return readPlain(g.file, s.start, end, s.buf), nil
+	return readUncompressed(g.file, g.start, end, s.buf), nil
 }
 
-// unpackNext begins to decompress the log that comes next.
-func (s *source) unpackNext() {
-	if s.next != nil || len(s.pending) == 0 || s.pending[0].live || s.pending[0].file != nil || !s.cur.file.Compressed() {
+// decompressNext begins to decompress the log that comes next.
+func (s *source) decompressNext() {
+	if s.next != nil || len(s.pending) == 0 || s.pending[0].id != (podlogs.ID{}) || s.pending[0].file != nil || !s.cur.file.Compressed() {
 		return
 	}
 	g := s.pending[0]
-	f, err := s.dir.openAny(g.key)
+	f, err := s.open(g)
 	if err != nil {
-		return // it is told when it is its turn
+		return // reported at its turn
 	}
-	g.file = f
-	if f.Compressed() {
-		s.next, s.nextGen = unpack(f, s.ahead), g
-	}
+	g.file, s.next, s.nextGen = f, decompressAhead(f, s.ahead), g
 }
 
 // leave closes what has been read.
@@ -249,9 +263,11 @@ func (s *source) leave() {
 	if s.cur == nil {
 		return
 	}
+	if p, ok := s.from.(*uncompressed); ok {
+		s.follow.read[s.cur.id] = p.off
+	}
 	s.from.close()
-	_ = s.cur.file.Close() // opened for reading
-	s.cur.file = nil
+	s.cur.close()
 }
 
 func (s *source) closeFiles() {
@@ -260,11 +276,9 @@ func (s *source) closeFiles() {
 		s.next.close()
 	}
 	for _, g := range s.pending {
-		if g.file != nil {
-			_ = g.file.Close() // opened for reading
-		}
+		g.close()
 	}
-	_ = s.dir.f.Close() // opened for reading
+	_ = s.dir.Close() // opened for reading
 }
 
 // read reads the current generation to its end.
@@ -273,14 +287,14 @@ func (s *source) read(ctx context.Context) {
 		p, err := s.from.next()
 		if len(p) > 0 {
 			s.lines.block(p)
-			s.follow.grew()
 			if s.Follow {
-				s.look(false)
+				s.follow.grew()
+				s.scan(false)
 			}
 			continue
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
-			s.note(true, "%s: %v: what follows in it cannot be read", s.name, fmt.Errorf("%s: %w", s.cur.file.Name(), err))
+			s.warn(true, "%s: %s: %v: what follows in it cannot be read", s.name, s.cur.file.path, err)
 			s.lines.endFile()
 			s.lines.gap()
 			return
@@ -292,28 +306,28 @@ func (s *source) read(ctx context.Context) {
 	s.lines.endFile()
 }
 
-// handOut takes the lines that are wanted.
-func (s *source) handOut(l *crilog.Line) {
+// emit takes the selected lines.
+func (s *source) emit(l *crilog.Line) {
 	if s.skip > 0 {
 		s.skip--
 		return
 	}
-	if l.Partial && !s.cutTold {
-		s.cutTold = true
-		s.note(false, "%s: a line is longer than %d bytes: it is shown in pieces", s.name, maxLine)
+	if l.Partial && !s.cutWarned {
+		s.cutWarned = true
+		s.warn(false, "%s: a line is longer than %d bytes: it is shown in pieces", s.name, maxLine)
 	}
 	s.out.line(&s.format, l)
 }
 
-// foreign tells once that there are lines that are not CRI.
+// foreign warns once of lines that are not in CRI's format.
 func (s *source) foreign([]byte) {
-	if !s.foreignTold {
-		s.foreignTold = true
-		s.note(false, "%s: %s has lines that are not in CRI's format: they are shown as they are", s.name, s.cur.file.Name())
+	if !s.foreignWarned {
+		s.foreignWarned = true
+		s.warn(false, "%s: %s has lines that are not in CRI's format: they are shown unchanged", s.name, s.cur.file.path)
 	}
 }
 
-// resumed tells what is missing between two lines of these times; zero: none came.
+// resumed reports what is missing between two lines of these times; zero: none came.
 func (s *source) resumed(before, after time.Time) {
 	if s.missing == (gap{}) {
 		return
@@ -327,15 +341,15 @@ func (s *source) resumed(before, after time.Time) {
 	case !before.IsZero():
 		where = "between " + before.Format(time.RFC3339Nano) + " and " + after.Format(time.RFC3339Nano)
 	}
-	verb, much := "are", ""
+	verb, size := "are", ""
 	switch m := s.missing; {
 	case m.files == 0:
 		verb = "may be"
 	case m.maybe:
-		much = fmt.Sprintf(" (%d files with %s, or more)", m.files, status.Size(m.bytes))
+		size = fmt.Sprintf(" (%d files with %s, or more)", m.files, status.Size(m.bytes))
 	default:
-		much = fmt.Sprintf(" (%d files with %s)", m.files, status.Size(m.bytes))
+		size = fmt.Sprintf(" (%d files with %s)", m.files, status.Size(m.bytes))
 	}
 	s.missing = gap{}
-	s.note(true, "%s: lines %s %s gone: rotated away before they were read%s", s.name, where, verb, much)
+	s.warn(true, "%s: lines %s %s gone: rotated away before they were read%s", s.name, where, verb, size)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 const (
@@ -15,17 +16,16 @@ const (
 	// have been set back, for --since to find all lines.
 	clockSlack = time.Minute
 
-	// firstWindow is how much of the end of a plain log is looked at for a tail,
-	// in bytes; four times as much each time that it is not enough.
+	// firstWindow is how much of the end of an uncompressed log is searched for a
+	// tail, in bytes; four times as much each time that it is not enough.
 	firstWindow = 64 << 10
 
-	// lookBack is how far before a tail's first line the beginnings of its lines are
-	// looked for, in bytes, when the streams are cut into parts and mixed.
-	lookBack = 16 << 20
+	// searchBack is how far before a tail's first line the beginnings of its lines are
+	// searched for, in bytes, when the streams are cut into parts and mixed.
+	searchBack = 16 << 20
 )
 
-// findStart leaves out what is certain not to be wanted at the front: what --since
-// excludes, and what is before the tail.
+// findStart drops what --since certainly excludes, and what precedes the tail.
 func (s *source) findStart(ctx context.Context) error {
 	s.dropOld()
 	if s.Tail < 0 {
@@ -45,10 +45,12 @@ func (s *source) findStart(ctx context.Context) error {
 			enough = t.bytes
 		}
 		whole := at == 0 && off == 0
-		clean := t.lines-t.unsure >= s.Tail || (enough > 0 && t.bytes > enough+lookBack)
+		clean := t.lines-t.unsure >= s.Tail || (enough > 0 && t.bytes > enough+searchBack)
 		if whole || clean {
-			s.start, s.skip = off, max(0, t.lines-s.Tail)
-			s.drop(at)
+			s.skip = max(0, t.lines-s.Tail)
+			if s.drop(at); len(s.pending) > 0 {
+				s.pending[0].start = off
+			}
 			return nil
 		}
 	}
@@ -67,9 +69,12 @@ func (s *source) dropOld() {
 	}
 }
 
-// drop leaves out the first n generations.
+// drop drops the first n generations.
 func (s *source) drop(n int) {
 	if n > 0 {
+		for _, g := range s.pending[:n] {
+			g.close()
+		}
 		s.floor, s.pending = s.pending[n-1], s.pending[n:]
 	}
 }
@@ -79,27 +84,23 @@ func (s *source) firstTime(g *generation) (at time.Time, ok bool) {
 	f := g.file
 	if f == nil {
 		var err error
-		if f, err = s.dir.openAny(g.key); err != nil {
-			return at, false // told when it is its turn
+		if f, err = s.open(g); err != nil {
+			return at, false // reported at its turn
 		}
 		defer f.Close() //nolint:errcheck // opened for reading
 	}
-	var from io.Reader = io.NewSectionReader(f, 0, 1<<62)
-	if f.Compressed() {
-		z, err := decompress(f)
-		if err != nil {
-			return at, false
-		}
-		defer z.Close() //nolint:errcheck // gives memory back
-		from = z
+	from, err := f.content()
+	if err != nil {
+		return at, false
 	}
+	defer from.Close() //nolint:errcheck // frees memory
 	line, err := crilog.NewReader(from).Next()
 	return line.Time, err == nil
 }
 
-// atLeast finds a place from which on about so many lines are wanted, or the start:
-// within a plain log, at the beginning of a record, or at the start of a
-// compressed one. It goes back from the newest, and reads no log before that.
+// atLeast finds an offset after which about as many lines as wanted are selected, or
+// the start: in an uncompressed log the beginning of a record, in a compressed one
+// its start. It goes back from the newest, and reads no log before that.
 func (s *source) atLeast(ctx context.Context, want int64) (at int, off int64, err error) {
 	have := int64(0)
 	for at = len(s.pending) - 1; at >= 0; at-- {
@@ -118,9 +119,8 @@ func (s *source) atLeast(ctx context.Context, want int64) (at int, off int64, er
 			}
 			if off == 0 {
 				have += t.lines
-				if g.file != nil && !g.live {
-					_ = g.file.Close() // opened for reading
-					g.file = nil
+				if g.end < 0 {
+					g.close()
 				}
 				break
 			}
@@ -129,11 +129,11 @@ func (s *source) atLeast(ctx context.Context, want int64) (at int, off int64, er
 	return 0, 0, nil
 }
 
-// hasOffsets reports whether g is plain, and holds it open then: whatever is known
-// of its offsets must stay true.
+// hasOffsets reports whether g is uncompressed, and keeps it open then: an offset in
+// it must stay valid.
 func (s *source) hasOffsets(g *generation) bool {
-	if g.file == nil && g.id != (id{}) {
-		f, err := s.dir.openAny(g.key)
+	if g.file == nil && g.id != (podlogs.ID{}) {
+		f, err := s.open(g)
 		if err != nil {
 			return false
 		}
@@ -142,7 +142,7 @@ func (s *source) hasOffsets(g *generation) bool {
 	return g.file != nil && !g.file.Compressed()
 }
 
-// recordAfter returns where the next record begins; 0 if that is far.
+// recordAfter returns where the next record begins; 0 if it is not near.
 func recordAfter(f *file, off int64) int64 {
 	buf := make([]byte, blockSize)
 	for read := 0; read < maxLine; {
@@ -159,22 +159,22 @@ func recordAfter(f *file, off int64) int64 {
 	return 0
 }
 
-// tally is what a counting found.
+// tally is the result of a count.
 type tally struct {
-	lines int64 // wanted
+	lines int64 // selected
 	bytes int64 // decompressed
 	// unsure is how many of the first lines may lack their beginning.
 	unsure int64
 }
 
-// count counts the wanted lines in some generations, from an offset in the first.
-// last: the log ends with them.
+// count counts the selected lines in successive generations, from an offset in the
+// first. last: the log ends with them.
 func (s *source) count(ctx context.Context, gens []*generation, off int64, last bool) (t tally, err error) {
 	l := newLines(s.lines.selection, func(*crilog.Line) { t.lines++ })
 	l.first = func() { t.unsure = t.lines }
 	l.resumed = func(time.Time, time.Time) {}
 	for i, g := range gens {
-		if i > 0 && g.restart != gens[i-1].restart {
+		if i > 0 && g.Restart != gens[i-1].Restart {
 			l.end()
 		}
 		if err := s.countOne(ctx, l, g, off, &t.bytes); err != nil {
@@ -191,26 +191,23 @@ func (s *source) count(ctx context.Context, gens []*generation, off int64, last 
 	return t, nil
 }
 
-// countOne fails with the context's error alone: what cannot be read is told when
+// countOne returns only the context's error: what cannot be read is reported when
 // it is its turn to be read.
 func (s *source) countOne(ctx context.Context, l *lines, g *generation, off int64, bytes *int64) error {
 	f := g.file
 	if f == nil {
 		var err error
-		if f, err = s.dir.openAny(g.key); err != nil {
+		if f, err = s.open(g); err != nil {
 			l.gap()
 			return nil
 		}
 		defer f.Close() //nolint:errcheck // opened for reading
 	}
 	var from reader
-	switch {
-	case f.Compressed():
-		from = unpack(f, s.ahead)
-	case g.live:
-		from = readPlain(f, off, g.size, s.buf)
-	default:
-		from = readPlain(f, off, -1, s.buf)
+	if f.Compressed() {
+		from = decompressAhead(f, s.ahead)
+	} else {
+		from = readUncompressed(f, off, g.end, s.buf)
 	}
 	defer from.close()
 	for ctx.Err() == nil {

@@ -66,7 +66,7 @@ func (tr *tree) options() Options {
 func (tr *tree) read(o Options) (out, notes string, err error) {
 	tr.t.Helper()
 	var stdout, stderr bytes.Buffer
-	o.Out, o.Notes = &stdout, &stderr
+	o.Out, o.Warnings = &stdout, &stderr
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	err = Run(ctx, o)

@@ -161,21 +161,32 @@ const (
 	batchSize = 1024
 )
 
+// Pods returns the pods' directories in podLogsDir. Links are left out.
+func Pods(podLogsDir string) ([]string, error) { return subdirs(podLogsDir, 0) }
+
+// Containers returns the containers' directories in a pod's. Links are left out.
+func Containers(podLogsDir, pod string) ([]string, error) {
+	return subdirs(podLogsDir+"/"+pod, unix.O_NOFOLLOW)
+}
+
 // ContainerDirs returns the containers' directories below podLogsDir, relative to
 // it. Links are not followed. Directories that cannot be listed are left out.
 func ContainerDirs(podLogsDir string) (dirs []string) {
-	for _, pod := range subdirs(podLogsDir, 0) {
-		for _, container := range subdirs(podLogsDir+"/"+pod, unix.O_NOFOLLOW) {
+	pods, _ := Pods(podLogsDir)
+	for _, pod := range pods {
+		containers, _ := Containers(podLogsDir, pod)
+		for _, container := range containers {
 			dirs = append(dirs, pod+"/"+container)
 		}
 	}
 	return dirs
 }
 
-func subdirs(path string, flags int) (names []string) {
+// subdirs returns what it found before an error as well.
+func subdirs(path string, flags int) (names []string, err error) {
 	f, err := os.OpenFile(path, flags|unix.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
 	for err == nil && len(names) < maxDirs {
@@ -186,9 +197,9 @@ func subdirs(path string, flags int) (names []string) {
 				names = append(names, e.Name())
 			}
 		}
-		if len(entries) == 0 && err == nil {
-			err = io.EOF
-		}
 	}
-	return names
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
 }

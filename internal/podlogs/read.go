@@ -58,7 +58,11 @@ func OpenLog(f FS, rel, name string) (io.ReadCloser, error) {
 // NewDecoder decompresses a compressed log of kind k.
 func NewDecoder(k Kind, src io.Reader) (io.ReadCloser, error) {
 	if k != CompressedZstd {
-		return gzip.NewReader(src)
+		r, err := gzip.NewReader(src)
+		if err != nil {
+			return nil, err // not a nil *gzip.Reader
+		}
+		return r, nil
 	}
 	d, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {

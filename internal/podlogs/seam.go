@@ -17,7 +17,7 @@ type FS interface {
 type Dir interface {
 	// Names yields every name in the directory until yield says false.
 	Names(yield func(name string) bool) error
-	// Stat does not follow links.
+	// Stat does not follow links. The name "." is the directory itself.
 	Stat(name string) (Stat, error)
 	// Open opens a regular file for reading. It neither follows a link nor
 	// blocks on a FIFO nor touches a device.
@@ -39,6 +39,7 @@ type Dir interface {
 // Handle is an open log file.
 type Handle interface {
 	io.Reader
+	io.ReaderAt
 	io.Writer
 	Stat() (Stat, error)
 	// OpenForWrite reports whether any process has the file open for writing.
@@ -49,10 +50,17 @@ type Handle interface {
 	Close() error
 }
 
-// Stat is the part of stat(2) that decisions depend on.
+// ID tells a file from every other one, those included that get its inode later.
+type ID struct {
+	Device, Inode uint64
+	// Born is the time of creation in ns since 1970; 0: the file system has none.
+	Born int64
+}
+
+// Stat is the part of statx(2) that decisions depend on.
 type Stat struct {
+	ID
 	Size     int64
-	Inode    uint64
 	Links    uint64
 	Regular  bool
 	Dir      bool

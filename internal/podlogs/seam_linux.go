@@ -90,12 +90,8 @@ func (d *osDir) Names(yield func(string) bool) error {
 }
 
 func (d *osDir) Stat(name string) (Stat, error) {
-	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(d.fd(), name, &st, unix.AT_SYMLINK_NOFOLLOW) })
-	if err != nil {
-		return Stat{}, d.err("stat", name, err)
-	}
-	return statOf(&st), nil
+	st, err := statx(d.fd(), name, unix.AT_SYMLINK_NOFOLLOW)
+	return st, d.err("stat", name, err)
 }
 
 func (d *osDir) Open(name string) (Handle, error) {
@@ -107,11 +103,11 @@ func (d *osDir) Open(name string) (Handle, error) {
 		return nil, d.err("open", name, err)
 	}
 	defer unix.Close(fd) //nolint:errcheck // O_PATH: nothing can fail late
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
+	st, err := statx(fd, "", unix.AT_EMPTY_PATH)
+	if err != nil {
 		return nil, d.err("stat", name, err)
 	}
-	if !statOf(&st).Regular {
+	if !st.Regular {
 		return nil, d.err("open", name, ErrNotRegular)
 	}
 	rfd, err := openat(unix.AT_FDCWD, procFD(fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY)
@@ -166,11 +162,11 @@ type osFile struct {
 }
 
 func (f *osFile) Stat() (Stat, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+	st, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	if err != nil {
 		return Stat{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return statOf(&st), nil
+	return st, nil
 }
 
 func (f *osFile) SetModTime(t time.Time) error {
@@ -203,13 +199,25 @@ func (f *osFile) OpenForWrite() (bool, error) {
 	}
 }
 
-func statOf(st *unix.Stat_t) Stat {
-	return Stat{
-		Size: st.Size, Inode: st.Ino, Links: uint64(st.Nlink), //nolint:unconvert // their types differ between architectures
-		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG, Dir: st.Mode&unix.S_IFMT == unix.S_IFDIR,
-		Mode: st.Mode & 0o777, UID: st.Uid, GID: st.Gid,
-		Modified: time.Unix(st.Mtim.Unix()), Changed: time.Unix(st.Ctim.Unix()),
+func statx(at int, name string, flags int) (Stat, error) {
+	var x unix.Statx_t
+	err := retry(func() error {
+		return unix.Statx(at, name, flags|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &x)
+	})
+	if err != nil {
+		return Stat{}, err
 	}
+	kind := x.Mode & unix.S_IFMT
+	st := Stat{
+		ID:   ID{Device: unix.Mkdev(x.Dev_major, x.Dev_minor), Inode: x.Ino},
+		Size: int64(x.Size), Links: uint64(x.Nlink), Regular: kind == unix.S_IFREG, Dir: kind == unix.S_IFDIR,
+		Mode: uint32(x.Mode & 0o777), UID: x.Uid, GID: x.Gid,
+		Modified: time.Unix(x.Mtime.Sec, int64(x.Mtime.Nsec)), Changed: time.Unix(x.Ctime.Sec, int64(x.Ctime.Nsec)),
+	}
+	if x.Mask&unix.STATX_BTIME != 0 {
+		st.Born = x.Btime.Sec*1e9 + int64(x.Btime.Nsec)
+	}
+	return st, nil
 }
 
 func openat(at int, path string, flags int) (fd int, err error) {

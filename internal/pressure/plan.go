@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/rotator"
 )
 
 // Container is one container's directory.
@@ -28,15 +29,12 @@ type Container struct {
 	Stuck bool
 }
 
-// Reason says why a rotated log goes.
-type Reason string
+// Reason is why a rotated log is removed.
+type Reason = rotator.Reason
 
-// The reasons, as they stand in logs.
-const (
-	ByFiles Reason = "max-files"
-	ByAge   Reason = "max-age"
-	ByShare Reason = "share"
-)
+// ByShare: the container is over its fair share. A plan's other reasons are the
+// rotator's: the container's own policy does not keep the log.
+const ByShare Reason = "share"
 
 // Prune has one rotated log removed, with whatever else there is of the same
 // generation: a compressed log beside its source, an unfinished temp.
@@ -265,35 +263,44 @@ func newHolder(c Container, now time.Time) *holder {
 	}
 	// A temp alone is what a crash left: housekeeping removes it.
 	all = slices.DeleteFunc(all, func(g generation) bool { return g.name.Kind == podlogs.Temp })
-	judge(all, c, now)
+	markBeyondPolicy(all, c, now)
 	for _, g := range all {
-		if g.reason == ByShare {
-			h.kept = append(h.kept, g)
-			h.give[bytes], h.give[inodes] = sum(h.give[bytes], g.bytes), h.give[inodes]+g.files
-		} else {
+		if g.reason != ByShare {
 			h.past = append(h.past, g)
+			continue
 		}
+		h.kept = append(h.kept, g)
+		h.give[bytes], h.give[inodes] = sum(h.give[bytes], g.bytes), h.give[inodes]+g.files
 	}
 	return h
 }
 
-// judge gives each generation the reason for which it goes, if it has to.
-func judge(all []generation, c Container, now time.Time) {
-	count := map[string]int{}
-	expired := map[string]bool{}
-	for i := len(all) - 1; i >= 0; i-- { // newest first
+// key names a generation, whatever the kind of its file.
+func key(n podlogs.Name) podlogs.Name { return n.As(podlogs.Rotated) }
+
+// markBeyondPolicy gives each generation the reason for which the container's own
+// policy does not keep it, by the rotator's rules but for grace periods; ByShare if
+// it does. What is older than one that is not kept is not kept either, so that no
+// hole comes into a log's lines.
+func markBeyondPolicy(all []generation, c Container, now time.Time) {
+	p := rotator.Policy{MaxFiles: c.MaxFiles, MaxAge: c.MaxAge}
+	if p.MaxFiles <= 0 {
+		p.MaxFiles = math.MaxInt
+	}
+	beyond := map[podlogs.Name]Reason{}
+	steps, _ := rotator.Plan(c.Files, p, now)
+	for _, s := range steps {
+		if s.Action == rotator.Prune {
+			beyond[key(s.Name)] = s.Reason
+		}
+	}
+	older := map[string]Reason{} // by live log
+	for i := len(all) - 1; i >= 0; i-- {
 		g := &all[i]
-		base := g.name.Base
-		count[base]++
-		// What is older than one past its age is so too, whatever its change
-		// time says: it may have been compressed since.
-		expired[base] = expired[base] || (c.MaxAge > 0 && now.Sub(g.modified) > c.MaxAge)
-		switch {
-		case c.MaxFiles > 0 && count[base] > c.MaxFiles-1: // the live log is counted
-			g.reason = ByFiles
-		case expired[base]:
-			g.reason = ByAge
-		default:
+		if reason, ok := beyond[key(g.name)]; ok {
+			older[g.name.Base] = reason
+		}
+		if g.reason = older[g.name.Base]; g.reason == "" {
 			g.reason = ByShare
 		}
 	}

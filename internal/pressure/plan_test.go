@@ -82,7 +82,7 @@ func TestBuild(t *testing.T) {
 prune loud/0.log.20260101-000001 share 1048576 1
 prune loud/0.log.20260101-000002 share 1048576 1`},
 		{"what the policy does not keep comes first", Need{Bytes: mib}, []Container{loud, limited}, `
-prune limited/0.log.20260101-000001 max-files 1048576 1`},
+prune limited/0.log.20260101-000001 max_files 1048576 1`},
 		{"the loud one's live log before the quiet one's files", Need{Bytes: 3*mib + 1}, []Container{quiet, loud}, `
 prune loud/0.log.20260101-000001 share 1048576 1
 prune loud/0.log.20260101-000002 share 1048576 1
@@ -113,9 +113,9 @@ prune loud/0.log.20260101-000002 share 1048576 1
 prune loud/0.log.20260101-000003 share 1048576 1
 short 104857 0`},
 		{"past its age, and what is older", Need{Bytes: 1000}, []Container{aged}, `
-prune aged/0.log.20260101-000001 max-age 100 1
-prune aged/0.log.20260101-000002.gz max-age 100 1
-prune aged/0.log.20260101-000003 max-age 100 1
+prune aged/0.log.20260101-000001 max_age 100 1
+prune aged/0.log.20260101-000002.gz max_age 100 1
+prune aged/0.log.20260101-000003 max_age 100 1
 prune aged/0.log.20260101-000004 share 100 1
 short 600 0`},
 		{"a generation at a time; a temp alone stays", Need{Bytes: 1000}, []Container{twice}, `
@@ -130,8 +130,8 @@ prune crashing/0.log.20260101-000001 share 10 1
 prune crashing/1.log.20260101-000000 share 10 1
 short 1099511627756 0`},
 		{"inodes: who has the most files", Need{Inodes: 2}, []Container{loud, aged, quiet}, `
-prune aged/0.log.20260101-000001 max-age 100 1
-prune aged/0.log.20260101-000002.gz max-age 100 1`},
+prune aged/0.log.20260101-000001 max_age 100 1
+prune aged/0.log.20260101-000002.gz max_age 100 1`},
 		{"inodes are not had by rotating", Need{Inodes: 4}, []Container{loud}, `
 prune loud/0.log.20260101-000001 share 1048576 1
 prune loud/0.log.20260101-000002 share 1048576 1

@@ -8,22 +8,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Container is one container's logs at a scrape.
+// Container is the state of one container's logs at a scrape.
 type Container struct {
 	Namespace, Pod, Container string
 
-	Live, Total int64 // bytes: of the live log, and of all
+	Live, Total int64 // bytes of the live log, and of all logs
 	Files       int
-	Written     int64         // bytes that came since the daemon's start; never less than before
+	Written     int64         // bytes written since the agent first saw the container; never decreases
 	Rotations   uint64        // since then
-	Retention   time.Duration // how far back its logs reach
+	Retention   time.Duration // age of the oldest line kept
 }
 
-// containersAge is how old what a scrape shows may be: reading it costs a listing
-// for each container, and there may be several who scrape.
+// containersAge is the maximum age of the values of a scrape: each read lists every
+// container's directory, and several servers may scrape.
 const containersAge = 5 * time.Second
 
-// containers is the Collector of the series for each container.
+// containers is the Collector of the per-container series.
 type containers struct {
 	read                                              func() []Container
 	live, total, files, written, rotations, retention *prometheus.Desc
@@ -33,19 +33,18 @@ type containers struct {
 	last []Container
 }
 
-// Containers returns the Collector of the series for each container. read is
-// called at a scrape, one at a time and not more often than each containersAge;
-// nil from it: no series.
+// Containers returns the Collector of the per-container series. Scrapes call read,
+// one at a time and at most once per containersAge; nil from it means no series.
 func Containers(read func() []Container) prometheus.Collector {
 	labels := []string{"namespace", "pod", "container"}
 	return &containers{
 		read:      read,
-		live:      desc("container_live_log_bytes", "Bytes of a container's live log.", labels...),
-		total:     desc("container_logs_bytes", "Bytes of all logs of a container, rotated and of earlier restarts included.", labels...),
-		files:     desc("container_log_files", "Log files that a container has, the live one included.", labels...),
-		written:   desc("container_written_bytes_total", "Bytes that a container wrote to its log since the daemon first saw it, as the sweeps and rotations found them. Its rate is the container's.", labels...),
-		rotations: desc("container_rotations_total", "Rotations of a container's log.", labels...),
-		retention: desc("container_retention_seconds", "Age of the oldest line that is kept of a container: how far back its logs reach.", labels...),
+		live:      desc("container_live_log_bytes", "Current size of a container's live log.", labels...),
+		total:     desc("container_logs_bytes", "Current size of all logs of a container, including rotated logs and earlier restarts.", labels...),
+		files:     desc("container_log_files", "Current number of log files of a container, including the live log.", labels...),
+		written:   desc("container_written_bytes_total", "Total bytes that a container wrote to its log since logwatch first saw it, as of the last sweep or rotation.", labels...),
+		rotations: desc("container_rotations_total", "Total number of rotations of a container's log.", labels...),
+		retention: desc("container_oldest_line_age_seconds", "Current age of the oldest line kept of a container.", labels...),
 	}
 }
 
@@ -80,9 +79,9 @@ func (c *containers) now() []Container {
 	return c.last
 }
 
-// distinct adds up containers of equal names, as a pod and its successor have
-// them for a moment, or names that differ only in bytes that no label may have:
-// the same series twice would be an error of the whole scrape.
+// distinct merges containers with equal names: a pod and its successor share them for
+// a moment, and so may names that differ only in bytes that are invalid in a label.
+// A duplicate series fails the whole scrape.
 func distinct(list []Container) []Container {
 	type key struct{ namespace, pod, container string }
 	at := map[key]int{}

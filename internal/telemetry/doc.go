@@ -1,26 +1,23 @@
-// Package metrics has the daemon's metrics, and the HTTP server that shows them
-// with the daemon's health.
+// Package telemetry holds the agent's metrics, and serves them with its health.
 //
-// [Metrics] counts what happens; what merely is so at the time of a scrape (a
-// queue's length, the hot logs) is asked for then, once a scrape, through [State].
-// Everything is registered with the Registerer that New gets: two daemons in one
-// process have nothing in common.
+// [Metrics] counts what happens. What exists at the time of a scrape (queue lengths,
+// polled logs) is read once per scrape through a function that returns a [State].
+// Metrics are registered with the Registerer that [New] gets, so that two agents in
+// one process share nothing.
 //
 // # Guarantees
 //
-//   - Labels are bounded: causes, results and reasons are fixed sets. Series for
-//     each container are there only when they were asked for.
-//   - Counting never blocks, and may be done from any goroutine.
-//   - A server that cannot listen says so once, and tries again; nothing else in
-//     the daemon waits for it, or fails with it.
+//   - Labels are bounded: causes, results and reasons are fixed sets. Per-container
+//     series exist only on request, with [Containers].
+//   - Each series whose first increase matters to an alert exists from the start, at zero.
+//   - Counting never blocks and is safe for concurrent use.
 //
 // # Blocking and shutdown
 //
-// [Server.Run] blocks until its context ends, and takes stopTimeout more for
-// answers under way; no goroutine is left when it returns. A client that is slow
-// loses its connection after writeTimeout.
+// [Server.Run] blocks until its context ends and requests in progress are answered,
+// at most stopTimeout later.
 //
-// # Not promised
+// # Limitations
 //
-// That values which are read at a scrape belong to exactly the same moment.
+// The values of one scrape need not belong to exactly the same moment.
 package telemetry

@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,108 +8,129 @@ import (
 
 const namespace = "logwatch"
 
-// Results of a rotation, as the label has them.
+// Values of the label result of logwatch_rotations_total.
 const (
 	ResultRotated    = "rotated"
-	ResultReopened   = "reopened"    // the live log was missing, and is there again
-	ResultNotDue     = "not_due"     // somebody else had rotated it
-	ResultNotRunning = "not_running" // its container does not run any more
-	ResultNotRegular = "not_regular" // a link or a device: refused
-	ResultRefused    = "refused"     // the runtime does not reopen it
-	ResultUnanswered = "unanswered"  // renamed, but not reopened yet
-	ResultUnknown    = "unknown"     // the runtime does not say whose it is
-	ResultFailed     = "failed"      // anything else; tried again
+	ResultReopened   = "reopened"          // the live log was missing and exists again
+	ResultNotDue     = "not_due"           // rotated in the meantime, by the runtime or an operator
+	ResultNotRunning = "not_running"       // the container has stopped
+	ResultNotRegular = "not_regular"       // the live log is a link or a device; skipped
+	ResultRefused    = "refused"           // the runtime answered the reopen with an error
+	ResultUnanswered = "unanswered"        // rotated, but the runtime has not reopened the log yet
+	ResultUnknown    = "unknown_container" // the runtime does not identify the container
+	ResultFailed     = "failed"            // any other error; retried
 )
 
-// Reasons of a failed reopen.
+// Values of the label reason of logwatch_reopen_failures_total.
 const (
-	ReopenTimeout    = "timeout"     // the runtime has the request, and hangs
-	ReopenUnanswered = "unanswered"  // nobody knows whether it was done
-	ReopenRefused    = "refused"     // the runtime said that it did not do it
-	ReopenNotRunning = "not_running" // the container was gone meanwhile
+	ReopenTimeout    = "timeout"     // no response before the deadline
+	ReopenUnanswered = "unanswered"  // the runtime is unreachable, or reported success without reopening
+	ReopenRefused    = "refused"     // the runtime answered with an error
+	ReopenNotRunning = "not_running" // the container stopped in the meantime
 )
 
-// Pools.
+// Values of the label reason of logwatch_rotation_fallbacks_total.
 const (
-	PoolRotations    = "rotations"
-	PoolHousekeeping = "housekeeping"
+	FallbackExchange = "exchange_unsupported" // the file system has no RENAME_EXCHANGE
+	FallbackLease    = "lease_unsupported"    // file leases are off, so that a reopen cannot be proved
+	FallbackNoSpace  = "no_space"             // ENOSPC or EDQUOT for the new live log
+	FallbackCreate   = "create_failed"        // any other error creating the new live log
 )
 
-// Metrics is what the daemon counts. Make it with New.
+// Values of the label pool: the names of the worker pools.
+const (
+	PoolRotate   = "rotate"
+	PoolPrune    = "prune"
+	PoolCompress = "compress"
+	PoolLookup   = "lookup"
+)
+
+// Metrics holds the counters and histograms of one agent. Use New.
 type Metrics struct {
-	Rotations      *prometheus.CounterVec // by cause and result
-	Overshoot      prometheus.Histogram   // in bytes
-	Rotation       prometheus.Histogram   // in seconds
-	ReopenFailures *prometheus.CounterVec // by reason
-	SweepSeconds   prometheus.Histogram
-	SweepFinds     prometheus.Counter
+	Rotations         *prometheus.CounterVec // by cause and result
+	RotationFallbacks *prometheus.CounterVec // by reason
+	Overshoot         prometheus.Histogram   // bytes
+	Rotation          prometheus.Histogram   // seconds
+	ReopenFailures    *prometheus.CounterVec // by reason
+	SweepSeconds      prometheus.Histogram
+	SweepFinds        prometheus.Counter
 
-	CompressedIn, CompressedOut prometheus.Counter // bytes
-	PrunedFiles, PrunedBytes    *prometheus.CounterVec
+	CompressedIn, CompressedOut prometheus.Counter     // bytes
+	PrunedFiles, PrunedBytes    *prometheus.CounterVec // by reason
 	CleanedFiles                prometheus.Counter
 	ForcedInterval, ForcedGrace prometheus.Counter
 	LeaseRefusals               prometheus.Counter
 	HousekeepingErrors          *prometheus.CounterVec // by reason
 
-	poolWait, poolRun *prometheus.HistogramVec
+	queueTime, workTime *prometheus.HistogramVec // by pool
 }
 
-// New makes a daemon's metrics and registers them. state is called once a scrape;
-// it may block for as long as a lock takes.
+// New returns the metrics of an agent, registered with reg. state is called once per
+// scrape and must not block for longer than a mutex takes.
 func New(reg prometheus.Registerer, build Build, state func() State) *Metrics {
 	m := &Metrics{
 		Rotations: counters("rotations_total",
-			"Rotations tried, by what found the log due and what became of it. Those that result is not \"rotated\" changed nothing, or are tried again.",
+			"Total number of rotation attempts, by cause and result. Attempts with a result other than rotated or reopened changed nothing or are retried.",
 			"cause", "result"),
+		RotationFallbacks: counters("rotation_fallbacks_total",
+			"Total number of rotations done by rename because the live log could not be exchanged atomically, by reason. The path of such a log is absent until the runtime reopens it.",
+			"reason"),
 		Overshoot: histogram("rotation_overshoot_bytes",
-			"Bytes by which a log was over its limit when it was renamed. Without rotations for age, disk pressure or an operator, which have no limit to be over.",
+			"Bytes by which logs exceeded their limit when they were rotated. Excludes rotations for age, disk pressure or an operator, which have no limit.",
 			prometheus.ExponentialBuckets(1<<10, 4, 11)), // 1 KiB to 1 GiB
 		Rotation: histogram("rotation_duration_seconds",
-			"Time from the beginning of a rotation to its new live log being there, the runtime's part included. Without failed rotations and the wait for a worker.",
+			"Time spent on a rotation, from its start until the new live log is in use, including the runtime's response. Excludes failed rotations and the time in the queue.",
 			prometheus.ExponentialBuckets(0.0005, 2, 16)), // 0.5 ms to 16 s
-		ReopenFailures: counters("reopen_failures_total", "Requests to the runtime to reopen a log that did not succeed, by reason.", "reason"),
+		ReopenFailures: counters("reopen_failures_total", "Total number of failed ReopenContainerLog requests, by reason.", "reason"),
 		SweepSeconds: histogram("sweep_duration_seconds",
-			"Time that a sweep took, from asking the runtime for its containers to the last directory. Without sweeps after lost events or a reload.",
+			"Time spent on a sweep, from listing the runtime's containers to checking the last directory. Excludes sweeps after lost events or a reload.",
 			prometheus.ExponentialBuckets(0.001, 2, 16)), // 1 ms to 33 s
-		SweepFinds: counter("sweep_finds_total",
-			"Logs found due, or missing, by a sweep and not by an event. At the start all that are due are."),
-		CompressedIn:  counter("compression_input_bytes_total", "Bytes of rotated logs that were compressed."),
-		CompressedOut: counter("compression_output_bytes_total", "Bytes that rotated logs have once compressed."),
-		PrunedFiles:   counters("pruned_files_total", "Rotated logs that were removed, by reason. Without logs of removed containers.", "reason"),
-		PrunedBytes:   counters("pruned_bytes_total", "Bytes of rotated logs that were removed, by reason. Without logs of removed containers.", "reason"),
-		CleanedFiles:  counter("cleaned_files_total", "Logs that were removed since their container was (cleanRemovedContainers)."),
-		ForcedInterval: counter("forced_rotations_total",
-			"Rotations sooner than minRotationInterval after the last one, for the sake of the total size: log shippers may have missed a generation."),
-		ForcedGrace: counter("forced_prunes_total",
-			"Rotated logs that were removed within rotatedLogGracePeriod, for the sake of a total size: log shippers may have missed their ends."),
-		LeaseRefusals: counter("lease_refusals_total",
-			"Times that a rotated log was left alone because somebody had it open for writing. The runtime has, for milliseconds after a rotation."),
-		HousekeepingErrors: counters("housekeeping_errors_total", "Housekeeping runs of a container that failed for some files, by reason. They are tried again.", "reason"),
-		poolWait: histograms("pool_wait_seconds",
-			"Time that a job waited for a worker. Of a job that was asked for again while it waited, from the last time.", prometheus.ExponentialBuckets(0.0005, 4, 10), "pool"),
-		poolRun: histograms("pool_run_seconds", "Time that a job ran.", prometheus.ExponentialBuckets(0.0005, 4, 10), "pool"), // 0.5 ms to 131 s
+		SweepFinds: counter("sweep_due_logs_total",
+			"Total number of logs that a sweep, rather than an event, found due or missing. Includes all logs that are due at startup."),
+		CompressedIn:  counter("compression_input_bytes_total", "Total bytes of rotated logs before compression."),
+		CompressedOut: counter("compression_output_bytes_total", "Total bytes of compressed output."),
+		PrunedFiles:   counters("pruned_files_total", "Total number of rotated logs pruned, by reason. Excludes logs of deleted containers.", "reason"),
+		PrunedBytes:   counters("pruned_bytes_total", "Total bytes of rotated logs pruned, by reason. Excludes logs of deleted containers.", "reason"),
+		CleanedFiles:  counter("orphaned_files_removed_total", "Total number of log files removed because their container was deleted (cleanRemovedContainers)."),
+		ForcedInterval: counter("min_interval_overrides_total",
+			"Total number of rotations earlier than minRotationInterval, done to keep a container's total size. Log shippers may have missed a rotated log."),
+		ForcedGrace: counter("grace_period_overrides_total",
+			"Total number of rotated logs pruned within rotatedLogGracePeriod, done to keep a total size. Log shippers may have missed lines."),
+		LeaseRefusals: counter("busy_rotated_logs_total",
+			"Total number of times that a rotated log was skipped because it was open for writing. The runtime keeps it open for milliseconds after a rotation."),
+		HousekeepingErrors: counters("housekeeping_errors_total", "Total number of housekeeping runs that failed for at least one file, by reason. They are retried.", "reason"),
+		queueTime: histograms("pool_queue_duration_seconds",
+			"Time spent by a container in the queue of a pool before a worker picks it up.", prometheus.ExponentialBuckets(0.0005, 4, 10), "pool"), // 0.5 ms to 131 s
+		workTime: histograms("pool_work_duration_seconds",
+			"Time spent by a worker on a container.", prometheus.ExponentialBuckets(0.0005, 4, 10), "pool"),
 	}
-	// Series that are there from the beginning: without a 0 before it, a first
-	// failure would not show as an increase.
+	m.createSeries()
+	reg.MustRegister(m.Rotations, m.RotationFallbacks, m.Overshoot, m.Rotation, m.ReopenFailures, m.SweepSeconds, m.SweepFinds,
+		m.CompressedIn, m.CompressedOut, m.PrunedFiles, m.PrunedBytes, m.CleanedFiles, m.ForcedInterval, m.ForcedGrace,
+		m.LeaseRefusals, m.HousekeepingErrors, m.queueTime, m.workTime, newStates(state), buildInfo(build))
+	return m
+}
+
+// createSeries creates the series that exist from the start: without a zero before
+// it, a first failure does not show as an increase.
+func (m *Metrics) createSeries() {
 	for _, reason := range []string{ReopenTimeout, ReopenUnanswered, ReopenRefused, ReopenNotRunning} {
 		m.ReopenFailures.WithLabelValues(reason)
+	}
+	for _, reason := range []string{FallbackExchange, FallbackLease, FallbackNoSpace, FallbackCreate} {
+		m.RotationFallbacks.WithLabelValues(reason)
 	}
 	for _, reason := range []string{"no_space", "other"} {
 		m.HousekeepingErrors.WithLabelValues(reason)
 	}
-	for _, pool := range []string{PoolRotations, PoolHousekeeping} {
-		m.poolWait.WithLabelValues(pool)
-		m.poolRun.WithLabelValues(pool)
+	for _, pool := range []string{PoolRotate, PoolPrune, PoolCompress, PoolLookup} {
+		m.queueTime.WithLabelValues(pool)
+		m.workTime.WithLabelValues(pool)
 	}
-	reg.MustRegister(m.Rotations, m.Overshoot, m.Rotation, m.ReopenFailures, m.SweepSeconds, m.SweepFinds,
-		m.CompressedIn, m.CompressedOut, m.PrunedFiles, m.PrunedBytes, m.CleanedFiles, m.ForcedInterval, m.ForcedGrace,
-		m.LeaseRefusals, m.HousekeepingErrors, m.poolWait, m.poolRun, newStates(state), buildInfo(build))
-	return m
 }
 
-// Expect has series there from the beginning, for each cause and reason to prune.
+// Expect creates the series of each cause and prune reason, at zero.
 func (m *Metrics) Expect(causes, pruneReasons []string) {
-	// A series that is not there before its first failure shows no increase by it.
 	for _, c := range causes {
 		for _, result := range []string{ResultRotated, ResultRefused, ResultUnanswered, ResultUnknown, ResultFailed} {
 			m.Rotations.WithLabelValues(c, result)
@@ -122,16 +142,11 @@ func (m *Metrics) Expect(causes, pruneReasons []string) {
 	}
 }
 
-// Timed returns job, with the time that it waits from now on and that it runs
-// observed.
-func (m *Metrics) Timed(pool string, job func(context.Context)) func(context.Context) {
-	asked := time.Now()
-	return func(ctx context.Context) {
-		begin := time.Now()
-		m.poolWait.WithLabelValues(pool).Observe(begin.Sub(asked).Seconds())
-		job(ctx)
-		m.poolRun.WithLabelValues(pool).Observe(time.Since(begin).Seconds())
-	}
+// Worked observes one run of a pool's worker: the time in the queue before it, and
+// the time it took.
+func (m *Metrics) Worked(pool string, queued, worked time.Duration) {
+	m.queueTime.WithLabelValues(pool).Observe(queued.Seconds())
+	m.workTime.WithLabelValues(pool).Observe(worked.Seconds())
 }
 
 func counter(name, help string) prometheus.Counter {
@@ -142,11 +157,12 @@ func counters(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
-// Native histograms beside classic buckets: whoever scrapes takes what he knows.
+// Each histogram is native, with classic buckets for servers that do not scrape
+// native ones.
 const (
-	nativeFactor  = 1.1       // 10 % from one bucket to the next
+	nativeFactor  = 1.1       // each bucket is at most 10% wider than the one before
 	nativeBuckets = 100       // bounds the memory of one histogram
-	nativeReset   = time.Hour // the least time before it may start anew for that
+	nativeReset   = time.Hour // minimum time between resets to stay within nativeBuckets
 )
 
 func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {

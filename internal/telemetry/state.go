@@ -7,32 +7,31 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// State is what the daemon is like at a scrape. Numbers that only grow are since
-// its start.
+// State is the agent's state at a scrape. Counters start at zero with the agent.
 type State struct {
 	Events, Checks, Overflows, WatchErrors, Sweeps uint64
 
-	Hot, Cold int64 // container directories
+	Hot, Cold int64 // container directories polled on a timer, and watched with inotify
 
 	Pools []Pool
 
-	// What housekeeping has to do and cannot, or failed to.
+	// BacklogFiles and BacklogBytes count the rotated logs that are pending although
+	// housekeeping has tried them.
 	BacklogFiles, BacklogBytes int64
 
-	Refused, Rejects uint64
+	Skipped int    // running containers that are not rotated now
+	Rejects uint64 // annotations
 
 	RuntimeReachable bool
-	LastSweep        time.Time // zero: there was none
-	// ReloadFailed is of the last one; Loaded is when the configuration that is
-	// in force was loaded.
-	ReloadFailed bool
-	Loaded       time.Time
+	LastSweep        time.Time // zero: no sweep has ended
+	ReloadFailed     bool      // the most recent reload
+	Loaded           time.Time // the active configuration
 
-	// Budget is the node's, in bytes; 0: none. Usage is what the last count found.
+	// Budget is nodeLogBudget in bytes; 0: none. Usage is the size of all logs.
 	Budget, Usage int64
 }
 
-// Pool is one worker pool now.
+// Pool is the state of one worker pool.
 type Pool struct {
 	Name            string
 	Queued, Running int
@@ -40,13 +39,13 @@ type Pool struct {
 	Done            uint64
 }
 
-// Build is what the daemon was built from.
+// Build identifies the agent's build.
 type Build struct{ Version, Revision string }
 
-// buildInfo is always 1, as of all Prometheus' own programs.
+// buildInfo returns the gauge that carries the build as labels, as Prometheus' own programs have it.
 func buildInfo(b Build) prometheus.Collector {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "build_info", Help: "Always 1; the labels say what runs.",
+		Namespace: namespace, Name: "build_info", Help: "Build information. The value is always 1.",
 		ConstLabels: prometheus.Labels{"version": b.Version, "revision": b.Revision, "goversion": runtime.Version(), "goos": runtime.GOOS, "goarch": runtime.GOARCH},
 	})
 	g.Set(1)
@@ -63,7 +62,7 @@ type states struct {
 type reading struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
-	value func(State) (v float64, ok bool) // not ok: there is none now
+	value func(State) (v float64, ok bool) // not ok: no sample
 	label []string
 }
 
@@ -79,31 +78,31 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 func newStates(read func() State) *states {
 	s := &states{read: read}
-	logs := desc("logs", "Containers' log directories that are followed: hot ones are looked at on a timer, cold ones with events.", "state")
+	logs := desc("tracked_logs", "Current number of tracked container log directories: polled on a timer, or watched with inotify.", "state")
 	s.all = []reading{
-		count("inotify_events_total", "Events that inotify delivered.", func(s State) uint64 { return s.Events }),
-		count("log_checks_total", "Times that a live log's size was looked at.", func(s State) uint64 { return s.Checks }),
-		count("inotify_overflows_total", "Times that inotify's event queue overflowed. A sweep follows at once; raise fs.inotify.max_queued_events.", func(s State) uint64 { return s.Overflows }),
-		count("watch_errors_total", "Directories that inotify could not watch, and its other errors. The sweep covers them, more slowly; raise fs.inotify.max_user_watches.", func(s State) uint64 { return s.WatchErrors }),
-		count("sweeps_total", "Sweeps begun, those after lost events and reloads included.", func(s State) uint64 { return s.Sweeps }),
-		{logs, prometheus.GaugeValue, always(func(s State) float64 { return float64(s.Hot) }), []string{"hot"}},
-		{logs, prometheus.GaugeValue, always(func(s State) float64 { return float64(s.Cold) }), []string{"cold"}},
-		gauge("housekeeping_backlog_files", "Rotated logs that are to be compressed or removed, and could not be when last tried. Without those that wait for their grace period, or for a worker.", func(s State) float64 { return float64(s.BacklogFiles) }),
-		gauge("housekeeping_backlog_bytes", "Bytes of the rotated logs in logwatch_housekeeping_backlog_files.", func(s State) float64 { return float64(s.BacklogBytes) }),
-		count("refused_logs_total", "Containers whose logs are not rotated: their path is outside of podLogsDir, is a link, or is none.", func(s State) uint64 { return s.Refused }),
-		count("policy_rejects_total", "Annotations of pods that were ignored, or cut to their ceilings.", func(s State) uint64 { return s.Rejects }),
-		gauge("runtime_reachable", "1 if the container runtime answered when last asked, else 0.", func(s State) float64 { return truth(s.RuntimeReachable) }),
-		gauge("last_sweep_timestamp_seconds", "When the last sweep ended, in seconds since 1970; 0 if there was none.", func(s State) float64 { return seconds(s.LastSweep) }),
-		gauge("config_last_reload_successful", "1 if the last reload of the configuration succeeded, or there was none, else 0.", func(s State) float64 { return truth(!s.ReloadFailed) }),
-		gauge("config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded, in seconds since 1970.", func(s State) float64 { return seconds(s.Loaded) }),
-		{desc("node_budget_bytes", "What all logs together may take (nodeLogBudget). Absent without a budget."), prometheus.GaugeValue, func(s State) (float64, bool) { return float64(s.Budget), s.Budget > 0 }, nil},
-		{desc("node_usage_bytes", "What all logs together take, as of the last count and with what was rotated since. Absent without a nodeLogBudget, for they are not counted then."), prometheus.GaugeValue, func(s State) (float64, bool) { return float64(s.Usage), s.Budget > 0 }, nil},
+		count("inotify_events_total", "Total number of events delivered by inotify.", func(s State) uint64 { return s.Events }),
+		count("inotify_overflows_total", "Total number of inotify queue overflows. Each is followed by a sweep; raise fs.inotify.max_queued_events.", func(s State) uint64 { return s.Overflows }),
+		count("inotify_errors_total", "Total number of inotify errors, including directories that could not be watched. The sweep checks those; raise fs.inotify.max_user_watches.", func(s State) uint64 { return s.WatchErrors }),
+		count("size_checks_total", "Total number of size checks of live logs.", func(s State) uint64 { return s.Checks }),
+		count("sweeps_total", "Total number of sweeps started, including those after lost events or a reload.", func(s State) uint64 { return s.Sweeps }),
+		{logs, prometheus.GaugeValue, always(func(s State) float64 { return float64(s.Hot) }), []string{"polled"}},
+		{logs, prometheus.GaugeValue, always(func(s State) float64 { return float64(s.Cold) }), []string{"watched"}},
+		gauge("housekeeping_backlog_files", "Current number of rotated logs that could not be compressed or pruned when last tried. Excludes logs in their grace period or waiting for a worker.", func(s State) float64 { return float64(s.BacklogFiles) }),
+		gauge("housekeeping_backlog_bytes", "Current size of the rotated logs counted by logwatch_housekeeping_backlog_files.", func(s State) float64 { return float64(s.BacklogBytes) }),
+		gauge("skipped_containers", "Current number of running containers whose logs are not rotated because their log path is missing, a link, or outside podLogsDir.", func(s State) float64 { return float64(s.Skipped) }),
+		count("annotations_rejected_total", "Total number of pod annotations that were ignored, or capped at their ceiling.", func(s State) uint64 { return s.Rejects }),
+		gauge("runtime_up", "Whether the container runtime responded to the last request to list containers (1) or not (0).", func(s State) float64 { return truth(s.RuntimeReachable) }),
+		gauge("last_sweep_timestamp_seconds", "Unix timestamp of the end of the last sweep; 0 before the first.", func(s State) float64 { return seconds(s.LastSweep) }),
+		gauge("config_last_reload_successful", "Whether the last configuration reload succeeded (1) or failed (0). 1 before the first reload.", func(s State) float64 { return truth(!s.ReloadFailed) }),
+		gauge("config_last_reload_success_timestamp_seconds", "Unix timestamp of the load of the active configuration.", func(s State) float64 { return seconds(s.Loaded) }),
+		{desc("node_log_budget_bytes", "Current nodeLogBudget. Absent without a budget."), prometheus.GaugeValue, func(s State) (float64, bool) { return float64(s.Budget), s.Budget > 0 }, nil},
+		{desc("node_log_bytes", "Current size of all container logs on the node. Absent without a nodeLogBudget."), prometheus.GaugeValue, func(s State) (float64, bool) { return float64(s.Usage), s.Budget > 0 }, nil},
 	}
 	s.pool = []poolReading{
-		{desc("pool_queued", "Jobs that wait for a worker, at most one a container.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Queued) }},
-		{desc("pool_running", "Jobs that run now.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Running) }},
-		{desc("pool_workers", "The most jobs that run at once.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Limit) }},
-		{desc("pool_jobs_total", "Jobs that were done.", "pool"), prometheus.CounterValue, func(p Pool) float64 { return float64(p.Done) }},
+		{desc("pool_depth", "Current number of containers in the queue of a pool.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Queued) }},
+		{desc("pool_active_workers", "Current number of busy workers.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Running) }},
+		{desc("pool_workers", "Maximum number of concurrent workers.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Limit) }},
+		{desc("pool_jobs_completed_total", "Total number of jobs completed.", "pool"), prometheus.CounterValue, func(p Pool) float64 { return float64(p.Done) }},
 	}
 	return s
 }

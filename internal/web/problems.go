@@ -158,12 +158,12 @@ func roomProblems(n control.Node) (list []Problem) {
 			Do: "For a moment after a rotation this is as it should be: the runtime still writes the file's end. If it stays, see who has them open (lsof +D " + n.PodLogsDir + "), and whether the disk is full (df -h, df -i).",
 		})
 	}
-	knobs := map[string]string{"rotations": "containerLogMaxWorkers", "housekeeping": "compression.workers"}
+	knobs := map[string]string{"rotate": "; else raise containerLogMaxWorkers", "compress": "; else raise compression.workers"}
 	for _, p := range n.Pools {
 		if p.Queued > queueShare*max(1, p.Workers) {
 			list = append(list, Problem{
 				Level: LevelWarning, What: fmt.Sprintf("%d jobs wait in the %s pool, which has %d workers", p.Queued, p.Name, p.Workers),
-				Do: "If it does not go down by itself, see whether the disk or the runtime is slow; else raise " + knobs[p.Name] + ".",
+				Do: "If it does not go down by itself, see whether the disk or the runtime is slow" + knobs[p.Name] + ".",
 			})
 		}
 	}

@@ -17,7 +17,7 @@ func fine() control.Status {
 		Node: control.Node{
 			Started: now.Add(-time.Hour), LastSweep: now, PodLogsDir: "/var/log/pods",
 			Runtime: control.Runtime{Endpoint: "unix:///run/x.sock", Reachable: true},
-			Budget:  &control.Budget{Limit: 100, Usage: 94}, Pools: []control.Pool{{Name: "rotations", Workers: 4, Queued: 100}},
+			Budget:  &control.Budget{Limit: 100, Usage: 94}, Pools: []control.Pool{{Name: "rotate", Workers: 4, Queued: 100}},
 			Failures: 3, // of before
 		},
 		Containers: []control.Container{{Names: control.Names{Namespace: "n", Pod: "p", Container: "c"}, ID: "1"}},

@@ -22,9 +22,9 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// TestEachAlertIsTried: a test fires it, and in another it stays silent though all
-// that it looks at is there.
-func TestEachAlertIsTried(t *testing.T) {
+// TestEachAlertHasTests: one rule test fires each alert, and in another it stays silent
+// although all its metrics have series.
+func TestEachAlertHasTests(t *testing.T) {
 	tests := readRuleTests(t)
 	for _, a := range alertsOf(readRules(t)) {
 		var fires, silent bool
@@ -40,13 +40,13 @@ func TestEachAlertIsTried(t *testing.T) {
 				}
 				for _, m := range reMetric.FindAllString(a.Expr, -1) {
 					if !r.has(m) && !classicOrNative(r, m) {
-						t.Errorf("%q has no series of %s, so that it is silent for want of it", r.Name, m)
+						t.Errorf("%q has no series of %s, so it is silent for lack of data", r.Name, m)
 					}
 				}
 			}
 		}
 		if !fires || !silent {
-			t.Errorf(`%s: there is no test "%s fires …" (%v) or "… is silent …" (%v)`, a.Alert, a.Alert, fires, silent)
+			t.Errorf(`%s: missing test "%s fires …" (%v) or "… is silent …" (%v)`, a.Alert, a.Alert, fires, silent)
 		}
 	}
 	known := map[string]bool{}
@@ -55,7 +55,7 @@ func TestEachAlertIsTried(t *testing.T) {
 	}
 	for _, r := range tests {
 		if name, _, _ := strings.Cut(r.Name, " "); strings.HasPrefix(name, "Logwatch") && !known[name] {
-			t.Errorf("%q is of no alert", r.Name)
+			t.Errorf("%q names an unknown alert", r.Name)
 		}
 	}
 }
@@ -69,16 +69,16 @@ func (r ruleTest) has(metric string) bool {
 	})
 }
 
-// classicOrNative: one kind of a histogram is enough.
+// classicOrNative reports whether a test has the histogram of a metric in its other form.
 func classicOrNative(r ruleTest, metric string) bool {
 	base, classic := strings.CutSuffix(metric, "_bucket")
 	return classic && r.has(base) || !classic && r.has(metric+"_bucket")
 }
 
-// TestBrokenRulesAreNoticed breaks each rule in turn: then the tests with its name
-// must fail, else they show nothing.
+// TestBrokenRulesAreNoticed breaks each rule in several ways. The rule tests of that
+// alert must fail.
 func TestBrokenRulesAreNoticed(t *testing.T) {
-	promtool(t, "--version") //nolint:errcheck // built, or skipped, before many ask for it
+	promtool(t, "--version") //nolint:errcheck // build it before the goroutines below need it, or skip
 	rules := readRules(t)
 	content := map[string]string{}
 	for _, file := range ruleTestFiles(t) {
@@ -106,7 +106,7 @@ func TestBrokenRulesAreNoticed(t *testing.T) {
 	_ = g.Wait()
 }
 
-// breakages are ways in which a rule may be wrong.
+// breakages returns variants of a rule that are wrong.
 func breakages(a alert) map[string]alert {
 	all := map[string]alert{}
 	with := func(name string, change func(*alert)) {
@@ -116,14 +116,14 @@ func breakages(a alert) map[string]alert {
 			all[name] = b
 		}
 	}
-	with("no alert at all", func(b *alert) { b.Expr = "vector(0) > 1" })
+	with("a constant", func(b *alert) { b.Expr = "vector(0) > 1" })
 	if a.For != "" {
-		with("no patience", func(b *alert) { b.For = "" })
+		with("no for", func(b *alert) { b.For = "" })
 	}
-	with("too much patience", func(b *alert) { b.For = "1000h" })
+	with("a very long for", func(b *alert) { b.For = "1000h" })
 	with("no threshold", func(b *alert) {
 		b.Expr = regexp.MustCompile(` > (bool )?\d+`).ReplaceAllString(b.Expr, " > -1")
-		b.Expr = strings.ReplaceAll(b.Expr, "usage_bytes > ", "usage_bytes > 0 * ")
+		b.Expr = strings.ReplaceAll(b.Expr, "log_bytes > ", "log_bytes > 0 * ")
 	})
 	with("another threshold", func(b *alert) {
 		b.Expr = regexp.MustCompile(` > (\d+)`).ReplaceAllString(b.Expr, " > 1000 * (1 + $1)")
@@ -136,17 +136,17 @@ func breakages(a alert) map[string]alert {
 		if !ok || strings.Count(before, "(") != strings.Count(before, ")") {
 			continue
 		}
-		with("what is before"+word+"alone", func(b *alert) { b.Expr = before })
+		with("only the part before"+word, func(b *alert) { b.Expr = before })
 		if word != " unless " {
-			with("what is behind"+word+"alone", func(b *alert) { b.Expr = after })
+			with("only the part after"+word, func(b *alert) { b.Expr = after })
 		}
 	}
 	with("windows of days", func(b *alert) { b.Expr = regexp.MustCompile(`\[\w+\]`).ReplaceAllString(b.Expr, "[5d]") })
 	return all
 }
 
-// failing runs the tests of one alert with other rules, and returns what promtool
-// says of it.
+// failing runs the tests of one alert with other rules. It returns promtool's output,
+// or "" if they pass.
 func failing(t *testing.T, alert string, f ruleFile, tests map[string]string) string {
 	dir := t.TempDir()
 	rules := filepath.Join(dir, "alerts.yaml")
@@ -170,8 +170,8 @@ func failing(t *testing.T, alert string, f ruleFile, tests map[string]string) st
 	return out
 }
 
-// TestAnnotationsNameTheirLabels: a label that an alert does not have would come out
-// empty.
+// TestAnnotationsNameTheirLabels: annotations use only labels that the alert has.
+// Others would expand to an empty string.
 func TestAnnotationsNameTheirLabels(t *testing.T) {
 	tests := readRuleTests(t)
 	for _, a := range alertsOf(readRules(t)) {
@@ -190,11 +190,11 @@ func TestAnnotationsNameTheirLabels(t *testing.T) {
 		text := fmt.Sprint(a.Annotations)
 		for _, m := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(text, -1) {
 			if !labels[m[1]] {
-				t.Errorf("%s: its annotations have $labels.%s, and it has only %v", a.Alert, m[1], slices.Sorted(maps.Keys(labels)))
+				t.Errorf("%s: the annotations use $labels.%s, but the labels are %v", a.Alert, m[1], slices.Sorted(maps.Keys(labels)))
 			}
 		}
 		if a.Alert != "LogwatchAbsent" && !strings.Contains(text, "$labels.instance") {
-			t.Errorf("%s does not say on which node", a.Alert)
+			t.Errorf("%s: the annotations do not name the node", a.Alert)
 		}
 	}
 }

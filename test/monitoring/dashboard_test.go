@@ -5,23 +5,23 @@ import (
 	"testing"
 )
 
-// units are those of Grafana that the panels use.
+// units are the units of Grafana that the panels use.
 var units = map[string]bool{"none": true, "ops": true, "bytes": true, "binBps": true, "s": true, "percentunit": true}
 
-const columns = 24 // of Grafana's grid
+const columns = 24 // in Grafana's grid
 
 func TestDashboard(t *testing.T) {
 	d := readDashboard(t)
 	if d.UID == "" || d.Title == "" || d.ID != nil || d.SchemaVersion < 39 {
-		t.Errorf("uid %q, title %q, id %v, schemaVersion %d: Grafana 11 takes a uid, no id, and 39 or more", d.UID, d.Title, d.ID, d.SchemaVersion)
+		t.Errorf("uid %q, title %q, id %v, schemaVersion %d: want a uid, no id and at least 39 for Grafana 11", d.UID, d.Title, d.ID, d.SchemaVersion)
 	}
 	ids := map[int]string{}
-	var shown []panel // what has a place on the grid at once: collapsed rows hold grids of their own
+	var shown []panel // together on the grid: a collapsed row has a grid of its own
 	for _, p := range d.Panels {
 		shown = append(shown, p)
 		checkID(t, ids, p)
 		if p.Type == "row" && p.Collapsed != (len(p.Panels) > 0) {
-			t.Errorf("row %q: its panels are in it if it is collapsed, and only then", p.Title)
+			t.Errorf("row %q: a row has panels if and only if it is collapsed", p.Title)
 		}
 		for _, sub := range p.Panels {
 			checkID(t, ids, sub)
@@ -36,12 +36,12 @@ func TestDashboard(t *testing.T) {
 	for _, v := range d.Templating.List {
 		variables[v.Name] = true
 		if v.Type == "query" && v.Datasource.UID != "${datasource}" {
-			t.Errorf("variable %s: its data source is %q", v.Name, v.Datasource.UID)
+			t.Errorf("variable %s: data source %q", v.Name, v.Datasource.UID)
 		}
 	}
 	for _, name := range []string{"datasource", "job", "instance"} {
 		if !variables[name] {
-			t.Errorf("there is no variable %s", name)
+			t.Errorf("variable %s is missing", name)
 		}
 	}
 }
@@ -49,18 +49,18 @@ func TestDashboard(t *testing.T) {
 func checkID(t *testing.T, ids map[int]string, p panel) {
 	t.Helper()
 	if other, ok := ids[p.ID]; ok || p.ID <= 0 {
-		t.Errorf("panel %q: its id is %d, as that of %q", p.Title, p.ID, other)
+		t.Errorf("panel %q: id %d is invalid or that of %q", p.Title, p.ID, other)
 	}
 	ids[p.ID] = p.Title
 }
 
-// checkGrid finds panels that overlap or stick out.
+// checkGrid finds panels that overlap or leave the grid.
 func checkGrid(t *testing.T, panels []panel) {
 	t.Helper()
 	for i, p := range panels {
 		a := p.Grid
 		if a.W <= 0 || a.H <= 0 || a.X < 0 || a.Y < 0 || a.X+a.W > columns {
-			t.Errorf("panel %q is not on the grid: %+v", p.Title, a)
+			t.Errorf("panel %q leaves the grid: %+v", p.Title, a)
 		}
 		for _, q := range panels[:i] {
 			b := q.Grid
@@ -88,19 +88,19 @@ func checkPanel(t *testing.T, p panel) {
 			t.Errorf("panel %q: query %+v", p.Title, q)
 		}
 		refs[q.RefID] = true
-		// Each series by job and node, or the variables do nothing.
+		// Without these matchers the variables have no effect.
 		for _, m := range reSelector.FindAllStringSubmatch(q.Expr, -1) {
 			if !strings.HasPrefix(m[2], `job="$job", instance=~"$instance"`) {
 				t.Errorf("panel %q: %s{%s} is not limited to $job and $instance", p.Title, m[1], m[2])
 			}
 		}
 		if len(reSelector.FindAllString(q.Expr, -1)) != len(reMetric.FindAllString(q.Expr, -1)) {
-			t.Errorf("panel %q: a metric without a selector in %s", p.Title, q.Expr)
+			t.Errorf("panel %q: metric without a selector in %s", p.Title, q.Expr)
 		}
 	}
 }
 
-// TestQueries has promtool parse each query, and those of the variables.
+// TestQueries: promtool accepts each query of the panels and variables.
 func TestQueries(t *testing.T) {
 	d := readDashboard(t)
 	var exprs []string
@@ -122,7 +122,7 @@ func TestQueries(t *testing.T) {
 	checkExprs(t, exprs)
 }
 
-// fill puts in what Grafana does: all nodes, and windows as for a scrape a second.
+// fill replaces the variables as Grafana does: all nodes, and a scrape interval of 1s.
 func fill(expr string) string {
 	return strings.NewReplacer("$job", "logwatch", "$instance", ".+", "$__rate_interval", "10s", "$__range", "60s").Replace(expr)
 }

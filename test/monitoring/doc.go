@@ -1,11 +1,11 @@
-// Package monitoring holds the tests of what watches over logwatch:
-// configs/alerts.yaml, configs/grafana-dashboard.json and docs/RUNBOOK.md. The
-// rules are tried with promtool's own tests (rules/*.yaml); rules and panels are
-// compared with what a real daemon exposes, and a real Prometheus scrapes one under
-// load and evaluates them.
+// Package monitoring tests configs/alerts.yaml, configs/grafana-dashboard.json,
+// docs/RUNBOOK.md, docs/TROUBLESHOOTING.md and docs/METRICS.md.
 //
-// # Not promised
+// promtool runs the rule tests (rules/*.yaml). Rules, panels and docs are compared with
+// what a real agent exposes and with the strings in the sources. A real Prometheus
+// scrapes an agent under load, evaluates the rules and answers the panels' queries.
 //
-// That Grafana draws the dashboard as it is meant: Grafana is not run. The picture in
-// docs/img is drawn by draw_test.go, from the panels' own queries.
+// # Limitations
+//
+// Grafana does not run: the tests do not show how it draws the dashboard.
 package monitoring

@@ -18,7 +18,7 @@ const (
 	alertsFile    = "../../configs/alerts.yaml"
 	dashboardFile = "../../configs/grafana-dashboard.json"
 	runbookFile   = "../../docs/RUNBOOK.md"
-	// runbookURL is where people find runbookFile.
+	// runbookURL is the public address of runbookFile.
 	runbookURL = "https://github.com/logwatch/logwatch/blob/main/docs/RUNBOOK.md#"
 )
 
@@ -34,7 +34,7 @@ type ruleGroup struct {
 
 type alert struct {
 	Alert       string            `json:"alert,omitempty"`
-	Record      string            `json:"record,omitempty"` // of checkExprs alone
+	Record      string            `json:"record,omitempty"` // used by checkExprs only
 	Expr        string            `json:"expr"`
 	For         string            `json:"for,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
@@ -58,7 +58,7 @@ func alertsOf(f ruleFile) (all []alert) {
 	return all
 }
 
-// ruleTests is a file of promtool's rule tests.
+// ruleTests is a file of promtool rule tests.
 type ruleTests struct {
 	Tests []ruleTest `json:"tests"`
 }
@@ -76,7 +76,7 @@ type ruleTest struct {
 	} `json:"promql_expr_test"`
 }
 
-// expects reports whether an alert is to fire at some time of the test.
+// expects reports whether an alert fires at some time of the test.
 func (r ruleTest) expects(alert string) bool {
 	for _, e := range r.Exprs {
 		for _, s := range e.Samples {
@@ -107,7 +107,7 @@ func readRuleTests(t *testing.T) (all []ruleTest) {
 	return all
 }
 
-// dashboard is what is read of Grafana's model of one.
+// dashboard is the part of Grafana's dashboard model that the tests use.
 type dashboard struct {
 	UID           string  `json:"uid"`
 	Title         string  `json:"title"`
@@ -118,7 +118,6 @@ type dashboard struct {
 		List []struct {
 			Name       string     `json:"name"`
 			Type       string     `json:"type"`
-			Query      any        `json:"query"`
 			Definition string     `json:"definition"`
 			Datasource datasource `json:"datasource"`
 		} `json:"list"`
@@ -142,18 +141,7 @@ type panel struct {
 	Targets     []target   `json:"targets"`
 	FieldConfig struct {
 		Defaults struct {
-			Unit       string `json:"unit"`
-			Thresholds struct {
-				Steps []struct {
-					Color string   `json:"color"`
-					Value *float64 `json:"value"`
-				} `json:"steps"`
-			} `json:"thresholds"`
-			Custom struct {
-				Stacking struct {
-					Mode string `json:"mode"`
-				} `json:"stacking"`
-			} `json:"custom"`
+			Unit string `json:"unit"`
 		} `json:"defaults"`
 	} `json:"fieldConfig"`
 	Options struct {
@@ -169,13 +157,12 @@ type target struct {
 	RefID      string     `json:"refId"`
 	Expr       string     `json:"expr"`
 	Legend     string     `json:"legendFormat"`
-	Format     string     `json:"format"`
 	Instant    bool       `json:"instant"`
 	Range      bool       `json:"range"`
 	Datasource datasource `json:"datasource"`
 }
 
-// unit is the panel's, wherever its type has it.
+// unit returns the panel's unit; heatmaps keep it elsewhere.
 func (p panel) unit() string {
 	if p.Type == "heatmap" {
 		return p.Options.YAxis.Unit
@@ -193,7 +180,7 @@ func readDashboard(t *testing.T) dashboard {
 	return d
 }
 
-// all are the panels that show something, those of collapsed rows included.
+// all returns the panels except rows, including those of collapsed rows.
 func (d dashboard) all() (list []panel) {
 	for _, p := range d.Panels {
 		if p.Type == "row" {
@@ -216,7 +203,7 @@ func parse(t *testing.T, file string, into any, how func([]byte, any, ...yaml.JS
 	}
 }
 
-// The parts of an expression, once promtool has found it well-formed.
+// Parts of an expression that promtool has found valid.
 var (
 	reMetric   = regexp.MustCompile(`\b(?:logwatch|process|go)_\w+\b|\bup\b`)
 	reSelector = regexp.MustCompile(`\b((?:logwatch|process|go)_\w+|up)\{([^}]*)\}`)

@@ -23,13 +23,13 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// node is a real daemon with metrics, on an embedded runtime.
+// node is a real agent with metrics, on the fake runtime.
 type node struct {
 	runtime *fake.Runtime
 	address string // of the metrics
-	stop    func() // of the daemon alone
+	stop    func() // stops the agent only
 	ask     chan os.Signal
-	next    atomic.Pointer[loaded] // what a reload finds
+	next    atomic.Pointer[loaded] // the result of the next reload
 }
 
 type loaded struct {
@@ -37,10 +37,10 @@ type loaded struct {
 	err error
 }
 
-// startNode runs one with more config in YAML until the test ends.
+// startNode runs a node with additional configuration in YAML until the test ends.
 func startNode(t *testing.T, yaml string) *node {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "logwatch") // short, for the socket's sake
+	dir, err := os.MkdirTemp("", "logwatch") // short enough for a socket path
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func startNode(t *testing.T, yaml string) *node {
 	n.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-ended; err != nil {
-			t.Errorf("the daemon: %v", err)
+			t.Errorf("agent: %v", err)
 		}
 	})
 	t.Cleanup(n.stop)
@@ -81,7 +81,7 @@ func startNode(t *testing.T, yaml string) *node {
 	return n
 }
 
-// config parses YAML and adds where things are.
+// config parses YAML and adds the node's paths and addresses.
 func (n *node) config(t *testing.T, yaml string) config.Config {
 	t.Helper()
 	cfg, err := config.Parse("test.yaml", []byte(yaml))
@@ -93,7 +93,7 @@ func (n *node) config(t *testing.T, yaml string) config.Config {
 	return cfg
 }
 
-// reload has the daemon reload, to find a configuration or an error.
+// reload makes the agent reload and find a configuration or an error.
 func (n *node) reload(l loaded) {
 	n.next.Store(&l)
 	n.ask <- os.Interrupt
@@ -101,8 +101,7 @@ func (n *node) reload(l loaded) {
 
 var errBadFile = errors.New("containerLogMaxFiles: must be at least 2")
 
-// freeAddress is one that nobody listens on now. Who has it taken from under the
-// daemon makes it wait, and the test with it.
+// freeAddress returns an address with an unused port.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,7 +112,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// client leaves no connection behind, for goleak's sake.
+// client keeps no idle connections, which goleak would report.
 var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 
 func get(url string) (string, error) {
@@ -129,7 +128,7 @@ func get(url string) (string, error) {
 	return string(body), err
 }
 
-// exposed is what a daemon exposes: for each metric its labels, and their values.
+// exposed holds the labels of each exposed metric, and their values.
 type exposed map[string]map[string]map[string]bool
 
 func (n *node) exposed(t *testing.T) exposed {
@@ -151,7 +150,7 @@ func (n *node) exposed(t *testing.T) exposed {
 		if all[name] == nil {
 			all[name] = map[string]map[string]bool{}
 		}
-		// A native histogram goes by the name without the ending.
+		// Queries use a native histogram by its name without a suffix.
 		if base, ok := strings.CutSuffix(name, "_bucket"); ok && all[base] == nil {
 			all[base] = map[string]map[string]bool{}
 		}

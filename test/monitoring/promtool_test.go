@@ -14,13 +14,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// patience is what building promtool takes at most: a few minutes the first time.
-const patience = 15 * time.Minute
+// buildTimeout is for building promtool, which takes a few minutes the first time.
+const buildTimeout = 15 * time.Minute
 
-// promtoolPath is promtool as hack/tools/go.mod has it, built once and then from
-// Go's cache.
+// promtoolPath returns the promtool of hack/tools/go.mod. Go's cache keeps the build.
 var promtoolPath = sync.OnceValues(func() (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), buildTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "-C", "../../hack/tools", "tool", "-n", "promtool")
 	var stderr strings.Builder
@@ -32,21 +31,29 @@ var promtoolPath = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(out)), nil
 })
 
-// promtool runs it and returns what it printed.
+// promtool runs promtool and returns its output.
 func promtool(t *testing.T, args ...string) (string, error) {
 	t.Helper()
+	return promtoolInput(t, "", args...)
+}
+
+// promtoolInput runs promtool with text as its standard input.
+func promtoolInput(t *testing.T, text string, args ...string) (string, error) {
+	t.Helper()
 	if testing.Short() {
-		t.Skip("building promtool is not for -short")
+		t.Skip("building promtool takes too long for -short")
 	}
 	path, err := promtoolPath()
 	if err != nil {
 		needs(t, err.Error())
 	}
-	out, err := exec.CommandContext(t.Context(), path, args...).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), path, args...)
+	cmd.Stdin = strings.NewReader(text)
+	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-// needs skips for want of something; in CI, where nobody reads a skip, it fails.
+// needs skips the test because a program is missing. In CI it fails.
 func needs(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -55,7 +62,7 @@ func needs(t *testing.T, what string) {
 	t.Skip(what)
 }
 
-// checkExprs has promtool parse expressions, each as a rule.
+// checkExprs checks that promtool accepts the expressions.
 func checkExprs(t *testing.T, exprs []string) {
 	t.Helper()
 	var f ruleFile

@@ -29,8 +29,7 @@ var (
 	severity  = []string{"critical", "warning"}
 )
 
-// TestRunbook: each alert says what, how bad, and where to read on; each section is
-// of an alert.
+// TestRunbook: each alert has a severity, texts and a section, and each section an alert.
 func TestRunbook(t *testing.T) {
 	text := readRunbook(t)
 	sections := map[string]string{}
@@ -56,31 +55,28 @@ func TestRunbook(t *testing.T) {
 		}
 		section, ok := sections[a.Alert]
 		if !ok {
-			t.Errorf("docs/RUNBOOK.md has no section ## %s", a.Alert)
+			t.Errorf("docs/RUNBOOK.md lacks the section ## %s", a.Alert)
 		}
-		for _, part := range []string{"**Means**", "**Lost**", "**Look**", "**Mend**"} {
+		for _, part := range []string{"**Severity**: " + a.Labels["severity"], "**Meaning**", "**Impact**", "**Diagnosis**", "**Mitigation**"} {
 			if ok && !strings.Contains(section, part) {
 				t.Errorf("docs/RUNBOOK.md, %s: %s is missing", a.Alert, part)
 			}
-		}
-		if ok && !strings.Contains(section, "*"+a.Labels["severity"]+"*") {
-			t.Errorf("docs/RUNBOOK.md, %s: it does not say *%s*", a.Alert, a.Labels["severity"])
 		}
 		delete(sections, a.Alert)
 	}
 	for _, m := range regexp.MustCompile(`\]\(#([\w-]+)\)`).FindAllStringSubmatch(text, -1) {
 		if !regexp.MustCompile(`(?mi)^## ` + m[1] + `$`).MatchString(text) {
-			t.Errorf("docs/RUNBOOK.md: a link leads to #%s, and there is no such section", m[1])
+			t.Errorf("docs/RUNBOOK.md: broken link to #%s", m[1])
 		}
 	}
 	for name := range sections {
-		t.Errorf("docs/RUNBOOK.md has a section %s, and there is no such alert", name)
+		t.Errorf("docs/RUNBOOK.md: section %s has no alert", name)
 	}
 }
 
 var reBlock = regexp.MustCompile("(?s)```(sh|yaml)\n(.*?)```")
 
-// blocks are what is to be copied out of the runbook.
+// blocks returns the code blocks of the runbook in a language.
 func blocks(t *testing.T, language string) (all []string) {
 	t.Helper()
 	for _, m := range reBlock.FindAllStringSubmatch(readRunbook(t), -1) {
@@ -91,12 +87,12 @@ func blocks(t *testing.T, language string) (all []string) {
 	return all
 }
 
-// TestRunbookConfigs: what it says to configure is accepted.
+// TestRunbookConfigs: the configuration examples are valid.
 func TestRunbookConfigs(t *testing.T) {
 	tried := 0
 	for _, b := range blocks(t, "yaml") {
 		if strings.Contains(b, "scrape_configs:") || strings.Contains(b, "inhibit_rules:") {
-			continue // not logwatch's
+			continue // of Prometheus or Alertmanager
 		}
 		tried++
 		cfg, err := config.Parse("RUNBOOK.md", []byte(b))
@@ -108,12 +104,12 @@ func TestRunbookConfigs(t *testing.T) {
 		}
 	}
 	if tried == 0 {
-		t.Error("there is none")
+		t.Error("no examples")
 	}
 }
 
-// TestRunbookCommands: logwatch has the commands that it names, with their flags, and
-// the shell can read all of them.
+// TestRunbookCommands: the commands of logwatch exist, with their flags, and the syntax
+// of all commands is valid.
 func TestRunbookCommands(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "logwatch")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/logwatch").CombinedOutput(); err != nil {
@@ -136,16 +132,16 @@ func TestRunbookCommands(t *testing.T) {
 		}
 	}
 	if len(tried) < 6 {
-		t.Errorf("only these were tried: %v", tried)
+		t.Errorf("only these commands found: %v", tried)
 	}
 }
 
-// TestPrometheusRule runs the command that makes one.
+// TestPrometheusRule runs the command that creates a PrometheusRule.
 func TestPrometheusRule(t *testing.T) {
 	all := blocks(t, "sh")
 	i := slices.IndexFunc(all, func(b string) bool { return strings.Contains(b, "kind: PrometheusRule") })
 	if i < 0 {
-		t.Fatal("there is no such command")
+		t.Fatal("no such command")
 	}
 	command, _, ok := strings.Cut(all[i], "| kubectl")
 	if !ok {
@@ -166,6 +162,6 @@ func TestPrometheusRule(t *testing.T) {
 		t.Fatal(err)
 	}
 	if made.Kind != "PrometheusRule" || made.Metadata["name"] != "logwatch" || !reflect.DeepEqual(made.Spec, readRules(t)) {
-		t.Errorf("it made %+v", made)
+		t.Errorf("got %+v", made)
 	}
 }

@@ -48,7 +48,7 @@ function since(time, now) {
   return at > 0 ? `, ${age(now - at)} ago` : "";
 }
 
-const pools = { rotations: "rotating", housekeeping: "tidying" };
+const pools = { rotate: "rotating", prune: "pruning", compress: "compressing", lookup: "identifying" };
 
 // Tiles are the node's figures.
 export class Tiles {

@@ -1,0 +1,567 @@
+package agent_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agent"
+	"github.com/logwatch/logwatch/internal/agenttest"
+	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/testutil"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+// tight is Small with three files a container.
+var tight = strings.Replace(agenttest.Small, "1000", "3", 1)
+
+// dirSize is what the files of a container's directory take, in bytes, and how many
+// there are.
+func dirSize(dir string) (bytes int64, files int) {
+	entries, _ := os.ReadDir(dir) // it may not exist yet
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil {
+			bytes, files = bytes+info.Size(), files+1
+		}
+	}
+	return bytes, files
+}
+
+func sizeOf(path string) int64 {
+	st, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
+// TestSweepFindsWhatIsDue: a log that is due is rotated by the next sweep, with no
+// more bytes written to it, whatever happened before.
+func TestSweepFindsWhatIsDue(t *testing.T) {
+	for name, disturb := range map[string]func(t *testing.T, n *agenttest.Node, c *fake.Container){
+		"after failed rotations": func(t *testing.T, n *agenttest.Node, c *fake.Container) {
+			c.Fail(fake.Failure{Mode: fake.ErrorWithoutActing, Times: 2})
+			must(t, c.WriteNumbered("stdout", 1000, 200))
+			testutil.Eventually(t, "failed reopens", func() bool { return n.Runtime.Calls("ReopenContainerLog") >= 2 })
+		},
+		"beside a file that looks like a restart": func(t *testing.T, n *agenttest.Node, c *fake.Container) {
+			for _, name := range []string{"1.log.bak", "7.log.1", "0.log.old"} {
+				must(t, os.WriteFile(filepath.Join(c.Dir(), name), []byte("x"), 0o600))
+			}
+			n.WaitSweeps(1)
+			must(t, c.WriteNumbered("stdout", 1000, 200))
+		},
+		"after a directory was replaced": func(t *testing.T, n *agenttest.Node, c *fake.Container) {
+			aside := c.Dir() + ".aside"
+			must(t, os.Rename(c.Dir(), aside))
+			must(t, os.Mkdir(c.Dir(), 0o755))
+			n.WaitSweeps(1)
+			must(t, os.Remove(c.Dir()))
+			must(t, os.Rename(aside, c.Dir()))
+			must(t, c.WriteNumbered("stdout", 1000, 200))
+		},
+		"when its status was slow": func(t *testing.T, n *agenttest.Node, c *fake.Container) {
+			c.Fail(fake.Failure{Method: "ContainerStatus", Mode: fake.Slow, Delay: time.Second, Times: 2})
+			must(t, c.WriteNumbered("stdout", 1000, 200))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := agenttest.New(t, fake.Options{}, agenttest.Small)
+			n.Start()
+			c := n.RunContainer(fake.ContainerSpec{})
+			n.WaitSweeps(1)
+			disturb(t, n, c)
+			// After a failed reopen the log was exchanged already, and is only reopened.
+			testutil.Eventually(t, "the rotation", func() bool { return n.Log.Count(`"message":"rotated"`)+n.Log.Count("reopened a missing live log") > 0 })
+			if size := sizeOf(c.LogPath()); size >= 64<<10 {
+				t.Errorf("the live log has %d bytes", size)
+			}
+			c.Exit()
+			n.Stop()
+			n.Check(c)
+		})
+	}
+}
+
+// TestNewFileEndsBackoff: after failed reopens the container's next request waits,
+// but not for another file under the name, and not for an operator.
+func TestNewFileEndsBackoff(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, agenttest.Small)
+	client := listen(n)
+	n.Start()
+	c := n.RunContainer(fake.ContainerSpec{})
+	c.Fail(fake.Failure{Mode: fake.ErrorWithoutActing})
+	must(t, c.WriteNumbered("stdout", 1000, 200))
+	testutil.Eventually(t, "failed reopens", func() bool { return n.Runtime.Calls("ReopenContainerLog") >= 4 }) // the next one is due in 8 s
+	c.ClearFailures()
+	calls := n.Runtime.Calls("ReopenContainerLog")
+	var got []control.Result
+	must(t, client.Rotate(t.Context(), control.Selector{All: true}, func(r control.Result) { got = append(got, r) }))
+	if len(got) != 1 || got[0].Outcome != "rotated" && got[0].Outcome != "reopened" {
+		t.Errorf("the operator got %+v", got)
+	}
+	if n.Runtime.Calls("ReopenContainerLog") == calls {
+		t.Error("no request was sent")
+	}
+	c.Exit()
+	n.Stop()
+	n.Check(c)
+}
+
+// TestShortHiccupCostsSeconds: a runtime that answers errors for half a second, as
+// containerd 1.6 does after a restart, costs a second or two, not minutes.
+func TestShortHiccupCostsSeconds(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, tight)
+	n.Start()
+	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 1e6}})
+	n.WaitRotations(3)
+	c.Fail(fake.Failure{Mode: fake.ErrorWithoutActing})
+	calls := n.Runtime.Calls("ReopenContainerLog")
+	testutil.Eventually(t, "an error", func() bool { return n.Runtime.Calls("ReopenContainerLog") > calls })
+	c.ClearFailures()
+	n.SkipRotations()
+	from := c.BytesWritten()
+	n.WaitRotations(2)
+	// A second's worth for the first retry, and as much again for a slow machine.
+	if grew := c.BytesWritten() - from; grew > 5e6 {
+		t.Errorf("%d bytes were written until rotation went on", grew)
+	}
+	c.Exit()
+	n.Stop()
+	n.CheckLines(c)
+}
+
+// TestOneContainerFailsAlone: a container whose status cannot be read costs no other
+// one its rotation, pruning or compression, and does not make the node unready.
+func TestOneContainerFailsAlone(t *testing.T) {
+	for _, mode := range []fake.Mode{fake.ErrorWithoutActing, fake.Hang} {
+		n := agenttest.New(t, fake.Options{}, tight)
+		url, socket := n.Listen()
+		bad := n.RunContainer(fake.ContainerSpec{Pod: "bad"})
+		bad.Fail(fake.Failure{Method: "ContainerStatus", Mode: mode})
+		good := n.RunContainer(fake.ContainerSpec{Pod: "good", Writer: &fake.Pattern{BytesPerSecond: 1e6}})
+		n.Start()
+		base := url()
+		n.WaitRotations(10)
+		testutil.Eventually(t, "three files", func() bool { _, files := dirSize(good.Dir()); return files <= 3 })
+		testutil.Eventually(t, "a compression", func() bool { return n.Log.Count(`"action":"compress"`) > 0 })
+		testutil.Eventually(t, "readyz", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
+		testutil.Eventually(t, "the reason in the status", func() bool {
+			s, err := control.NewClient(socket).Status(t.Context(), control.Names{Pod: "bad"}, false)
+			return err == nil && len(s.Containers) == 1 && s.Containers[0].Refused != "" && s.Node.Refused == 1
+		})
+		if n.Log.Count("container runtime is unreachable") > 0 {
+			t.Error("the runtime counts as unreachable")
+		}
+		good.Exit()
+		n.Stop()
+		n.CheckLines(good)
+	}
+}
+
+// TestSlowStatusesDelayNoOther: 64 containers whose statuses take a second each do
+// not keep another one from being rotated.
+func TestSlowStatusesDelayNoOther(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, agenttest.Small)
+	for i := range 64 {
+		c := n.RunContainer(fake.ContainerSpec{Pod: fmt.Sprint("slow", i)})
+		c.Fail(fake.Failure{Method: "ContainerStatus", Mode: fake.Slow, Delay: time.Second})
+	}
+	well := n.RunContainer(fake.ContainerSpec{Pod: "well", Writer: &fake.Pattern{BytesPerSecond: 1e6}})
+	n.Start()
+	n.WaitRotations(1)
+	if written := well.BytesWritten(); written > 4e6 {
+		t.Errorf("the first rotation came after %d bytes at 1 MB/s", written)
+	}
+	well.Exit()
+	n.Stop()
+	n.Check(well)
+}
+
+// TestHangingContainersStarveNone: with 16 containers whose reopens hang, and four
+// rotation workers, another container's log stays near its limit.
+func TestHangingContainersStarveNone(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, tight)
+	var hung []*fake.Container
+	for i := range 16 {
+		c := n.RunContainer(fake.ContainerSpec{Pod: fmt.Sprint("hung", i), Writer: &fake.Pattern{BytesPerSecond: 10e3}})
+		must(t, c.WriteNumbered("stdout", 1000, 200))
+		c.Fail(fake.Failure{Mode: fake.Hang})
+		hung = append(hung, c)
+	}
+	n.Start()
+	testutil.Eventually(t, "reopens that hang", func() bool { return n.Runtime.Calls("ReopenContainerLog") >= 16 })
+	well := n.RunContainer(fake.ContainerSpec{Pod: "well", Writer: &fake.Pattern{BytesPerSecond: 1e6}})
+	largest := int64(0)
+	testutil.Eventually(t, "8 s of lines", func() bool {
+		largest = max(largest, sizeOf(well.LogPath()))
+		return well.BytesWritten() > 8e6
+	})
+	if largest > 2e6 { // a full deadline would be 3 MB
+		t.Errorf("the live log of the healthy container, limit 64 KiB, reached %d bytes", largest)
+	}
+	for _, c := range append(hung, well) {
+		c.ClearFailures()
+		c.Exit()
+	}
+	n.Stop()
+	n.CheckLines(well)
+}
+
+// TestKeepsExitedContainersPolicy: the labels of a container that ended before the
+// agent started decide what is kept of its logs.
+func TestKeepsExitedContainersPolicy(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, tight+`
+overrides:
+- match: {labels: keep=many}
+  maxFiles: 100
+`)
+	var dirs []string
+	for i, labels := range []map[string]string{{"keep": "many"}, {"keep": "many"}, {"keep": "few"}} {
+		c := n.RunContainer(fake.ContainerSpec{Pod: fmt.Sprint("job", i), UID: "uid", Labels: labels})
+		must(t, c.WriteNumbered("stdout", 1, 100)) // an empty live log would get its predecessor's content back
+		for k := range 50 {
+			must(t, os.WriteFile(fmt.Sprintf("%s/0.log.20260101-0000%02d", c.Dir(), k), []byte("x\n"), 0o600))
+		}
+		c.Exit()
+		if i == 1 {
+			c.Remove() // its container is removed, its pod and its logs are not
+			n.RunContainer(fake.ContainerSpec{Pod: "job1", Name: "sidecar", UID: "uid", Labels: labels})
+		}
+		dirs = append(dirs, c.Dir())
+	}
+	// Nothing is known of this one: the runtime has no such pod.
+	unknown := n.Runtime.PodLogsDir() + "/default_gone_uid/app"
+	must(t, os.MkdirAll(unknown, 0o755))
+	for k := range 50 {
+		must(t, os.WriteFile(fmt.Sprintf("%s/0.log.20260101-0000%02d", unknown, k), []byte("x\n"), 0o600))
+	}
+	n.Start()
+	testutil.Eventually(t, "the default policy where it applies", func() bool { _, files := dirSize(dirs[2]); return files <= 3 })
+	n.WaitSweeps(3)
+	for _, dir := range []string{dirs[0], dirs[1], unknown} {
+		rotated := 0
+		for _, name := range agenttest.Names(t, dir) {
+			if strings.HasPrefix(name, "0.log.2026") {
+				rotated++
+			}
+		}
+		if rotated != 50 {
+			t.Errorf("%s: %d of 50 rotated logs are left", dir, rotated)
+		}
+	}
+}
+
+// TestReloadReachesRunningContainers: label and annotation matching that a reload
+// turns on applies to the containers that run; while the pods cannot be read, what
+// was known stays, and rotation goes on.
+func TestReloadReachesRunningContainers(t *testing.T) {
+	large := strings.Replace(agenttest.Small, "64Ki", "1Gi", 1)
+	n := agenttest.New(t, fake.Options{}, large)
+	_, write := n.ConfigFile(large)
+	n.Start()
+	c := n.RunContainer(fake.ContainerSpec{Annotations: map[string]string{"logwatch/max-size": "300Ki"}, Writer: &fake.Pattern{BytesPerSecond: 1e6}})
+	n.WaitSweeps(2)
+	n.Runtime.Fail(fake.Failure{Method: "ListPodSandbox", Mode: fake.ErrorWithoutActing})
+	write(large + "annotations: {enabled: true}\n")
+	n.WaitLog("configuration reloaded", 1)
+	n.WaitSweeps(2)
+	if len(n.Rotated()) > 0 {
+		t.Fatal("rotated at an unknown limit")
+	}
+	n.Runtime.ClearFailures()
+	if r := n.WaitRotations(2)[1]; r.Due.Limit != 300<<10 {
+		t.Errorf("the limit is %d after the reload", r.Due.Limit)
+	}
+	n.Runtime.Fail(fake.Failure{Method: "ListPodSandbox", Mode: fake.ErrorWithoutActing})
+	n.WaitSweeps(2)
+	n.SkipRotations()
+	if r := n.WaitRotations(2)[1]; r.Due.Limit != 300<<10 {
+		t.Errorf("the limit is %d while the pods cannot be read", r.Due.Limit)
+	}
+	c.Exit()
+	n.Stop()
+	n.Check(c)
+}
+
+// TestPauseBetweenReopens: after a reopen that was not answered the next one is sent
+// ten seconds after its deadline at the earliest, at the start too, whatever the
+// causes; a runtime that acts late loses no line then.
+func TestPauseBetweenReopens(t *testing.T) {
+	n := agenttest.New(t, fake.Options{Style: fake.CRIO}, agenttest.Small+"runtimeRequestTimeout: 1s\n")
+	client := listen(n)
+	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 100e3}})
+	testutil.Eventually(t, "lines", func() bool { return c.BytesWritten() > 10_000 })
+	must(t, os.Rename(c.LogPath(), c.LogPath()+".20260101-000000")) // as a crash of the fallback form leaves it
+	c.Fail(fake.Failure{Mode: fake.DeadlineThenActs, Delay: 5 * time.Second})
+	n.Start()
+	testutil.Eventually(t, "the first reopen", func() bool { return n.Runtime.Calls("ReopenContainerLog") == 1 })
+	first := time.Now()
+	go func() { // another cause, in the meantime
+		_ = client.Rotate(t.Context(), control.Selector{All: true}, func(control.Result) {})
+	}()
+	testutil.Eventually(t, "the second reopen", func() bool {
+		return n.Runtime.Calls("ReopenContainerLog") >= 2 || c.BytesWritten() > 1_500_000
+	})
+	if after := time.Since(first); n.Runtime.Calls("ReopenContainerLog") >= 2 && after < 10*time.Second {
+		t.Errorf("the second reopen was sent %v after the first", after)
+	}
+	c.ClearFailures()
+	c.Exit()
+	n.Stop()
+	n.Check(c)
+}
+
+// TestPruningPassesCompression: a container that writes 20 MB/s keeps to its policy
+// while another one's large log is compressed.
+func TestPruningPassesCompression(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, `
+containerLogMaxSize: 1Mi
+containerLogMaxFiles: 3
+minRotationInterval: 0s
+compression: {level: 9}
+overrides:
+- match: {pods: [big]}
+  maxSize: 1Gi
+  maxFiles: 4
+`)
+	big := n.RunContainer(fake.ContainerSpec{Pod: "big"})
+	must(t, big.WriteNumbered("stdout", 10, 100))
+	source := filepath.Join(big.Dir(), "0.log.20260101-000000")
+	must(t, writeText(source, 96<<20))
+	must(t, os.WriteFile(filepath.Join(big.Dir(), "0.log.20260102-000000"), []byte("x\n"), 0o600))
+	n.Start()
+	testutil.Eventually(t, "the compression to begin", func() bool { return sizeOf(source+".tmp") > 0 })
+	c := n.RunContainer(fake.ContainerSpec{Pod: "loud", Writer: &fake.Pattern{BytesPerSecond: 20e6}})
+	var most int64
+	testutil.Eventually(t, "lines", func() bool {
+		bytes, _ := dirSize(c.Dir())
+		most = max(most, bytes)
+		return c.BytesWritten() > 30<<20
+	})
+	if _, err := os.Stat(source); err != nil {
+		t.Log("the compression ended before: the test shows less on this machine")
+	}
+	if most > 3<<20+8<<20 { // 400 ms of its writing for a slow machine
+		t.Errorf("%d bytes in the directory, allowed %d", most, 3<<20)
+	}
+	c.Exit()
+	n.Stop()
+	n.CheckLines(c)
+}
+
+// writeText writes so many bytes of text that takes long to compress.
+func writeText(path string, size int) error {
+	words := []string{"GET ", "POST ", "/api/v1/", "200 ", "500 ", "timeout ", "refused ", "user=", "id=", "duration="}
+	block := make([]byte, 0, 4<<20)
+	for len(block) < cap(block)-100 {
+		for range 8 {
+			block = append(block, words[rand.IntN(len(words))]...)
+			block = append(block, byte('a'+rand.IntN(26)), byte('0'+rand.IntN(10)), ' ')
+		}
+		block[len(block)-1] = '\n'
+	}
+	f, err := os.Create(path)
+	for written := 0; err == nil && written < size; written += len(block) {
+		_, err = f.Write(block)
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// TestTotalHolds: all files of a container together stay at their total, below twice
+// the limit too, and with files in the directory that are not its logs.
+func TestTotalHolds(t *testing.T) {
+	for _, total := range []int64{1 << 20, 1500 << 10, 5 << 20} {
+		n := agenttest.New(t, fake.Options{}, fmt.Sprintf(`
+containerLogMaxSize: 1Mi
+containerLogMaxFiles: 100
+containerLogMaxTotalSize: %d
+minRotationInterval: 0s
+compression: {codec: none}
+`, total))
+		n.Start()
+		c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 2e6}})
+		var most int64
+		testutil.Eventually(t, "lines", func() bool {
+			bytes, _ := dirSize(c.Dir())
+			most = max(most, bytes)
+			return c.BytesWritten() > 12<<20
+		})
+		if most > total+512<<10 { // 250 ms of its writing
+			t.Errorf("%d bytes in the directory, the total is %d", most, total)
+		}
+		c.Exit()
+		n.Stop()
+		n.CheckLines(c)
+	}
+}
+
+// TestForeignFilesCountForNothing: neither for the interval nor for the total.
+func TestForeignFilesCountForNothing(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, "containerLogMaxSize: 64Ki\nminRotationInterval: 1h\ncontainerLogMaxFiles: 20\n")
+	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 200e3}})
+	foreign := filepath.Join(c.Dir(), "0.log.1") // logrotate's
+	must(t, os.WriteFile(foreign, make([]byte, 2<<20), 0o600))
+	n.Start()
+	n.WaitRotations(1)
+	from := c.BytesWritten()
+	// 64 KiB × 20 is the total, and half of it overrides the interval.
+	testutil.Eventually(t, "400 KB", func() bool { return c.BytesWritten() > from+400e3 })
+	if n.SkipRotations() > 0 {
+		t.Error("rotated within the interval")
+	}
+	if sizeOf(foreign) != 2<<20 {
+		t.Error("the foreign file was touched")
+	}
+	c.Exit()
+	n.Stop()
+	n.Check(c)
+}
+
+// TestNameComesBack: kubectl logs --previous finds the log of a container that ended
+// while its reopen hung, and of one that ended while the agent was not running.
+func TestNameComesBack(t *testing.T) {
+	for _, style := range []fake.Style{fake.Containerd, fake.CRIO} {
+		for _, crashed := range []string{"", "rename", "exchange"} {
+			t.Run(fmt.Sprint(style, crashed), func(t *testing.T) {
+				n := agenttest.New(t, fake.Options{Style: style}, agenttest.Small+"runtimeRequestTimeout: 500ms\n")
+				c := n.RunContainer(fake.ContainerSpec{})
+				must(t, c.WriteNumbered("stdout", 1000, 200))
+				c.Fail(fake.Failure{Mode: fake.Hang})
+				rotated := c.LogPath() + ".20260101-000000"
+				switch crashed {
+				case "":
+					n.Start()
+					testutil.Eventually(t, "a reopen that hangs", func() bool { return n.Runtime.Calls("ReopenContainerLog") > 0 })
+					c.Exit()
+				case "rename":
+					must(t, os.Rename(c.LogPath(), rotated))
+					c.Exit()
+					n.Start()
+				case "exchange":
+					must(t, os.WriteFile(rotated, nil, 0o640))
+					must(t, unix.Renameat2(unix.AT_FDCWD, rotated, unix.AT_FDCWD, c.LogPath(), unix.RENAME_EXCHANGE))
+					c.Exit()
+					n.Start()
+				}
+				testutil.Eventually(t, "the name", func() bool { return sizeOf(c.LogPath()) > 100_000 })
+				n.Stop()
+				n.Check(c)
+				if got := agenttest.List(t, c.Dir()); got != "0.log" {
+					t.Errorf("the directory holds %s", got)
+				}
+			})
+		}
+	}
+}
+
+// TestLinkAsLog: a symbolic link as live log, as cri-dockerd has it, is reported once
+// and counted.
+func TestLinkAsLog(t *testing.T) {
+	n := agenttest.New(t, fake.Options{}, agenttest.Small)
+	url, socket := n.Listen()
+	target := filepath.Join(t.TempDir(), "id-json.log")
+	must(t, os.WriteFile(target, make([]byte, 1<<20), 0o600))
+	bad := n.RunContainer(fake.ContainerSpec{Pod: "bad"})
+	must(t, os.Remove(bad.LogPath()))
+	must(t, os.Symlink(target, bad.LogPath()))
+	n.Start()
+	base := url()
+	n.WaitLog("skipping container log", 1)
+	n.WaitSweeps(4)
+	if got := n.Log.Count("skipping container log"); got != 1 {
+		t.Errorf("reported %d times", got)
+	}
+	if _, text := fetch(t, base+"/metrics"); value(t, text, "logwatch_skipped_containers") != 1 {
+		t.Error("it is not counted as skipped")
+	}
+	s, err := control.NewClient(socket).Status(t.Context(), control.Names{}, false)
+	if err != nil || len(s.Containers) != 1 || !strings.Contains(s.Containers[0].Refused, "not a regular file") {
+		t.Errorf("%+v, %v", s.Containers, err)
+	}
+	must(t, os.Remove(bad.LogPath()))
+	must(t, os.WriteFile(bad.LogPath(), make([]byte, 1000), 0o600))
+	testutil.Eventually(t, "the count to go back", func() bool {
+		_, text := fetch(t, base+"/metrics")
+		return value(t, text, "logwatch_skipped_containers") == 0
+	})
+}
+
+// TestNewPodCostsItsOwnDirectory: with labels in use, a new pod is not a reason to
+// look at all other containers.
+func TestNewPodCostsItsOwnDirectory(t *testing.T) {
+	large := strings.NewReplacer("64Ki", "1Gi", "MonitorInterval: 1s", "MonitorInterval: 1h").Replace(agenttest.Small)
+	n := agenttest.New(t, fake.Options{}, large+"overrides:\n- match: {labels: a=b}\n  maxFiles: 7\n")
+	url, _ := n.Listen()
+	for i := range 200 {
+		n.RunContainer(fake.ContainerSpec{Pod: fmt.Sprint("p", i)})
+	}
+	n.Start()
+	base := url()
+	jobs := func() float64 {
+		_, text := fetch(t, base+"/metrics")
+		return value(t, text, `logwatch_pool_jobs_completed_total{pool="prune"}`)
+	}
+	testutil.Eventually(t, "all lookups", func() bool { return n.Runtime.Calls("ContainerStatus") >= 200 })
+	settled := -1.0
+	testutil.Eventually(t, "quiet", func() bool {
+		now := jobs()
+		quiet := now == settled && now >= 200
+		settled = now
+		return quiet
+	})
+	var dirs []string
+	for i := range 5 {
+		dirs = append(dirs, n.RunContainer(fake.ContainerSpec{Pod: fmt.Sprint("new", i)}).Dir())
+	}
+	testutil.Eventually(t, "the new lookups", func() bool { return n.Runtime.Calls("ContainerStatus") >= 205 })
+	for _, dir := range dirs { // their policies are known once they are pruned by them
+		for k := range 9 {
+			must(t, os.WriteFile(fmt.Sprintf("%s/0.log.20260101-00000%d", dir, k), []byte("x\n"), 0o600))
+		}
+	}
+	time.Sleep(time.Second) // anything that would list the node does so by now
+	if got := jobs() - settled; got > 40 {
+		t.Errorf("%v housekeeping jobs for 5 new pods", got)
+	}
+}
+
+// TestWithoutInotify: the kernel allows no more inotify instances. Logs are rotated
+// from sweeps and timers, and inotify is used once there is an instance.
+func TestWithoutInotify(t *testing.T) {
+	const limit = "/proc/sys/fs/inotify/max_user_instances"
+	before, err := os.ReadFile(limit)
+	must(t, err)
+	if err := os.WriteFile(limit, []byte("0"), 0o644); err != nil {
+		t.Skipf("needs root: %v", err)
+	}
+	restore := func() { must(t, os.WriteFile(limit, before, 0o644)) }
+	t.Cleanup(restore)
+	n := agenttest.New(t, fake.Options{}, agenttest.Small)
+	n.Start()
+	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 1e6}})
+	n.WaitRotations(5)
+	if n.Log.Count("inotify") == 0 {
+		t.Error("it does not report that there is no inotify instance")
+	}
+	restore()
+	n.WaitSweeps(2)
+	n.SkipRotations()
+	if all := n.WaitRotations(10); !slices.ContainsFunc(all, func(r agent.Rotated) bool { return r.Due.Cause == watcher.CauseWrite }) {
+		t.Error("no rotation was caused by a write")
+	}
+	c.Exit()
+	n.Stop()
+	n.Check(c)
+}

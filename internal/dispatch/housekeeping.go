@@ -1,0 +1,218 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/rotator"
+)
+
+const (
+	// rotatingPause is when pruning looks again while a rotation is under way: far
+	// more than one takes while the runtime is healthy.
+	rotatingPause = 20 * time.Millisecond
+	// blockedPause gives a canceled compression the time to end.
+	blockedPause = 20 * time.Millisecond
+	// cleanPause is between two tries to remove a removed container's logs.
+	cleanPause = 10 * time.Second
+)
+
+// pruneRequest are rotated logs that must be removed whatever the policy keeps.
+type pruneRequest struct {
+	names []podlogs.Name
+	done  func(rotator.Report, error)
+	sofar []rotator.Step // done before a compression was in the way
+}
+
+// Changed requests that a directory is brought within its policy.
+func (d *Dispatcher) Changed(dir string) { d.prunes.Add(dir) }
+
+// Prune removes rotated logs of a directory, for the sake of other containers. done
+// is called with the result, from a worker.
+func (d *Dispatcher) Prune(dir string, names []podlogs.Name, done func(rotator.Report, error)) {
+	d.with(dir, func(c *container) { c.prunes = append(c.prunes, pruneRequest{names: names, done: done}) })
+	d.prunes.Add(dir)
+}
+
+// clean requests that the logs of a removed container are removed.
+func (d *Dispatcher) clean(dir, log string) {
+	d.with(dir, func(c *container) { c.cleans = append(c.cleans, log) })
+	d.prunes.Add(dir)
+}
+
+// prune is the run of the prune queue: what must be removed first, then what the
+// policy does not keep. It leaves a directory alone while a rotation is under way:
+// between rename and reopen there is one rotated log too many, which gets its name
+// back if its container has just exited.
+func (d *Dispatcher) prune(ctx context.Context, dir string) {
+	var busy podlogs.Name
+	var requests []pruneRequest
+	var cleans []string
+	wait := false
+	d.with(dir, func(c *container) {
+		if wait = c.rotating; wait {
+			if c.deferred.IsZero() {
+				c.deferred = time.Now()
+			}
+			return
+		}
+		c.deferred = time.Time{}
+		requests, c.prunes = c.prunes, nil
+		cleans, c.cleans = c.cleans, nil
+		busy = c.compressing
+	})
+	if wait {
+		d.prunes.AddAfter(dir, rotatingPause)
+		return
+	}
+	for _, log := range cleans {
+		d.cleanLog(ctx, dir, log)
+	}
+	for _, r := range requests {
+		rep, err := d.rotator.Prune(ctx, dir, r.names, busy)
+		d.count(rep)
+		rep.Done = append(r.sofar, rep.Done...)
+		if rep.Blocked && err == nil {
+			r.sofar = rep.Done
+			d.with(dir, func(c *container) { c.prunes = append(c.prunes, r) })
+			d.unblock(dir, rep)
+			continue
+		}
+		r.done(rep, err)
+	}
+	policy, known := d.policy(dir)
+	if !known {
+		return // noteUnknown adds the key again when it is
+	}
+	rep, err := d.rotator.Tidy(ctx, dir, policy, busy)
+	d.count(rep)
+	d.unblock(dir, rep)
+	d.housekept(ctx, dir, rep, err)
+	if rep.Again > 0 {
+		d.prunes.AddAfter(dir, rep.Again)
+	}
+	if rep.Pending {
+		d.compressions.Add(dir)
+	}
+}
+
+// unblock ends a compression of what must be removed, and tries again then. No
+// other one begins before.
+func (d *Dispatcher) unblock(dir string, rep rotator.Report) {
+	d.with(dir, func(c *container) { c.blocked = rep.Blocked || len(c.prunes) > 0 })
+	if !rep.Blocked {
+		return
+	}
+	d.with(dir, func(c *container) {
+		if c.cancel != nil {
+			c.cancel()
+		}
+	})
+	d.prunes.AddAfter(dir, blockedPause)
+}
+
+// compress is the run of the compress queue.
+func (d *Dispatcher) compress(ctx context.Context, dir string) {
+	policy, known := d.policy(dir)
+	if !known {
+		return
+	}
+	cctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	rep, err := d.rotator.Compress(cctx, dir, policy, func(n podlogs.Name) {
+		d.with(dir, func(c *container) {
+			if c.compressing, c.cancel = n, cancel; n.Base == "" {
+				c.cancel = nil
+			}
+			if c.blocked || len(c.prunes) > 0 {
+				cancel() // what must go comes first
+			}
+		})
+	})
+	d.count(rep)
+	d.o.Metrics.CompressedIn.Add(float64(rep.BytesIn))
+	d.o.Metrics.CompressedOut.Add(float64(rep.BytesOut))
+	if cctx.Err() != nil {
+		if ctx.Err() == nil { // what must go was in the way; the rest is still to do
+			d.compressions.AddAfter(dir, blockedPause)
+		}
+		return
+	}
+	d.housekept(ctx, dir, rep, err)
+	if rep.Again > 0 {
+		d.compressions.AddAfter(dir, rep.Again)
+	}
+	if len(rep.Done) > 0 {
+		d.prunes.Add(dir) // a compression changes what fits
+	}
+}
+
+// cleanLog removes the logs of a container that was removed.
+func (d *Dispatcher) cleanLog(ctx context.Context, dir, log string) {
+	removed, err := d.rotator.Clean(ctx, dir, log)
+	d.o.Metrics.CleanedFiles.Add(float64(len(removed)))
+	if err != nil {
+		d.warn.Do("clean "+dir, func() {
+			d.log.Warn().Err(err).Str("dir", dir).Str("log", log).Msg("cannot remove logs of a deleted container; retrying")
+		})
+		d.with(dir, func(c *container) { c.cleans = append(c.cleans, log) })
+		d.prunes.AddAfter(dir, cleanPause)
+	} else {
+		d.warn.Clear("clean " + dir)
+	}
+	if len(removed) > 0 {
+		d.log.Info().Str("dir", dir).Strs("files", removed).Msg("removed logs of a deleted container")
+	}
+}
+
+// housekept logs and counts what housekeeping did.
+func (d *Dispatcher) housekept(ctx context.Context, dir string, rep rotator.Report, err error) {
+	for _, s := range rep.Done {
+		level := zerolog.DebugLevel
+		if s.Forced {
+			level = zerolog.WarnLevel
+		}
+		d.log.WithLevel(level).Str("dir", dir).Str("file", s.Name.String()).Str("action", s.Action.String()).
+			Str("reason", string(s.Reason)).Int64("size", s.Size).Bool("withinGracePeriod", s.Forced).Msg("housekeeping")
+	}
+	switch {
+	case ctx.Err() != nil || errors.Is(err, context.Canceled):
+		return
+	case rep.NoSpace:
+		d.o.Metrics.HousekeepingErrors.WithLabelValues("no_space").Inc()
+		d.warn.Do("space", func() {
+			d.log.Warn().Err(err).Msg("no space left for compression; rotation and pruning continue")
+		})
+	case err != nil:
+		d.o.Metrics.HousekeepingErrors.WithLabelValues("other").Inc()
+		d.warn.Do("housekeeping "+dir, func() {
+			d.log.Warn().Err(err).Str("dir", dir).Msg("housekeeping failed for some files; retrying")
+		})
+	default:
+		d.warn.Clear("housekeeping " + dir)
+		if rep.BytesIn > 0 {
+			d.warn.Clear("space")
+		}
+	}
+	d.noteHousekeeping(dir, rep, err)
+}
+
+// count adds what was removed to the metrics.
+func (d *Dispatcher) count(rep rotator.Report) {
+	m := d.o.Metrics
+	m.LeaseRefusals.Add(float64(rep.Busy))
+	for _, s := range rep.Done {
+		if s.Action != rotator.Prune {
+			continue
+		}
+		m.PrunedFiles.WithLabelValues(string(s.Reason)).Inc()
+		m.PrunedBytes.WithLabelValues(string(s.Reason)).Add(float64(max(0, s.Size)))
+		if s.Forced {
+			m.ForcedGrace.Inc()
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"time"
+
+	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+// Answers to an operator who asked for a rotation.
+const (
+	AnswerRotated        = "rotated"
+	AnswerReopened       = "reopened"        // the live log was missing, and is there again
+	AnswerEmpty          = "empty"           // there is nothing to rotate
+	AnswerAlreadyRotated = "already_rotated" // in the meantime, for another cause
+	AnswerStopped        = "stopped"         // the container is not running
+	AnswerFailed         = "failed"          // Err says why
+)
+
+// Answer is the result of a rotation that an operator asked for.
+type Answer struct {
+	Result string
+	rotator.Rotation
+	Err error
+}
+
+const (
+	firstRetry = time.Second
+	maxRetry   = time.Minute
+	// hangPause gives a runtime that hangs the time to do what it was asked: on
+	// CRI-O a second reopen behind the first truncates the new log.
+	hangPause = 10 * time.Second
+)
+
+// outcome is what an attempt's error leads to.
+type outcome struct {
+	// is are the errors that it is for: all of them. None: any error.
+	is []error
+	// result and reopen are label values; reopen "": the reopen did not fail.
+	result, reopen string
+	// retry is the first pause before the next request; each further failure
+	// doubles it. 0: no retry, something else will request the rotation again.
+	retry time.Duration
+	// hangs: the runtime may still carry out the reopen.
+	hangs bool
+	// stopped: the container is known not to run.
+	stopped bool
+	// skip: the log is not rotated, and is reported as skipped.
+	skip bool
+	// message is logged once per container; "": the outcome is not a problem.
+	message string
+	answer  string
+}
+
+// outcomes is the table, the first row that matches counts.
+var outcomes = []outcome{
+	{is: []error{rotator.ErrNotDue}, result: telemetry.ResultNotDue, answer: AnswerAlreadyRotated},
+	{is: []error{cri.ErrNotRunning}, result: telemetry.ResultNotRunning, stopped: true, answer: AnswerStopped},
+	{is: []error{rotator.ErrNotRunning}, result: telemetry.ResultNotRunning, reopen: telemetry.ReopenNotRunning, stopped: true, answer: AnswerStopped},
+	{is: []error{fs.ErrNotExist}, result: telemetry.ResultNotRunning, answer: AnswerStopped},
+	{is: []error{podlogs.ErrNotRegular}, result: telemetry.ResultNotRegular, skip: true, answer: AnswerFailed},
+	{
+		is: []error{rotator.ErrRefused}, result: telemetry.ResultRefused, reopen: telemetry.ReopenRefused, retry: firstRetry, answer: AnswerFailed,
+		message: "runtime refused to reopen the log; retrying",
+	},
+	{
+		is: []error{rotator.ErrUnanswered, context.DeadlineExceeded}, result: telemetry.ResultUnanswered, reopen: telemetry.ReopenTimeout,
+		retry: hangPause, hangs: true, answer: AnswerFailed,
+		message: "runtime has not reopened the log; still writing to the rotated file; retrying",
+	},
+	{
+		is: []error{rotator.ErrUnanswered}, result: telemetry.ResultUnanswered, reopen: telemetry.ReopenUnanswered, retry: firstRetry, answer: AnswerFailed,
+		message: "runtime has not reopened the log; still writing to the rotated file; retrying",
+	},
+	{
+		is: []error{errUnidentified}, result: telemetry.ResultUnknown, answer: AnswerFailed,
+		message: "cannot identify the container for a log; will retry",
+	},
+	{is: []error{errUnknown}, result: telemetry.ResultUnknown, answer: AnswerFailed},
+	{result: telemetry.ResultFailed, retry: firstRetry, answer: AnswerFailed, message: "rotation failed; retrying"},
+}
+
+// outcomeOf returns the row for an error; the zero outcome for nil.
+func outcomeOf(err error) outcome {
+	if err == nil {
+		return outcome{result: telemetry.ResultRotated, answer: AnswerRotated}
+	}
+	for _, o := range outcomes {
+		matches := true
+		for _, is := range o.is {
+			matches = matches && errors.Is(err, is)
+		}
+		if matches {
+			return o
+		}
+	}
+	return outcome{} // the last row matches any error
+}
+
+// answer tells the operators.
+func (w want) answer(a Answer) {
+	for _, op := range w.operators {
+		if op.log != w.Log {
+			op.answer(Answer{Result: AnswerStopped}) // the container was restarted
+			continue
+		}
+		op.answer(a)
+	}
+}
+
+// report logs, counts and shows the result of an attempt.
+func (d *Dispatcher) report(w want, c cri.Container, done rotator.Rotation, o outcome, err error) {
+	answer := Answer{Result: o.answer, Rotation: done, Err: err}
+	if err == nil && done.To == "" {
+		o.result, answer.Result = telemetry.ResultReopened, AnswerReopened
+	}
+	d.o.Metrics.Rotations.WithLabelValues(string(w.Cause), o.result).Inc()
+	if o.reopen != "" {
+		d.o.Metrics.ReopenFailures.WithLabelValues(o.reopen).Inc()
+	}
+	switch {
+	case err == nil:
+		d.done(w, c, done)
+	case o.skip:
+		d.skip(w.Dir, c, err)
+	case o.message != "":
+		d.failed(w, c, o, err)
+	default:
+		d.with(w.Dir, func(e *container) { e.state.rotating = nil })
+	}
+	w.answer(answer)
+}
+
+// done records a rotation, or a live log that was reopened.
+func (d *Dispatcher) done(w want, c cri.Container, done rotator.Rotation) {
+	if d.warn.Clear("rotate " + w.Dir) {
+		named(d.log.Info(), c).Str("dir", w.Dir).Msg("log is rotated again")
+	}
+	r := Rotated{Time: time.Now(), Container: c, Due: w.Due, Rotation: done}
+	ev := named(d.log.Info(), c).Str("cause", string(w.Cause)).Dur("duration_ms", done.Took)
+	if done.To == "" {
+		d.with(w.Dir, func(e *container) { e.state.rotating = nil })
+		ev.Msg("reopened a missing live log")
+	} else {
+		d.rotated.Add(1)
+		d.o.Metrics.Rotation.Observe(done.Took.Seconds())
+		if bySize(w.Cause) {
+			r.Overshoot = done.Size - w.Limit
+			d.o.Metrics.Overshoot.Observe(float64(max(0, r.Overshoot)))
+		}
+		d.noteFallback(w.Dir, done.Fallback)
+		d.noteRotated(r)
+		ev.Int64("size", done.Size).Int64("overshoot", r.Overshoot).Str("to", done.To).Msg("rotated")
+	}
+	d.o.Rotated(r)
+}
+
+// failed records a problem that lasts until the next rotation succeeds.
+func (d *Dispatcher) failed(w want, c cri.Container, o outcome, err error) {
+	d.failures.Add(1)
+	d.warn.Do("rotate "+w.Dir, func() {
+		named(d.log.Warn(), c).Err(err).Str("dir", w.Dir).Str("cause", string(w.Cause)).Dur("retryAfter", o.retry).Msg(o.message)
+	})
+	began := false
+	d.with(w.Dir, func(e *container) {
+		began = e.state.rotating == nil
+		e.state.rotating = problemOf(err)
+	})
+	if began {
+		d.o.Failed(Failed{Dir: w.Dir, Cause: w.Cause, Err: err})
+	}
+}
+
+// skip records that a log is not rotated; dir "": its path is not below podLogsDir.
+func (d *Dispatcher) skip(dir string, c cri.Container, why error) {
+	d.warn.Do("skip "+c.ID, func() {
+		named(d.log.Warn(), c).Err(why).Str("path", c.LogPath).Msg("skipping container log")
+	})
+	if dir != "" {
+		d.with(dir, func(e *container) { e.state.skipped = why })
+	}
+}
+
+// noteFallback warns once per directory that a rotation could not use the exchange.
+func (d *Dispatcher) noteFallback(dir, reason string) {
+	d.with(dir, func(e *container) { e.state.fallback = reason })
+	if reason == "" {
+		return
+	}
+	d.o.Metrics.RotationFallbacks.WithLabelValues(reason).Inc()
+	d.warn.Do("fallback "+reason, func() {
+		d.log.Warn().Str("dir", dir).Str("reason", reason).Msg("rotating by rename: the live log is absent for an instant (atomic exchange is not available)")
+	})
+}
+
+// bySize reports whether a cause is that a log is past its limit.
+func bySize(c watcher.Cause) bool {
+	switch c {
+	case watcher.CauseAge, watcher.CausePressure, watcher.CauseOperator, watcher.CauseMissing:
+		return false
+	}
+	return true
+}
+
+// bySweep reports whether a cause is a sweep rather than an event.
+func bySweep(c watcher.Cause) bool {
+	switch c {
+	case watcher.CauseStartup, watcher.CauseSweep, watcher.CauseOverflow, watcher.CauseReload, watcher.CauseMissing:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,295 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+// want is a rotation that is wanted, whatever and however many the causes.
+type want struct {
+	watcher.Due // of the strongest cause; Limit is the size from which the log is due
+	operators   []operator
+	restore     bool // give an exited container's log its name back
+}
+
+// operator is a rotation that an operator asked for.
+type operator struct {
+	log    string
+	answer func(Answer)
+}
+
+// strength orders causes: what is logged and counted is the strongest one.
+var strength = []watcher.Cause{
+	watcher.CauseRetry, watcher.CauseWrite, watcher.CauseSweep, watcher.CauseReload, watcher.CauseOverflow, watcher.CauseStartup,
+	watcher.CauseAge, watcher.CausePressure, watcher.CauseMissing, watcher.CauseOperator,
+}
+
+// merge adds another cause to what is wanted. A want for another live log, which
+// an earlier or later restart of the container has, is replaced: the next sweep
+// finds that log again if it is due.
+func (w *want) merge(due watcher.Due) {
+	if w.Log != due.Log {
+		w.Due = due
+		return
+	}
+	w.Limit = min(w.Limit, due.Limit)
+	w.Size = max(w.Size, due.Size)
+	w.Growing = w.Growing || due.Growing
+	if slices.Index(strength, due.Cause) > slices.Index(strength, w.Cause) {
+		w.Cause = due.Cause
+	}
+}
+
+// Due requests a rotation. It is the one entrance, whatever the cause; the log is
+// rotated if it still has due.Limit bytes when its turn comes.
+func (d *Dispatcher) Due(due watcher.Due) { d.request(due, nil) }
+
+func (d *Dispatcher) request(due watcher.Due, more func(*want)) {
+	if due.Limit <= 0 { // rotation is off; a missing live log is still reopened
+		due.Limit = math.MaxInt64
+	}
+	d.with(due.Dir, func(c *container) {
+		if c.want == nil {
+			c.want = &want{Due: due}
+			if bySweep(due.Cause) {
+				d.o.Metrics.SweepFinds.Inc()
+			}
+		} else {
+			c.want.merge(due)
+		}
+		if more != nil {
+			more(c.want)
+		}
+	})
+	d.rotations.Add(due.Dir)
+}
+
+// Restore requests that an exited container's log gets its name back, if a
+// rotation that was never completed took it. kubectl logs --previous needs it.
+func (d *Dispatcher) Restore(dir, log string) {
+	d.with(dir, func(c *container) {
+		if !slices.Contains(c.restores, log) {
+			c.restores = append(c.restores, log)
+		}
+	})
+	d.rotations.Add(dir)
+}
+
+// rotate is the run of the rotate queue.
+func (d *Dispatcher) rotate(ctx context.Context, dir string) {
+	w, restores := d.begin(dir)
+	for _, log := range restores {
+		d.restore(ctx, dir, log)
+	}
+	if w == nil {
+		return
+	}
+	c, done, err := d.attempt(ctx, *w)
+	d.finish(ctx, *w, c, done, err)
+}
+
+// maxDeferred is how long pruning waits for a directory's rotations to end before
+// it takes a turn between two of them.
+const maxDeferred = time.Second
+
+// begin takes what is wanted, if it may be done now. If not, the key is added
+// again when it may.
+func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.containerLocked(dir)
+	restores, c.restores = c.restores, nil
+	if w = c.want; w == nil {
+		return nil, restores
+	}
+	now := time.Now()
+	if !c.deferred.IsZero() && now.Sub(c.deferred) > maxDeferred {
+		c.deferred = now // pruning takes a turn
+		d.prunes.Add(dir)
+		d.rotations.AddAfter(dir, rotatingPause/2)
+		return nil, restores
+	}
+	path := d.o.PodLogsDir + "/" + dir + "/" + w.Log
+	if now.Before(c.notBefore) && (len(w.operators) > 0 || c.inode != inodeOf(path)) {
+		c.failures, c.notBefore = 0, time.Time{} // an operator, or another file: no reason to wait
+	}
+	// Whatever the cause: the runtime may still carry out the last reopen.
+	if running, ok := d.o.Inventory.ByDir(filepath.Dir(path)); ok && running.ID != c.reopenID {
+		c.reopenAfter = time.Time{}
+	}
+	if wait := max(c.notBefore.Sub(now), c.reopenAfter.Sub(now)); wait > 0 {
+		d.rotations.AddAfter(dir, wait)
+		return nil, restores
+	}
+	c.want = nil
+	c.rotating = true
+	return w, restores
+}
+
+// attempt looks up the container and rotates its log.
+func (d *Dispatcher) attempt(ctx context.Context, w want) (cri.Container, rotator.Rotation, error) {
+	c, err := d.lookUp(ctx, w)
+	if err != nil {
+		return c, rotator.Rotation{}, err
+	}
+	undo := false
+	d.with(w.Dir, func(e *container) { undo = e.failures >= failuresBeforeUndo })
+	done, err := d.rotator.Rotate(ctx, rotator.Request{Dir: w.Dir, Log: w.Log, ContainerID: c.ID, MinSize: w.Limit, Undo: undo})
+	return c, done, err
+}
+
+// failuresBeforeUndo is after how many failed reopens in a row a log gets its name
+// back: for as long the runtime writes on into the renamed file, and the live log
+// is empty.
+const failuresBeforeUndo = 2
+
+var (
+	// errUnknown: the runtime has not reported a container that logs there yet.
+	errUnknown = errors.New("the runtime reports no container for this log")
+	// errUnidentified: nor has it after several lists.
+	errUnidentified = fmt.Errorf("%w after several requests", errUnknown)
+)
+
+// lookUp returns the running container that writes the log. A log that is growing
+// proves that its container runs; otherwise the runtime is asked: an exited
+// container's log is not renamed, since kubectl logs --previous reads it.
+func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) {
+	path := d.o.PodLogsDir + "/" + w.Dir + "/" + w.Log
+	c, ok := d.o.Inventory.ByDir(filepath.Dir(path))
+	switch {
+	case !d.reachable.Load() || !ok:
+		return c, fmt.Errorf("%s: %w", path, d.noteUnknown(w.Dir))
+	case c.LogPath != path || !c.Running:
+		_ = d.noteUnknown(w.Dir) // a newer container may not be listed yet
+		return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
+	case w.Growing:
+		return c, nil
+	}
+	now, err := d.o.Inventory.Lookup(ctx, c.ID)
+	switch {
+	case err != nil:
+		return c, err
+	case !now.Running:
+		return c, cri.ErrNotRunning
+	}
+	return c, nil
+}
+
+// finish records the result of an attempt, and does what follows from it.
+func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done rotator.Rotation, err error) {
+	o := outcomeOf(err)
+	if o.stopped && c.LogPath == d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log {
+		d.restore(ctx, w.Dir, w.Log)
+	}
+	retry := time.Duration(0)
+	d.with(w.Dir, func(e *container) {
+		e.rotating = false
+		now := time.Now()
+		if o.retry == 0 {
+			e.failures, e.notBefore = 0, time.Time{}
+		} else {
+			retry = min(o.retry<<min(e.failures, 10), maxRetry)
+			e.failures++
+			e.notBefore, e.inode = now.Add(retry), inodeOf(d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log)
+			if e.want == nil {
+				again := w.Due
+				again.Cause, again.Growing = watcher.CauseRetry, false
+				e.want = &want{Due: again}
+			}
+		}
+		if o.hangs {
+			e.reopenAfter, e.reopenID = now.Add(hangPause), c.ID
+		}
+	})
+	if retry > 0 {
+		d.rotations.AddAfter(w.Dir, retry)
+	}
+	if done.To != "" || done.Reopened {
+		d.Changed(w.Dir)
+		d.o.Check(w.Dir)
+	}
+	if ctx.Err() != nil && err != nil {
+		w.answer(Answer{Result: AnswerFailed, Err: errStopping})
+		return
+	}
+	d.report(w, c, done, o, err)
+}
+
+var errStopping = errors.New("the daemon is stopping")
+
+// restore gives an exited container's log its name back, unless a process has the
+// live log or the newest rotated log open for writing.
+func (d *Dispatcher) restore(ctx context.Context, dir, log string) {
+	restored, err := d.rotator.Restore(ctx, dir, log)
+	switch {
+	case err != nil:
+		d.warn.Do("restore "+dir, func() {
+			d.log.Warn().Err(err).Str("dir", dir).Str("log", log).Msg("cannot restore the name of an exited container's log; retrying with each sweep")
+		})
+	case restored:
+		d.warn.Clear("restore " + dir)
+		d.log.Info().Str("dir", dir).Str("log", log).Msg("restored the name of an exited container's log")
+	}
+}
+
+// inodeOf returns a file's inode; 0 if it cannot be read.
+func inodeOf(path string) uint64 {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// reopener is the runtime as the rotator needs it.
+type reopener struct{ client *cri.Client }
+
+func (r reopener) ReopenContainerLog(ctx context.Context, id string) error {
+	err := r.client.ReopenContainerLog(ctx, id)
+	switch {
+	case errors.Is(err, cri.ErrNotRunning):
+		return fmt.Errorf("%w: %w", rotator.ErrNotRunning, err)
+	case errors.Is(err, cri.ErrUnanswered):
+		return fmt.Errorf("%w: %w", rotator.ErrUnanswered, err)
+	default:
+		return err
+	}
+}
+
+// RotateNow rotates a running container's log whatever its size, unless it is
+// empty. answer is called once, from a worker or before RotateNow returns.
+func (d *Dispatcher) RotateNow(c cri.Container, answer func(Answer)) {
+	if why := d.WhySkipped(c); why != nil {
+		answer(Answer{Result: AnswerFailed, Err: why})
+		return
+	}
+	dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
+	if err != nil {
+		answer(Answer{Result: AnswerFailed, Err: fmt.Errorf("the log path is being looked up: try again in a moment (%w)", err)})
+		return
+	}
+	size := int64(0)
+	st, err := os.Lstat(c.LogPath)
+	if err == nil {
+		size = st.Size()
+	}
+	if lost, _ := d.rotator.NeedsReopen(dir, log); size == 0 && !lost {
+		answer(Answer{Result: AnswerEmpty})
+		return
+	}
+	due := watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseOperator, Size: size, Limit: max(1, size)}
+	d.request(due, func(w *want) { w.operators = append(w.operators, operator{log, answer}) })
+}

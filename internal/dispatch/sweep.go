@@ -1,0 +1,217 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"time"
+
+	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+// goneSweeps is how many sweeps in a row a container must be missing from the
+// runtime's list before its logs are removed.
+const goneSweeps = 2
+
+// removal is a container that was seen running.
+type removal struct {
+	cri.Container
+	log  string
+	gone int // sweeps in a row that did not find it
+}
+
+// Sweep checks every container that the runtime has listed against the disk,
+// whatever the watcher believes. It is called after each successful list; recovered
+// is set if the list before it failed.
+func (d *Dispatcher) Sweep(ctx context.Context, cause watcher.Cause, recovered bool) {
+	d.noteClock(time.Now())
+	if recovered {
+		d.retryNow()
+	}
+	for _, c := range d.o.Inventory.All() {
+		if c.Resolved { // else resolve inspects it
+			d.inspect(cause, c)
+		}
+	}
+	d.sweepRemoved(ctx)
+	d.forget()
+}
+
+// inspect checks one container's live log.
+func (d *Dispatcher) inspect(cause watcher.Cause, c cri.Container) {
+	dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
+	switch {
+	case !c.Running:
+		if err == nil {
+			d.sweepExited(dir, log, c)
+		}
+	case err != nil:
+		d.skip("", c, err)
+	default:
+		d.sweepRunning(cause, dir, log, c)
+	}
+}
+
+// retryNow ends all delays: the runtime has come back.
+func (d *Dispatcher) retryNow() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for dir, c := range d.containers {
+		if c.failures > 0 {
+			c.failures, c.notBefore = 0, time.Time{}
+			d.rotations.Add(dir)
+		}
+	}
+}
+
+// sweepRunning checks a running container's live log.
+func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Container) {
+	path := d.o.PodLogsDir + "/" + dir + "/" + log
+	st, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return // the watcher reports a directory that cannot be read
+	case !st.Mode().IsRegular():
+		d.skip(dir, c, fmt.Errorf("%s: %w", path, podlogs.ErrNotRegular))
+		return
+	}
+	size := int64(0)
+	if err == nil {
+		size = st.Size()
+	}
+	lost := err != nil
+	if size == 0 && !lost {
+		lost, _ = d.rotator.NeedsReopen(dir, log) // what cannot be read is looked at again
+	}
+	// Another rotator may be between its rename and its reopen: what the last
+	// sweep found too has been so for long.
+	report := false
+	d.with(dir, func(e *container) {
+		report = lost && (e.missing || cause == watcher.CauseStartup) && !e.rotating
+		e.missing = lost
+		e.state.skipped = nil
+		e.noteRan(c, log)
+	})
+	if report {
+		d.Due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseMissing, Limit: math.MaxInt64})
+	}
+	if lost {
+		return
+	}
+	d.warn.Clear("skip " + c.ID)
+	d.noteSize(dir, c.ID, size)
+	e, _ := d.Policy(dir)
+	if limit := rotator.EffectiveLimit(e.MaxSize, e.MaxTotalSize); limit > 0 && size >= limit && d.sinceRotation(dir) >= e.MinInterval {
+		d.Due(watcher.Due{Dir: dir, Log: log, Cause: cause, Size: size, Limit: limit})
+		return
+	}
+	d.sweepAge(dir, log, c.ID, size, e.MaxAge)
+}
+
+// sweepExited finds logs of exited containers that lost their names: the container
+// ended, or the daemon crashed, between rename and reopen.
+func (d *Dispatcher) sweepExited(dir, log string, c cri.Container) {
+	d.with(dir, func(e *container) {
+		if r := e.ran[c.ID]; r != nil {
+			r.gone = 0
+		}
+	})
+	st, err := os.Lstat(d.o.PodLogsDir + "/" + dir + "/" + log)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && st.Mode().IsRegular() && st.Size() == 0 {
+		d.Restore(dir, log)
+	}
+}
+
+// noteRan notes a container that runs, for sweepRemoved. The caller holds the lock.
+func (c *container) noteRan(now cri.Container, log string) {
+	if c.ran == nil {
+		c.ran = map[string]*removal{}
+	}
+	c.ran[now.ID] = &removal{Container: now, log: log}
+}
+
+// sweepAge requests the rotation of a live log whose oldest line is older than its
+// policy's MaxAge, so that it can be pruned; a quiet container's lines would
+// otherwise stay for ever.
+func (d *Dispatcher) sweepAge(dir, log, id string, size int64, maxAge time.Duration) {
+	if maxAge <= 0 || size == 0 || !d.clock.trusts(maxAge) {
+		return
+	}
+	var oldest time.Time
+	d.with(dir, func(c *container) {
+		if c.state.firstID == id {
+			oldest = c.state.first
+		}
+	})
+	now := time.Now()
+	// It is read again only if it could be old: a rotation makes it younger, and
+	// nothing makes it older.
+	if now.Sub(oldest) <= maxAge {
+		return
+	}
+	first, err := d.firstLine(dir, log)
+	if err != nil || first.IsZero() {
+		return // empty or damaged: nothing that has an age
+	}
+	d.with(dir, func(c *container) { c.state.first, c.state.firstID = first, id })
+	if now.Sub(first) > maxAge {
+		d.Due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseAge, Size: size, Limit: size})
+	}
+}
+
+// firstLine returns the time of a log's first line; zero if there is none.
+func (d *Dispatcher) firstLine(dir, name string) (time.Time, error) {
+	f, err := podlogs.OpenLog(d.fs, dir, name)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	line, err := crilog.NewReader(f).Next()
+	return line.Time, err
+}
+
+// sweepRemoved removes the logs of containers that were removed from the runtime
+// (cleanRemovedContainers), as kubelet does. Only positive evidence counts: this
+// daemon saw the container run, two lists in a row lack it, and the same runtime
+// still has its pod. A runtime that lost its state, or another one in its place,
+// does not have that pod, and the logs stay. When the pod is removed too, kubelet
+// removes the pod's whole directory.
+func (d *Dispatcher) sweepRemoved(ctx context.Context) {
+	clean := d.rules.Load().cleanRemoved
+	type candidate struct {
+		dir string
+		*removal
+	}
+	var gone []candidate
+	d.mu.Lock()
+	for dir, c := range d.containers {
+		if !clean {
+			c.ran = nil
+		}
+		for id, r := range c.ran {
+			if d.o.Inventory.Has(id) {
+				r.gone = 0
+			} else if r.gone++; r.gone >= goneSweeps {
+				gone = append(gone, candidate{dir, r})
+			}
+		}
+	}
+	d.mu.Unlock()
+	if len(gone) == 0 || d.o.Inventory.ListPods(ctx) != nil {
+		return // the next sweep asks again
+	}
+	for _, r := range gone {
+		d.with(r.dir, func(c *container) { delete(c.ran, r.ID) })
+		if d.o.Inventory.HasPod(r.Container) {
+			d.clean(r.dir, r.log)
+		}
+	}
+}
