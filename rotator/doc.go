@@ -52,8 +52,8 @@
 // # Concurrency
 //
 // For one directory, calls must not overlap, except that one Compress may overlap
-// with one of Rotate, Tidy, Prune, Restore and NeedsReopen. The pause between two
-// calls of Rotate that end in ErrUnanswered belongs to the caller.
+// with one of the others. The pause between two calls of Rotate that end in
+// ErrUnanswered belongs to the caller.
 //
 // # Limitations
 //
