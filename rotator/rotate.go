@@ -38,8 +38,8 @@ type Rotation struct {
 	// Renamed is the time from the call to that moment; Took, to the end.
 	Renamed, Took time.Duration
 	// Fallback is why the live log was renamed instead of exchanged, so that its
-	// path was absent until the reopen; empty if it was exchanged.
-	Fallback string
+	// path was absent until the reopen; nil if it was exchanged.
+	Fallback error
 	// Reopened is set when the runtime is proved to write to the live log's path.
 	Reopened bool
 	// Undone is set when the live log has its name back.
@@ -119,9 +119,8 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 	}
 	to := next.String()
 	put, err = exchange(d, req.Log, to, live)
-	fallback := ""
+	fallback := err
 	if err != nil {
-		fallback = reason(err)
 		err = d.Rename(req.Log, to)
 	}
 	if err != nil {
@@ -160,14 +159,6 @@ func exchange(d podlogs.Dir, log, to string, live fileState) (put uint64, err er
 		return 0, errors.Join(err, removeEmpty(d, to))
 	}
 	return empty.Inode, nil
-}
-
-// reason is an error without the path.
-func reason(err error) string {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Op + ": " + pe.Err.Error()
-	}
-	return err.Error()
 }
 
 // reopen requests the runtime to reopen the live log, and proves that it did. put
