@@ -210,9 +210,8 @@ func TestRotateNameTaken(t *testing.T) {
 // TestRotateFallback: what keeps a live log from being exchanged.
 func TestRotateFallback(t *testing.T) {
 	for _, tt := range []struct {
-		op   string
-		err  error
-		want string
+		op  string
+		err error
 	}{
 		{"exchange", unix.EINVAL},
 		{"exchange", unix.ENOSYS},
