@@ -87,17 +87,17 @@ func TestLogs(t *testing.T) {
 			if !strings.Contains(tt.args, "--pod-logs-dir") {
 				args = append(args, "--pod-logs-dir", root)
 			}
-			var out, notes bytes.Buffer
+			var out, warnings bytes.Buffer
 			cmd := newCommand()
 			cmd.SetOut(&out)
-			cmd.SetErr(&notes)
+			cmd.SetErr(&warnings)
 			cmd.SetArgs(args)
 			message := ""
 			if err := cmd.ExecuteContext(t.Context()); err != nil {
 				message = fmt.Sprint(err)
 			}
-			if message != tt.err || out.String() != tt.out || notes.String() != "" {
-				t.Errorf("error %q, want %q; output\n%q\nwant\n%q\nnotes %s", message, tt.err, out.String(), tt.out, notes.String())
+			if message != tt.err || out.String() != tt.out || warnings.String() != "" {
+				t.Errorf("error %q, want %q; output\n%q\nwant\n%q\nnotes %s", message, tt.err, out.String(), tt.out, warnings.String())
 			}
 		})
 	}
