@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -205,5 +206,28 @@ func TestBadFlags(t *testing.T) {
 				t.Errorf("got  %v\nwant %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestPodLogsDirIsClean: paths below podLogsDir are compared as text, so that another
+// spelling of the directory would match no container.
+func TestPodLogsDirIsClean(t *testing.T) {
+	if c := Default(); c.PodLogsDir != filepath.Clean(c.PodLogsDir) {
+		t.Errorf("the default is %s", c.PodLogsDir)
+	}
+	for _, dir := range []string{"/var/log/pods", "/var/log/pods/", "//var/log/pods", "/var/log/../log/pods", "/var/./log//pods/."} {
+		file, err := Parse("f.yaml", []byte("podLogsDir: "+dir))
+		if err != nil || file.PodLogsDir != "/var/log/pods" {
+			t.Errorf("in a file, %s is %s, %v", dir, file.PodLogsDir, err)
+		}
+		f, err := parseFlags(t, "--pod-logs-dir", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Default()
+		c.PodLogsDir = "/elsewhere"
+		if c, err = f.Apply(c); err != nil || c.PodLogsDir != "/var/log/pods" {
+			t.Errorf("as a flag, %s is %s, %v", dir, c.PodLogsDir, err)
+		}
 	}
 }
