@@ -231,3 +231,31 @@ func TestPodLogsDirIsClean(t *testing.T) {
 		}
 	}
 }
+
+// TestRotationByFlag: a size in a flag enables rotation that the file disables, and
+// the reverse.
+func TestRotationByFlag(t *testing.T) {
+	for _, tt := range []struct {
+		file, flag string
+		want       int64
+	}{{"-1", "20Mi", 20 << 20}, {"-1", "10Mi", 10 << 20}, {"20Mi", "-1", 0}} {
+		c, err := Parse("f.yaml", []byte("containerLogMaxSize: "+tt.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := parseFlags(t, "--container-log-max-size="+tt.flag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err = f.Apply(c); err != nil {
+			t.Fatal(err)
+		}
+		resolver, err := policy.New(c.Rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := resolver.For(policy.Subject{}); p.MaxSize != tt.want || p.Rotate != (tt.want > 0) {
+			t.Errorf("%+v: got %+v", tt, p.Policy)
+		}
+	}
+}
