@@ -270,7 +270,7 @@ func (d *patient) configuration(t *testing.T) {
 	reloads := func() bool { return strings.Contains(d.p.text(), "was not reloaded") }
 	write(string(good) + "containerLogMaxFiles: 1\n")
 	testutil.Eventually(t, "the daemon to refuse", reloads)
-	d.is("", "config", doctor.Fail, "containerLogMaxFiles: 1 is too small")
+	d.is("", "config", doctor.Fail, "containerLogMaxFiles: must be at least 2")
 	write(string(good))
 	testutil.Eventually(t, "the daemon to take it", func() bool {
 		r, _ := d.examine("") // the question is one check of it

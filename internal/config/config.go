@@ -96,7 +96,7 @@ func (c *Config) keys() []key {
 	list := []key{
 		{"containerRuntimeEndpoint", "CRI socket of the container runtime (default: the first existing of the usual ones)", true, setting.Text(&c.ContainerRuntimeEndpoint, checkEndpoint)},
 		{"podLogsDir", "directory of the pods' logs, as in kubelet's configuration", true, setting.Path(&c.PodLogsDir)},
-		{"collectorProfile", "log shipper whose needs are the defaults of the rotation interval and the grace period: " + strings.Join(policy.Profiles(), ", "), false, setting.Choice(&c.CollectorProfile, policy.Profiles()...).Optional()},
+		{"collectorProfile", "log shipper whose needs are the defaults of the rotation interval and the grace period: " + strings.Join(policy.Profiles(), ", "), false, setting.Text(&c.CollectorProfile, setting.OneOf(policy.Profiles()...)).Optional()},
 	}
 	for _, f := range policy.Fields {
 		if f.Key != "" {
@@ -116,8 +116,8 @@ func (c *Config) keys() []key {
 		{"diskPressure.lowThresholdPercent", "remove logs until no more than this percentage is used", false, percent(&disk.LowThresholdPercent)},
 		{"diskPressure.inodesHighThresholdPercent", "the same for inodes; 0: off", false, percent(&disk.InodesHighThresholdPercent)},
 		{"diskPressure.inodesLowThresholdPercent", "the same for inodes", false, percent(&disk.InodesLowThresholdPercent)},
-		{"logging.level", "minimum level: trace, debug, info, warn or error", true, setting.Choice(&c.Logging.Level, "trace", "debug", "info", "warn", "error")},
-		{"logging.format", "json or console (default: console on a terminal, json otherwise)", true, setting.Choice(&c.Logging.Format, FormatConsole, FormatJSON).Optional()},
+		{"logging.level", "minimum level: trace, debug, info, warn or error", true, setting.Text(&c.Logging.Level, setting.OneOf("trace", "debug", "info", "warn", "error"))},
+		{"logging.format", "json or console (default: console on a terminal, json otherwise)", true, setting.Text(&c.Logging.Format, setting.OneOf(FormatConsole, FormatJSON)).Optional()},
 		{"metrics.listenAddress", "`host:port` of metrics and health; empty: disabled", true, setting.Text(&metrics.ListenAddress, checkAddress)},
 		{"metrics.webConfigFile", "Prometheus web configuration `file`, for TLS and basic authentication", true, setting.Text(&metrics.WebConfigFile)},
 		{"metrics.perContainer", "serve metrics of each container too", true, setting.Bool(&metrics.PerContainer)},

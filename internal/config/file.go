@@ -269,40 +269,38 @@ func Marshal(c Config) ([]byte, error) {
 func encode(keys []key) *yaml.Node {
 	section := &yaml.Node{Kind: yaml.MappingNode}
 	for _, name := range heads(keys) {
-		sub := below(keys, name)
-		child := encodeValue(sub[0].value)
+		sub, n := below(keys, name), &yaml.Node{}
 		if sub[0].name != "" {
-			child = encode(sub)
+			n = encode(sub)
+		} else {
+			_ = n.Encode(encodable(sub[0].value)) // cannot fail for text and nodes
 		}
-		section.Content = append(section.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, child)
+		section.Content = append(section.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: name}, n)
 	}
 	return section
 }
 
-func encodeValue(value any) *yaml.Node {
-	n := &yaml.Node{}
+// encodable is a value as the encoder takes it.
+func encodable(value any) any {
 	switch v := value.(type) {
-	case *[]string:
-		_ = n.Encode(*v) // cannot fail for text
-	case *[]policy.Override:
-		n.Kind = yaml.SequenceNode
-		for _, o := range *v {
-			n.Content = append(n.Content, encode(slices.DeleteFunc(overrideKeys(&o), isEmpty)))
-		}
 	case setting.Value:
 		if t := v.Type(); t == "int" || t == "bool" {
 			return &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 		}
-		_ = n.Encode(v.String())
+		return v.String()
+	case *[]policy.Override:
+		list := make([]*yaml.Node, len(*v))
+		for i, o := range *v {
+			list[i] = encode(slices.DeleteFunc(overrideKeys(&o), isEmpty))
+		}
+		return list
 	}
-	return n
+	return value
 }
 
 // isEmpty reports whether an override does not have k.
 func isEmpty(k key) bool {
-	if list, ok := k.value.(*[]string); ok {
-		return *list == nil
-	}
 	v, ok := k.value.(setting.Value)
-	return ok && v.String() == ""
+	list, _ := k.value.(*[]string)
+	return ok && v.String() == "" || !ok && *list == nil
 }

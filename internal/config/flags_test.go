@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -110,35 +111,45 @@ func TestNoFlagsChangeNothing(t *testing.T) {
 // TestEveryKeyHasItsOwnVariable: two rows of the table that share a variable, or a
 // flag without a usage, are a mistake.
 func TestEveryKeyHasItsOwnVariable(t *testing.T) {
-	var all Config
-	goodFiles["all"](&all)
-	defaults := Default()
-	for i, k := range all.keys() {
-		v, ok := k.value.(setting.Value)
-		if !ok {
-			continue
-		}
-		if k.usage == "" {
-			t.Errorf("%s has no usage", k.name)
-		}
-		if was := defaults.keys()[i].value.(setting.Value).String(); v.String() == was {
-			t.Errorf("%s is %q in all.good.yaml, as by default: the test tests nothing", k.name, was)
-		}
-		c := Default()
-		if err := c.keys()[i].value.(setting.Value).Set(v.String()); err != nil {
-			t.Errorf("%s: %v", k.name, err)
-		}
-		for j, other := range c.keys() {
-			if o, ok := other.value.(setting.Value); ok && (o.String() != defaults.keys()[j].value.(setting.Value).String()) != (i == j) {
-				t.Errorf("setting %s: %s is %q", k.name, other.name, o)
+	texts := func(c Config) (list []string) {
+		for _, k := range c.keys() {
+			text := ""
+			if v, ok := k.value.(setting.Value); ok {
+				text = v.String()
 			}
+			list = append(list, text)
 		}
+		return list
 	}
+	candidates := []string{"12Mi", "70m", "7", "true", "false", "/srv/x", "127.0.0.1:1", "none", "otel", "debug", "json"}
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
 	NewFlags(fs)
-	for _, name := range []string{"container-log-max-total-size", "pod-logs-dir", "logging-level", "annotations-ceilings-max-age"} {
-		if fs.Lookup(name) == nil {
-			t.Errorf("no flag --%s", name)
+	for i, k := range new(Default()).keys() {
+		flag := fs.Lookup(flagName(k.name))
+		if _, ok := k.value.(setting.Value); !ok {
+			if flag != nil {
+				t.Errorf("%s, a list, has a flag", k.name)
+			}
+			continue
+		}
+		if flag == nil || flag.Usage == "" || flag.DefValue != texts(Default())[i] {
+			t.Errorf("%s has the flag %+v", k.name, flag)
+		}
+		changed := false
+		for _, text := range candidates {
+			c := Default()
+			if err := c.keys()[i].value.(setting.Value).Set(text); err != nil || texts(c)[i] == texts(Default())[i] {
+				continue
+			}
+			changed = true
+			for j, other := range texts(c) {
+				if j != i && other != texts(Default())[j] {
+					t.Errorf("%s set to %s: key %d is %q", k.name, text, j, other)
+				}
+			}
+		}
+		if !changed {
+			t.Errorf("%s: no candidate fits", k.name)
 		}
 	}
 }
@@ -195,5 +206,56 @@ func TestBadFlags(t *testing.T) {
 				t.Errorf("got  %v\nwant %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestPodLogsDirIsClean: paths below podLogsDir are compared as text, so that another
+// spelling of the directory would match no container.
+func TestPodLogsDirIsClean(t *testing.T) {
+	if c := Default(); c.PodLogsDir != filepath.Clean(c.PodLogsDir) {
+		t.Errorf("the default is %s", c.PodLogsDir)
+	}
+	for _, dir := range []string{"/var/log/pods", "/var/log/pods/", "//var/log/pods", "/var/log/../log/pods", "/var/./log//pods/."} {
+		file, err := Parse("f.yaml", []byte("podLogsDir: "+dir))
+		if err != nil || file.PodLogsDir != "/var/log/pods" {
+			t.Errorf("in a file, %s is %s, %v", dir, file.PodLogsDir, err)
+		}
+		f, err := parseFlags(t, "--pod-logs-dir", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Default()
+		c.PodLogsDir = "/elsewhere"
+		if c, err = f.Apply(c); err != nil || c.PodLogsDir != "/var/log/pods" {
+			t.Errorf("as a flag, %s is %s, %v", dir, c.PodLogsDir, err)
+		}
+	}
+}
+
+// TestRotationByFlag: a size in a flag enables rotation that the file disables, and
+// the reverse.
+func TestRotationByFlag(t *testing.T) {
+	for _, tt := range []struct {
+		file, flag string
+		want       int64
+	}{{"-1", "20Mi", 20 << 20}, {"-1", "10Mi", 10 << 20}, {"20Mi", "-1", 0}} {
+		c, err := Parse("f.yaml", []byte("containerLogMaxSize: "+tt.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := parseFlags(t, "--container-log-max-size="+tt.flag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err = f.Apply(c); err != nil {
+			t.Fatal(err)
+		}
+		resolver, err := policy.New(c.Rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := resolver.For(policy.Subject{}); p.MaxSize != tt.want || p.Rotate != (tt.want > 0) {
+			t.Errorf("%+v: got %+v", tt, p.Policy)
+		}
 	}
 }

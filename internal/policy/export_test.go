@@ -1,5 +1,7 @@
 package policy
 
+import "math"
+
 // For tests outside of the package, which read configurations.
 const (
 	Prefix      = prefix
@@ -32,6 +34,9 @@ func PatchOf(p Policy) Patch {
 	}
 	if !p.Rotate {
 		delete(patch, maxSize)
+	}
+	if p.MaxTotalSize == math.MaxInt64 { // a product that does not fit; no size has this text
+		delete(patch, maxTotal)
 	}
 	return patch
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"slices"
 
 	"github.com/logwatch/logwatch/internal/setting"
 )
@@ -13,7 +14,20 @@ import (
 // by Key, Value and Ceiling, which check it.
 type Patch map[string]string
 
-// apply returns e with the fields of o. A maximum size without a total removes the
+// validate reports unknown fields and invalid values, which Key, Value and Ceiling do
+// not write.
+func (o Patch) validate(report func(name string, err error)) {
+	for _, name := range slices.Sorted(maps.Keys(o)) {
+		i := slices.IndexFunc(Fields, func(f *Field) bool { return f.Name == name })
+		if i < 0 {
+			report(name, errors.New("unknown field"))
+		} else if err := Fields[i].set(new(Default()), o[name]); err != nil {
+			report(name, err)
+		}
+	}
+}
+
+// apply returns e with the fields of o, which is valid. A maximum size without a total removes the
 // total, which was meant for another size.
 func (e Effective) apply(o Patch, source string) Effective {
 	e.Sources = maps.Clone(e.Sources)
@@ -22,7 +36,7 @@ func (e Effective) apply(o Patch, source string) Effective {
 	}
 	for _, f := range Fields {
 		if text, ok := o[f.Name]; ok {
-			_ = f.value(&e.Policy).Set(text) // it was valid when it was written
+			_ = f.value(&e.Policy).Set(text)
 			e.Sources[f.Name] = source
 		}
 	}

@@ -140,7 +140,7 @@ var Fields = []*Field{
 	{
 		Name: "compression.codec", Key: "compression.codec", Annotation: "compression",
 		Usage: "codec for rotated logs: gzip, zstd or none",
-		value: func(p *Policy) setting.Variable { return setting.Choice(&p.Codec, CodecGzip, CodecZstd, CodecNone) },
+		value: func(p *Policy) setting.Variable { return setting.Text(&p.Codec, setting.OneOf("gzip", "zstd", "none")) },
 		allow: allowCodec,
 	},
 	{

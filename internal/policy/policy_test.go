@@ -150,6 +150,26 @@ func TestNewRejectsInvalidRules(t *testing.T) {
 	}
 }
 
+// TestPatchesAreChecked: a patch that was not written by its values is checked too.
+func TestPatchesAreChecked(t *testing.T) {
+	bad := policy.Patch{"maxsize": "1Mi", "maxFiles": "1", "maxTotalSize": "x"}
+	_, err := policy.New(policy.Rules{
+		Patch: bad, Annotations: policy.Annotations{Ceilings: bad},
+		Overrides: []policy.Override{{Match: policy.Match{Pods: []string{"a"}}, Patch: bad}},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, key := range []string{
+		"containerLogMaxFiles: must be at least 2", "containerLogMaxTotalSize: invalid size", "maxsize: unknown field",
+		"annotations.ceilings.maxFiles: ", "annotations.ceilings.maxsize: unknown", "overrides[0].maxFiles: ", "overrides[0].maxsize: unknown",
+	} {
+		if !strings.Contains(err.Error(), key) {
+			t.Errorf("no %q in\n%v", key, err)
+		}
+	}
+}
+
 // TestForIsIndependent: what a caller does with one answer is not in the next.
 func TestForIsIndependent(t *testing.T) {
 	r := resolver(t, "annotations: {enabled: true}")

@@ -57,14 +57,22 @@ func (r Rules) all() Effective {
 // Validate reports values that do not fit each other, with their keys.
 func (r Rules) Validate(report func(key string, err error)) {
 	valid, all := true, r.all()
-	all.check(func(name string, err error) {
+	invalid := func(name string, err error) {
 		valid = false
-		report(fieldOf(name).Key, err)
-	})
+		for _, f := range Fields {
+			if f.Name == name && f.Key != "" {
+				name = f.Key
+			}
+		}
+		report(name, err)
+	}
+	r.Patch.validate(invalid)
+	all.check(invalid)
 	r.validateCeilings(all.withTotal(), func(name string, err error) { report("annotations.ceilings."+name, err) })
 	for i, o := range r.Overrides {
 		below := func(name string, err error) { report(fmt.Sprintf("overrides[%d].%s", i, name), err) }
 		o.Match.validate(below)
+		o.Patch.validate(below)
 		switch p := o.Patch; {
 		case p[rotate] == "false" && p[maxSize]+p[interval] != "":
 			below(rotate, errors.New("false leaves maxSize and minRotationInterval without effect: remove them, or rotate"))
@@ -79,6 +87,7 @@ func (r Rules) Validate(report func(key string, err error)) {
 // validateCeilings: a ceiling below the value of all containers would never apply.
 func (r Rules) validateCeilings(all Effective, report func(name string, err error)) {
 	ceilings := r.Annotations.Ceilings
+	ceilings.validate(report)
 	top := all.apply(ceilings, "")
 	for _, f := range Fields {
 		switch {

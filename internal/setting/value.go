@@ -117,45 +117,39 @@ func Bool(at *bool) Var[bool] {
 }
 
 // Text is any text that passes the checks.
-func Text(at *string, checks ...func(string) error) Var[string] {
-	return Var[string]{at: at, typ: "string", format: strings.Clone, parse: func(s string) (string, error) {
-		for _, check := range checks {
-			if err := check(s); err != nil {
-				return "", err
-			}
-		}
-		return s, nil
-	}}
-}
-
-// Path is an absolute path, cleaned.
-func Path(at *string) Var[string] {
-	return Var[string]{at: at, typ: "string", format: filepath.Clean, parse: func(s string) (string, error) {
-		if !filepath.IsAbs(s) {
-			return "", invalid("path", s, "must be absolute, such as /var/log/pods")
-		}
-		return filepath.Clean(s), nil
-	}}
-}
-
-// Choice is one of choices.
-func Choice[T ~string](at *T, choices ...T) Var[T] {
+func Text[T ~string](at *T, checks ...func(string) error) Var[T] {
 	return Var[T]{
 		at: at, typ: "string",
 		format: func(v T) string { return string(v) },
 		parse: func(s string) (T, error) {
-			if !slices.Contains(choices, T(s)) {
-				return "", invalid("value", s, "must be one of "+list(choices))
+			for _, check := range checks {
+				if err := check(s); err != nil {
+					return "", err
+				}
 			}
 			return T(s), nil
 		},
 	}
 }
 
-func list[T ~string](choices []T) string {
-	words := make([]string, len(choices))
-	for i, c := range choices {
-		words[i] = string(c)
+// OneOf is a check for one of choices.
+func OneOf(choices ...string) func(string) error {
+	return func(s string) error {
+		if slices.Contains(choices, s) {
+			return nil
+		}
+		return invalid("value", s, "must be one of "+strings.Join(choices, ", "))
 	}
-	return strings.Join(words, ", ")
+}
+
+// Path is an absolute path, cleaned.
+func Path(at *string) Var[string] {
+	v := Text(at)
+	v.parse = func(s string) (string, error) {
+		if !filepath.IsAbs(s) {
+			return "", invalid("path", s, "must be absolute, such as /var/log/pods")
+		}
+		return filepath.Clean(s), nil
+	}
+	return v
 }
