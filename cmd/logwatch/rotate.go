@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -28,7 +28,7 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 	daemon := asking(cmd)
 	cmd.ValidArgsFunction = completeContainers(daemon)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		which, label := control.Selector{All: *all}, "any pod"
+		which, label := api.Selector{All: *all}, "any pod"
 		switch {
 		case *all == (len(args) == 1):
 			return errors.New("name a pod, as NAMESPACE/POD, or a container, as NAMESPACE/POD/CONTAINER; or write --all")
@@ -48,13 +48,13 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 		}
 		var sum tally
 		done := waiting(os.Stderr, "waiting for the first rotation")
-		err = client.Rotate(cmd.Context(), which, func(r control.Result) {
+		err = client.Rotate(cmd.Context(), which, func(r api.Result) {
 			done()
 			sum.add(cmd.OutOrStdout(), r)
 		})
 		done()
 		switch {
-		case errors.Is(err, control.ErrNone):
+		case errors.Is(err, api.ErrNone):
 			return noneRuns(label)
 		case err != nil:
 			return err
@@ -67,20 +67,20 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 // tally counts what became of logs.
 type tally struct{ rotated, failed, all int }
 
-func (t *tally) add(w io.Writer, r control.Result) {
+func (t *tally) add(w io.Writer, r api.Result) {
 	t.all++
 	what := ""
 	switch r.Outcome {
-	case control.Rotated:
+	case api.Rotated:
 		t.rotated++
 		what = fmt.Sprintf("rotated %s to %s in %.1f ms", status.Size(r.Size), r.To, 1000*r.Seconds)
-	case control.Reopened:
+	case api.Reopened:
 		what = "was missing; the runtime reopened it"
-	case control.Empty:
+	case api.Empty:
 		what = "empty, left as it is"
-	case control.Changed:
+	case api.Changed:
 		what = "was rotated by somebody else a moment before"
-	case control.Gone:
+	case api.Gone:
 		what = "does not run any more"
 	default:
 		t.failed++

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -36,7 +36,7 @@ not hold. -o wide has the policy in force too, and where it comes from.`,
 		if !slices.Contains(status.Formats, *format) {
 			return fmt.Errorf("-o %q: write one of %s", *format, strings.Join(status.Formats, ", "))
 		}
-		var which control.Names
+		var which api.Names
 		if len(args) > 0 {
 			var err error
 			if which, err = names(args[0]); err != nil {
@@ -66,10 +66,10 @@ not hold. -o wide has the policy in force too, and where it comes from.`,
 
 // asking adds the flags that say where the daemon is, and returns what makes a
 // client of them.
-func asking(cmd *cobra.Command) func() (*control.Client, error) {
+func asking(cmd *cobra.Command) func() (*api.Client, error) {
 	file := cmd.Flags().String("config", "", "the daemon's config `FILE`, for its controlSocket")
 	socket := cmd.Flags().String("control-socket", config.Default().ControlSocket, "the daemon's control socket; beats the file's")
-	return func() (*control.Client, error) {
+	return func() (*api.Client, error) {
 		path := *socket
 		if *file != "" && !cmd.Flags().Changed("control-socket") {
 			c, err := config.Load(*file)
@@ -80,12 +80,12 @@ func asking(cmd *cobra.Command) func() (*control.Client, error) {
 				return nil, fmt.Errorf("%s has controlSocket: \"\": give it a path, such as %s, and restart the daemon", *file, config.Default().ControlSocket)
 			}
 		}
-		return control.NewClient(path), nil
+		return api.NewClient(path), nil
 	}
 }
 
 // names reads NAMESPACE[/POD[/CONTAINER]].
-func names(arg string) (n control.Names, err error) {
+func names(arg string) (n api.Names, err error) {
 	parts := strings.Split(arg, "/")
 	if len(parts) > 3 || slices.Contains(parts, "") {
 		return n, fmt.Errorf("%q: write NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app", arg)

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/top"
 )
 
@@ -35,7 +35,7 @@ filtered, and Enter shows all about one container; ? lists the keys, q quits.`,
 		if *interval < top.MinInterval {
 			return fmt.Errorf("--interval %v: write %v or more", *interval, top.MinInterval)
 		}
-		var which control.Names
+		var which api.Names
 		if len(args) > 0 {
 			var err error
 			if which, err = names(args[0]); err != nil {

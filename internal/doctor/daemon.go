@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 var daemonChecks = []check{
@@ -156,7 +156,7 @@ func (n *node) conflicting() (Check, bool) {
 
 // daemonStatus is what the daemon answers.
 type daemonStatus struct {
-	control.Status
+	api.Status
 	peer unix.Ucred
 	err  error
 }

@@ -11,32 +11,32 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 const hostile = "<b>\x1b[2J\u009b\u202e\x7f\n\U000e0041é日"
 
-func sample() control.Status {
-	return control.Status{
-		Node: control.Node{
+func sample() api.Status {
+	return api.Status{
+		Node: api.Node{
 			Version: "v1.2.3", PID: 12, Started: now.Add(-3 * time.Hour), Rotations: 7, Failures: 1,
-			Runtime:   control.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
+			Runtime:   api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
 			LastSweep: now.Add(-4 * time.Second), SweepSeconds: 0.0123, Hot: 1, Cold: 2,
-			Config: control.Config{File: "/etc/logwatch.yaml", Loaded: now.Add(-time.Hour), Error: "f:1: no\nf:2: no", Failed: now.Add(-time.Minute)},
-			Budget: &control.Budget{Limit: 20 << 30, Usage: 5 << 30}, Refused: 1,
+			Config: api.Config{File: "/etc/logwatch.yaml", Loaded: now.Add(-time.Hour), Error: "f:1: no\nf:2: no", Failed: now.Add(-time.Minute)},
+			Budget: &api.Budget{Limit: 20 << 30, Usage: 5 << 30}, Refused: 1,
 		},
-		Containers: []control.Container{
+		Containers: []api.Container{
 			{
-				Names: control.Names{Namespace: "shop", Pod: "web-1", Container: "app"}, Dir: "shop_web-1_x/app", Log: "0.log",
+				Names: api.Names{Namespace: "shop", Pod: "web-1", Container: "app"}, Dir: "shop_web-1_x/app", Log: "0.log",
 				Size: 5 << 20, Limit: 10 << 20, Total: 31 << 20, MaxTotal: 50 << 20, Files: 4, Rate: 2048, Rotations: 3, Hot: true,
-				LastRotation: &control.Rotation{Time: now.Add(-65 * time.Second), Cause: "write", To: "0.log.20260102-030300", Size: 10486000, Overshoot: 1234},
-				Policy:       []control.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}, {Name: "maxFiles", Value: "3", Source: "override 2"}},
-				Rejects:      []control.Reject{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
+				LastRotation: &api.Rotation{Time: now.Add(-65 * time.Second), Cause: "write", To: "0.log.20260102-030300", Size: 10486000, Overshoot: 1234},
+				Policy:       []api.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}, {Name: "maxFiles", Value: "3", Source: "override 2"}},
+				Rejects:      []api.Reject{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
 			},
-			{Names: control.Names{Namespace: "shop", Pod: hostile, Container: "b"}, Refused: "its log path is outside"},
-			{Names: control.Names{Namespace: "shop", Pod: "web-2", Container: "c"}, LastError: &control.Problem{Time: now.Add(-time.Second), Text: "a\tb"}},
+			{Names: api.Names{Namespace: "shop", Pod: hostile, Container: "b"}, Refused: "its log path is outside"},
+			{Names: api.Names{Namespace: "shop", Pod: "web-2", Container: "c"}, LastError: &api.Problem{Time: now.Add(-time.Second), Text: "a\tb"}},
 		},
 	}
 }
@@ -98,17 +98,17 @@ func TestWide(t *testing.T) {
 
 func TestTroubled(t *testing.T) {
 	for name, tt := range map[string]struct {
-		change func(*control.Status)
+		change func(*api.Status)
 		want   string
 	}{
-		"waiting":     {func(s *control.Status) { s.Node.Waiting = "for a runtime" }, "started 3h ago: for a runtime\n"},
-		"no runtime":  {func(s *control.Status) { s.Node.Runtime = control.Runtime{Error: "gone"} }, "DOES NOT ANSWER (): nothing is rotated until it does. gone"},
-		"nobody":      {func(s *control.Status) { s.Containers = nil }, "No containers run.\n"},
-		"no sweep":    {func(s *control.Status) { s.Node.LastSweep = time.Time{} }, "none yet"},
-		"stuck":       {func(s *control.Status) { s.Node.Unhealthy = "no sweep" }, "NOT WELL: no sweep"},
-		"inotify":     {func(s *control.Status) { s.Node.Overflows, s.Node.WatchErrors = 2, 3 }, "queue overflowed 2 times, 3 directories not watched"},
-		"backlog":     {func(s *control.Status) { s.Node.Backlog = control.Backlog{Files: 2, Bytes: 3 << 20} }, "2 files, 3Mi"},
-		"clock moved": {func(s *control.Status) { s.Node.Started = now.Add(time.Hour) }, "started 0s ago"},
+		"waiting":     {func(s *api.Status) { s.Node.Waiting = "for a runtime" }, "started 3h ago: for a runtime\n"},
+		"no runtime":  {func(s *api.Status) { s.Node.Runtime = api.Runtime{Error: "gone"} }, "DOES NOT ANSWER (): nothing is rotated until it does. gone"},
+		"nobody":      {func(s *api.Status) { s.Containers = nil }, "No containers run.\n"},
+		"no sweep":    {func(s *api.Status) { s.Node.LastSweep = time.Time{} }, "none yet"},
+		"stuck":       {func(s *api.Status) { s.Node.Unhealthy = "no sweep" }, "NOT WELL: no sweep"},
+		"inotify":     {func(s *api.Status) { s.Node.Overflows, s.Node.WatchErrors = 2, 3 }, "queue overflowed 2 times, 3 directories not watched"},
+		"backlog":     {func(s *api.Status) { s.Node.Backlog = api.Backlog{Files: 2, Bytes: 3 << 20} }, "2 files, 3Mi"},
+		"clock moved": {func(s *api.Status) { s.Node.Started = now.Add(time.Hour) }, "started 0s ago"},
 	} {
 		s := sample()
 		tt.change(&s)
@@ -139,13 +139,13 @@ func TestNothingUnprintable(t *testing.T) {
 			}
 		}
 		if format == "json" {
-			var again control.Status
+			var again api.Status
 			if err := json.Unmarshal(out.Bytes(), &again); err != nil || again.Containers[1].Pod != hostile {
 				t.Errorf("%v, %q", err, again.Containers[1].Pod)
 			}
 		}
 		if format == "yaml" {
-			var again control.Status
+			var again api.Status
 			if err := yaml.Unmarshal(out.Bytes(), &again); err != nil || again.Containers[1].Pod != Escape(hostile) || again.Node.PID != 12 {
 				t.Errorf("%v, %q", err, again.Containers[1].Pod)
 			}

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 // none stands where there is nothing, so that columns can be cut by programs.
@@ -31,7 +31,7 @@ func (t table) line(cells ...string) {
 	_, _ = fmt.Fprintln(t, strings.Join(cells, "\t"))
 }
 
-func writeTable(w io.Writer, s control.Status, wide bool, now time.Time) error {
+func writeTable(w io.Writer, s api.Status, wide bool, now time.Time) error {
 	t := newTable(w)
 	nodeLines(t, s.Node, now)
 	if err := t.Flush(); err != nil || s.Node.Waiting != "" {
@@ -61,7 +61,7 @@ func writeTable(w io.Writer, s control.Status, wide bool, now time.Time) error {
 }
 
 // nodeLines are what there is to say of the node.
-func nodeLines(t table, n control.Node, now time.Time) {
+func nodeLines(t table, n api.Node, now time.Time) {
 	if n.Waiting != "" {
 		t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %s", n.Version, n.PID, Age(now.Sub(n.Started)), n.Waiting))
 		return
@@ -102,7 +102,7 @@ func nodeLines(t table, n control.Node, now time.Time) {
 	}
 }
 
-func row(c control.Container, wide bool, now time.Time) []string {
+func row(c api.Container, wide bool, now time.Time) []string {
 	limit := "off"
 	if c.Limit > 0 {
 		limit = Size(c.Limit)
@@ -135,7 +135,7 @@ func row(c control.Container, wide bool, now time.Time) []string {
 }
 
 // changed are the fields of a policy that are not the defaults.
-func changed(fields []control.Field) string {
+func changed(fields []api.Field) string {
 	var parts []string
 	for _, f := range fields {
 		if f.Source != "default" && f.Source != "maxSize × maxFiles" {
@@ -149,7 +149,7 @@ func changed(fields []control.Field) string {
 }
 
 // rejects are the annotations that do not hold.
-func rejects(w io.Writer, all []control.Container) error {
+func rejects(w io.Writer, all []api.Container) error {
 	t, any := newTable(w), false
 	for _, c := range all {
 		for _, r := range c.Rejects {
@@ -165,7 +165,7 @@ func rejects(w io.Writer, all []control.Container) error {
 }
 
 // policy is what holds for one container, and where it comes from.
-func policy(w io.Writer, c control.Container) error {
+func policy(w io.Writer, c api.Container) error {
 	t := newTable(w)
 	_, _ = fmt.Fprintln(t) // see table
 	t.line("FIELD", "VALUE", "FROM")

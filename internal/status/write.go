@@ -11,7 +11,7 @@ import (
 
 	nodes "go.yaml.in/yaml/v3"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 // Formats are what Write takes.
@@ -21,7 +21,7 @@ var Formats = []string{"table", "wide", "json", "yaml"}
 func Detailed(format string) bool { return format != "table" }
 
 // Write writes s in one of the Formats. now is what ages are counted from.
-func Write(w io.Writer, s control.Status, format string, now time.Time) error {
+func Write(w io.Writer, s api.Status, format string, now time.Time) error {
 	switch format {
 	case "table", "wide":
 		return writeTable(w, s, format == "wide", now)
@@ -40,7 +40,7 @@ func Write(w io.Writer, s control.Status, format string, now time.Time) error {
 
 // writeYAML reads the JSON as nodes, so that keys stay in their order. Text that
 // is not printable is escaped in place: plain YAML has no way to.
-func writeYAML(w io.Writer, s control.Status) error {
+func writeYAML(w io.Writer, s api.Status) error {
 	doc, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -22,7 +22,7 @@ type details struct {
 func newDetails(r *row) details { return details{key: r.key, row: r} }
 
 // take takes in an answer about the container alone.
-func (d *details) take(all []control.Container, at time.Time, l *list) {
+func (d *details) take(all []api.Container, at time.Time, l *list) {
 	i := -1
 	for j, c := range all {
 		k := identity{c.Names, c.ID}

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/fake"
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -124,7 +124,7 @@ func (tm *tmux) ended() (code string) {
 	return code
 }
 
-func topIn(t testing.TB, d control.Daemon, width, height int, args ...string) *tmux {
+func topIn(t testing.TB, d *fakeDaemon, width, height int, args ...string) *tmux {
 	t.Helper()
 	socket := socketPath(t)
 	serve(t, d, socket)
@@ -205,7 +205,7 @@ func TestTmux(t *testing.T) {
 func TestTmuxHolds(t *testing.T) {
 	d := running()
 	next := d.answer
-	d.answer = func() control.Status {
+	d.answer = func() api.Status {
 		s := next()
 		for i := range s.Containers {
 			s.Containers[i].Namespace = []string{"日本語の名前", "e\u0301e\u0301", hostile, "plain"}[i%4]
@@ -320,7 +320,7 @@ func written(path string) func() bool {
 
 // TestMany: 5000 containers.
 func TestMany(t *testing.T) {
-	d := &fakeDaemon{answer: func() control.Status { return many(5000, 20) }}
+	d := &fakeDaemon{answer: func() api.Status { return many(5000, 20) }}
 	tm := topIn(t, d, 120, 40)
 	tm.awaitText("5000 containers")
 	tm.keys("End")

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,10 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/logwatch/logwatch/internal/control"
-	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -98,7 +94,7 @@ func (s *stream) want(n int) (m message, e Event) {
 
 func (h *Hub) publish(from, to int) {
 	for i := from; i < to; i++ {
-		h.Publish(Event{Time: time.Now(), Kind: KindRotated, ID: strconv.Itoa(i), Dir: "d", Names: control.Names{Pod: hostile}})
+		h.Publish(Event{Time: time.Now(), Kind: KindRotated, ID: strconv.Itoa(i), Dir: "d", Names: api.Names{Pod: hostile}})
 	}
 }
 
@@ -255,38 +251,6 @@ func TestTooManyViewers(t *testing.T) {
 	follow(t, srv, "").want(0)
 }
 
-// TestStops: the daemon's stop ends the streams at once.
-func TestStops(t *testing.T) {
-	p := New(two(), NewHub())
-	mux := http.NewServeMux()
-	p.Mount(mux)
-	at := make(chan net.Addr, 1)
-	server := telemetry.Server{Address: "127.0.0.1:0", Handler: mux, Log: zerolog.Nop(), Listening: func(a net.Addr) { at <- a }}
-	ctx, cancel := context.WithCancel(t.Context())
-	var g sync.WaitGroup
-	g.Go(func() { server.Run(ctx) })
-	defer g.Wait()
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	p.hub.publish(0, 1)
-	s := followAt(t, client, "http://"+(<-at).String(), "", "")
-	s.want(0)
-	time.Sleep(3 * eventsPause) // it waits for events, and no more for its next turn
-	begin := time.Now()
-	cancel()
-	if m, ok := s.next(); ok {
-		t.Errorf("after the stop came %+v", m)
-	}
-	g.Wait()
-	if took := time.Since(begin); took > stopShare {
-		t.Errorf("the stop took %v", took)
-	}
-}
-
-// stopShare is less than the second that telemetry.Server gives to answers under way.
-const stopShare = 900 * time.Millisecond
-
 // TestPublishCosts: nothing that is worth a word, as long as nobody looks, and
 // little when there are as many as can be.
 func TestPublishCosts(t *testing.T) {
@@ -325,10 +289,10 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkAnswer(b *testing.B) {
 	for _, n := range []int{1000, 5000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var s control.Status
+			var s api.Status
 			for i := range n {
-				s.Containers = append(s.Containers, control.Container{
-					Names: control.Names{Namespace: "team", Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
+				s.Containers = append(s.Containers, api.Container{
+					Names: api.Names{Namespace: "team", Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
 					ID:    fmt.Sprintf("%064x", i*7919), Dir: fmt.Sprintf("team_service-%04d_uid/app", i), Log: "0.log", Size: int64(i) * 1000, Limit: 10 << 20,
 				})
 			}

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 const (
@@ -34,12 +34,12 @@ type Event struct {
 	Time time.Time `json:"time"`
 	Kind string    `json:"kind"`
 	// Names and ID are of the container. Where they are not known, Dir is.
-	control.Names
+	api.Names
 	ID  string `json:"id,omitempty"`
 	Dir string `json:"dir"` // relative to podLogsDir
 
 	Cause string `json:"cause,omitempty"`
-	// What follows is of KindRotated, as in control.Rotation.
+	// What follows is of KindRotated, as in api.Rotation.
 	To        string  `json:"to,omitempty"`
 	Size      int64   `json:"sizeBytes,omitempty"`
 	Overshoot int64   `json:"overshootBytes,omitempty"`

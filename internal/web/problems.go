@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -30,7 +30,7 @@ type Problem struct {
 
 // Affected is a container that has a problem.
 type Affected struct {
-	control.Names
+	api.Names
 	ID   string `json:"id"`
 	Text string `json:"text"`
 }
@@ -47,7 +47,7 @@ const (
 )
 
 // Problems are all that a status knows of, the worst first.
-func Problems(s control.Status, now time.Time) []Problem {
+func Problems(s api.Status, now time.Time) []Problem {
 	n := s.Node
 	if n.Waiting != "" {
 		return []Problem{{
@@ -67,7 +67,7 @@ func Problems(s control.Status, now time.Time) []Problem {
 }
 
 // daemonProblems are those of the daemon and of what it works with.
-func daemonProblems(n control.Node, now time.Time) (list []Problem) {
+func daemonProblems(n api.Node, now time.Time) (list []Problem) {
 	if n.Unhealthy != "" {
 		list = append(list, Problem{
 			Level: LevelError, What: "A loop of logwatch is stuck", Why: n.Unhealthy,
@@ -97,7 +97,7 @@ func daemonProblems(n control.Node, now time.Time) (list []Problem) {
 }
 
 // logProblems are those of containers.
-func logProblems(s control.Status) (list []Problem) {
+func logProblems(s api.Status) (list []Problem) {
 	failed := Problem{
 		Level: LevelError, What: "Logs could not be rotated, or tidied up",
 		Do: "logwatch tries again by itself. Most often the reason is the disk (df -h, df -i), rights, or the runtime (crictl logs, journalctl -u containerd).",
@@ -132,7 +132,7 @@ func logProblems(s control.Status) (list []Problem) {
 	return list
 }
 
-func (p *Problem) add(c control.Container, text string) {
+func (p *Problem) add(c api.Container, text string) {
 	if len(p.Affected) >= maxAffected {
 		p.More++
 		return
@@ -141,7 +141,7 @@ func (p *Problem) add(c control.Container, text string) {
 }
 
 // roomProblems are those of the disk and of the pools.
-func roomProblems(n control.Node) (list []Problem) {
+func roomProblems(n api.Node) (list []Problem) {
 	if b := n.Budget; b != nil && b.Usage*100 >= b.Limit*budgetShare {
 		p := Problem{
 			Level: LevelWarning, What: fmt.Sprintf("The node's logs take %d %% of their budget", b.Usage*100/max(1, b.Limit)),
@@ -171,7 +171,7 @@ func roomProblems(n control.Node) (list []Problem) {
 }
 
 // watchProblems are inotify's. The sweep finds what it lost.
-func watchProblems(n control.Node) (list []Problem) {
+func watchProblems(n api.Node) (list []Problem) {
 	if n.WatchErrors > 0 {
 		list = append(list, Problem{
 			Level: LevelWarning, What: fmt.Sprintf("inotify could not watch a directory, %d times since the start: such logs are looked at by the sweep alone", n.WatchErrors),

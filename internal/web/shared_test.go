@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func newShared(f *fake) *shared { return &shared{daemon: f, turn: make(chan struct{}, 1)} }
+func newShared(f *fake) *shared { return &shared{snapshot: f.Status, turn: make(chan struct{}, 1)} }
 
 // TestOneLookForAll: viewers cost together what one of them does, and nothing when
 // there are none.

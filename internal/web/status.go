@@ -11,7 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 const (
@@ -27,16 +27,16 @@ const (
 type View struct {
 	Time     time.Time `json:"time"` // it is of; viewers' clocks may differ
 	Problems []Problem `json:"problems"`
-	control.Status
+	api.Status
 }
 
 // shared is the answer that viewers share.
 type shared struct {
-	daemon Daemon
-	turn   chan struct{} // has room for one: whoever is in it may touch what follows
-	begun  time.Time     // the last one
-	took   time.Duration
-	last   *answer
+	snapshot Snapshot
+	turn     chan struct{} // has room for one: whoever is in it may touch what follows
+	begun    time.Time     // the last one
+	took     time.Duration
+	last     *answer
 }
 
 // answer is a View in JSON.
@@ -79,7 +79,7 @@ func (s *shared) get(ctx context.Context) (*answer, error) {
 		}
 	}
 	s.begun, s.last = time.Now(), nil
-	v := look(ctx, s.daemon, control.Names{}, false)
+	v := look(ctx, s.snapshot, api.Names{}, false)
 	s.took = time.Since(s.begun)
 	if ctx.Err() != nil { // then it is not whole
 		return nil, ctx.Err()
@@ -88,11 +88,11 @@ func (s *shared) get(ctx context.Context) (*answer, error) {
 	return s.last, nil
 }
 
-// look asks the daemon.
-func look(ctx context.Context, d Daemon, which control.Names, detail bool) View {
-	v := View{Time: time.Now(), Status: d.Status(ctx, which, detail)}
+// look takes a snapshot.
+func look(ctx context.Context, s Snapshot, which api.Names, detail bool) View {
+	v := View{Time: time.Now(), Status: s(ctx, which, detail)}
 	if v.Containers == nil { // [] in JSON
-		v.Containers = []control.Container{}
+		v.Containers = []api.Container{}
 	}
 	v.Problems = Problems(v.Status, v.Time)
 	return v
@@ -112,7 +112,7 @@ func (p *Page) status(w http.ResponseWriter, r *http.Request) {
 // container is GET /api/v1/container. It costs one listing.
 func (p *Page) container(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
-	which := control.Names{Namespace: q.Get("namespace"), Pod: q.Get("pod"), Container: q.Get("container")}
+	which := api.Names{Namespace: q.Get("namespace"), Pod: q.Get("pod"), Container: q.Get("container")}
 	if which.Namespace == "" || which.Pod == "" || which.Container == "" {
 		fail(w, http.StatusBadRequest, "namespace, pod and container must be named; for all of them ask /api/v1/status")
 		return
@@ -121,7 +121,7 @@ func (p *Page) container(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.leave()
-	v := look(r.Context(), p.daemon, which, true)
+	v := look(r.Context(), p.snapshot, which, true)
 	if r.Context().Err() == nil {
 		p.send(w, r, encode(v))
 	}
@@ -161,5 +161,5 @@ func (p *Page) send(w http.ResponseWriter, r *http.Request, a *answer) {
 func fail(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(control.Error{Error: text}) // the viewer has gone
+	_ = json.NewEncoder(w).Encode(api.Error{Error: text}) // the viewer has gone
 }

@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"bytes"
@@ -19,6 +19,8 @@ import (
 // statusTimeout is for a whole Status. The daemon lists each container's
 // directory for it.
 const statusTimeout = 30 * time.Second
+
+const maxError = 64 << 10 // bytes of an answer that is an error
 
 // Client asks a daemon. Make it with NewClient.
 type Client struct {
@@ -84,6 +86,18 @@ func (c *Client) Rotate(ctx context.Context, which Selector, each func(Result)) 
 	}
 }
 
+// Reload has the configuration reloaded. An error of the daemon's is why it was not:
+// the previous one is still active.
+func (c *Client) Reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	body, err := c.do(ctx, http.MethodPost, "/v1/reload", nil)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 // ErrNone says that no running container has the names that were asked for.
 var ErrNone = errors.New("no such container runs")
 
@@ -101,7 +115,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.R
 	}
 	defer resp.Body.Close() //nolint:errcheck // given up
 	var e Error
-	switch err := json.NewDecoder(io.LimitReader(resp.Body, maxRequest)).Decode(&e); {
+	switch err := json.NewDecoder(io.LimitReader(resp.Body, maxError)).Decode(&e); {
 	case err != nil:
 		return nil, fmt.Errorf("the daemon at %s answers %s: is it logwatch?", c.path, resp.Status)
 	case resp.StatusCode == http.StatusNotFound && method == http.MethodPost && e.Error == ErrNone.Error():
