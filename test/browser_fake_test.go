@@ -57,7 +57,7 @@ func (st *stage) Status(_ context.Context, which api.Names, detail bool) api.Sta
 	s := st.status
 	s.Containers = nil
 	for _, c := range st.status.Containers {
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			if detail {
 				c.Policy = []api.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}}
 			}
@@ -77,7 +77,7 @@ func (st *stage) count() int {
 func well() api.Status {
 	now := time.Now()
 	return api.Status{Node: api.Node{
-		Version: "v1", Started: now.Add(-time.Hour), PodLogsDir: "/var/log/pods", LastSweep: now, Hot: 1, Cold: 2,
+		Version: "v1", Started: now.Add(-time.Hour), PodLogsDir: "/var/log/pods", LastSweep: now, Polled: 1, Watched: 2,
 		Runtime: api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
 		Pools:   []api.Pool{{Name: "rotate", Workers: 4}, {Name: "prune", Workers: 4}, {Name: "compress", Workers: 1}},
 	}}
@@ -90,7 +90,7 @@ func crowd(n int) (api.Status, func(*api.Status)) {
 		s.Containers = append(s.Containers, api.Container{
 			Names: api.Names{Namespace: fmt.Sprintf("team-%02d", i%40), Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
 			ID:    fmt.Sprintf("%064x", i), Dir: fmt.Sprintf("team_service-%04d_uid/app", i), Log: "0.log", Files: 3, MaxFiles: 5,
-			Limit: 10 << 20, MaxTotal: 50 << 20, Hot: i%3 == 0,
+			Limit: 10 << 20, MaxTotal: 50 << 20, Polled: i%3 == 0,
 		})
 	}
 	round := 0
@@ -130,10 +130,10 @@ func TestPageHostileNames(t *testing.T) {
 			Names: api.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i), Dir: m, Log: m, Limit: 1 << 20, MaxTotal: 5 << 20,
 			LastRotation: &api.Rotation{Time: time.Now(), Cause: m, To: m, Size: 1, Seconds: .001},
 			LastError:    &api.Problem{Time: time.Now(), Text: m},
-			Rejects:      []api.Reject{{Annotation: m, Value: m, Reason: m}},
+			Rejected:      []api.RejectedAnnotation{{Annotation: m, Value: m, Reason: m}},
 		})
 	}
-	s.Containers[2].Refused = markup[0]
+	s.Containers[2].Skipped = markup[0]
 	s.Node.Version, s.Node.PodLogsDir, s.Node.Unhealthy = markup[0], markup[1], markup[2]
 	s.Node.Runtime = api.Runtime{Endpoint: markup[3], Error: markup[0]}
 	s.Node.Config = api.Config{File: markup[1], Error: markup[0]}
@@ -142,7 +142,7 @@ func TestPageHostileNames(t *testing.T) {
 	b := browse(t, st.url)
 	b.open()
 	for i, m := range markup {
-		for _, kind := range []string{web.KindRotated, web.KindFailed, web.KindUntidy, m} {
+		for _, kind := range []string{web.KindRotated, web.KindFailed, web.KindHousekeeping, m} {
 			st.hub.Publish(web.Event{
 				Time: time.Now(), Kind: kind, Names: api.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i),
 				Dir: m, Cause: m, To: m, Error: m, Size: 1,

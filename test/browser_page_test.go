@@ -206,9 +206,9 @@ func TestPageLooks(t *testing.T) {
 	s.Node.Unhealthy = "no sweep has begun for 1m, which should be at most 33s"
 	s.Node.Config = api.Config{File: "/etc/logwatch.yaml", Loaded: time.Now(), Error: "f:1: no", Failed: time.Now()}
 	s.Node.Budget = &api.Budget{Limit: 10 << 30, Usage: 9 << 30}
-	s.Containers[0].Refused = "its log path is not below podLogsDir"
+	s.Containers[0].Skipped = "its log path is not below podLogsDir"
 	s.Containers[1].LastError = &api.Problem{Time: time.Now(), Text: "open: permission denied"}
-	s.Containers[2].Rejects = []api.Reject{{Annotation: "logwatch/max-size", Value: "lots", Reason: "no size"}}
+	s.Containers[2].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: "lots", Reason: "no size"}}
 	s.Containers[3].Limit = 0
 	st := newStage(t, s, change)
 	b := browse(t, st.url)

@@ -40,7 +40,7 @@ func TestDoctor(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "checks failed") {
 		t.Errorf("%v", err)
 	}
-	for _, want := range []string{"fail config            " + bad, "containerLogMaxFiles: 1 is too small", "${EDITOR:-vi} +1 " + bad, " failed, ", "Begin with config: "} {
+	for _, want := range []string{"fail config            " + bad, "containerLogMaxFiles: 1 is too small", "${EDITOR:-vi} +1 " + bad, " failed, ", "Start with config: "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}

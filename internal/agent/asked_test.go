@@ -98,7 +98,7 @@ func TestMetricsOfADaemon(t *testing.T) {
 		}
 	}
 	s, err := client.Status(t.Context(), api.Names{Pod: "outside"}, true)
-	if err != nil || len(s.Containers) != 1 || s.Containers[0].Refused != podlogs.ErrNoPath.Error() || s.Node.Rotations < 8 {
+	if err != nil || len(s.Containers) != 1 || s.Containers[0].Skipped != podlogs.ErrNoPath.Error() || s.Node.Rotations < 8 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -170,17 +170,17 @@ func TestOperatorRotates(t *testing.T) {
 		return err == nil && !s.Node.LastSweep.IsZero()
 	})
 	got := rotate(api.Selector{All: true})
-	if len(got) != 3 || got["web"].Outcome != api.Rotated || got["web"].To == "" || got["web"].Size == 0 ||
-		got["empty"].Outcome != api.Empty || got["outside"].Outcome != api.Failed {
+	if len(got) != 3 || got["web"].Result != api.Rotated || got["web"].To == "" || got["web"].Size == 0 ||
+		got["empty"].Result != api.Empty || got["outside"].Result != api.Failed {
 		t.Errorf("%+v", got)
 	}
 	must(t, c.WriteNumbered("stdout", 10, 200))
 	got = rotate(api.Selector{Names: api.Names{Namespace: "default", Pod: "web"}})
-	if got["web"].Outcome != api.Rotated || len(got) != 1 {
+	if got["web"].Result != api.Rotated || len(got) != 1 {
 		t.Errorf("%+v", got)
 	}
 	must(t, os.Rename(c.LogPath(), filepath.Join(c.Dir(), "0.log.20200101-000000"))) // as a crash leaves it
-	if got := rotate(api.Selector{Names: api.Names{Namespace: "default", Pod: "web"}}); got["web"].Outcome != api.Reopened && got["web"].Outcome != api.Empty {
+	if got := rotate(api.Selector{Names: api.Names{Namespace: "default", Pod: "web"}}); got["web"].Result != api.Reopened && got["web"].Result != api.Empty {
 		t.Errorf("missing: %+v", got)
 	}
 	if got := agenttest.List(t, empty.Dir()); got != "0.log" {
@@ -214,7 +214,7 @@ func TestOperatorAmongWriters(t *testing.T) {
 				count := 0
 				err := client.Rotate(t.Context(), api.Selector{All: true}, func(r api.Result) {
 					count++
-					if r.Outcome == api.Failed {
+					if r.Result == api.Failed {
 						t.Errorf("%+v", r)
 					}
 				})
@@ -304,6 +304,6 @@ func TestStatusShowsHot(t *testing.T) {
 	n.Start()
 	testutil.Eventually(t, "the loud one alone to be hot", func() bool {
 		s, err := client.Status(t.Context(), api.Names{}, false)
-		return err == nil && len(s.Containers) == 2 && s.Containers[0].Hot && !s.Containers[1].Hot
+		return err == nil && len(s.Containers) == 2 && s.Containers[0].Polled && !s.Containers[1].Polled
 	})
 }

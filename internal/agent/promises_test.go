@@ -102,7 +102,7 @@ func TestNewFileEndsBackoff(t *testing.T) {
 	calls := n.Runtime.Calls("ReopenContainerLog")
 	var got []api.Result
 	must(t, client.Rotate(t.Context(), api.Selector{All: true}, func(r api.Result) { got = append(got, r) }))
-	if len(got) != 1 || got[0].Outcome != "rotated" && got[0].Outcome != "reopened" {
+	if len(got) != 1 || got[0].Result != "rotated" && got[0].Result != "reopened" {
 		t.Errorf("the operator got %+v", got)
 	}
 	if n.Runtime.Calls("ReopenContainerLog") == calls {
@@ -153,7 +153,7 @@ func TestOneContainerFailsAlone(t *testing.T) {
 		testutil.Eventually(t, "readyz", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 		testutil.Eventually(t, "the reason in the status", func() bool {
 			s, err := api.NewClient(socket).Status(t.Context(), api.Names{Pod: "bad"}, false)
-			return err == nil && len(s.Containers) == 1 && s.Containers[0].Refused != "" && s.Node.Refused == 1
+			return err == nil && len(s.Containers) == 1 && s.Containers[0].Skipped != "" && s.Node.Skipped == 1
 		})
 		if n.Log.Count("container runtime is unreachable") > 0 {
 			t.Error("the runtime counts as unreachable")
@@ -483,7 +483,7 @@ func TestLinkAsLog(t *testing.T) {
 		t.Error("it is not counted as skipped")
 	}
 	s, err := api.NewClient(socket).Status(t.Context(), api.Names{}, false)
-	if err != nil || len(s.Containers) != 1 || !strings.Contains(s.Containers[0].Refused, "not a regular file") {
+	if err != nil || len(s.Containers) != 1 || !strings.Contains(s.Containers[0].Skipped, "not a regular file") {
 		t.Errorf("%+v, %v", s.Containers, err)
 	}
 	must(t, os.Remove(bad.LogPath()))

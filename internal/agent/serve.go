@@ -33,7 +33,7 @@ func (e *events) rotated(r dispatch.Rotated) {
 func (e *events) failed(f dispatch.Failed) {
 	kind := web.KindFailed
 	if f.Housekeeping {
-		kind = web.KindUntidy
+		kind = web.KindHousekeeping
 	}
 	e.hub.Publish(web.Event{Time: time.Now(), Kind: kind, Dir: f.Dir, Cause: string(f.Cause), Error: f.Err.Error()})
 }

@@ -38,7 +38,7 @@ func (a *agent) Status(ctx context.Context, which api.Names, detail bool) api.St
 
 // running are the running containers that match, sorted.
 func (p *parts) running(which api.Names) []cri.Container {
-	all := slices.DeleteFunc(p.inventory.Running(), func(c cri.Container) bool { return !which.Fits(namesOf(c)) })
+	all := slices.DeleteFunc(p.inventory.Running(), func(c cri.Container) bool { return !which.Matches(namesOf(c)) })
 	slices.SortFunc(all, func(a, b cri.Container) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
@@ -56,8 +56,8 @@ func (a *agent) node(ctx context.Context, p *parts) api.Node {
 	n := api.Node{
 		Version: a.o.Version, PID: os.Getpid(), PodLogsDir: p.cfg.PodLogsDir,
 		Runtime: api.Runtime{Endpoint: p.endpoint},
-		Hot:     w.Hot, Cold: max(0, w.Tracked-w.Hot), Backlog: api.Backlog(t.Backlog),
-		Rotations: t.Rotations, Failures: t.Failures, Refused: uint64(t.Skipped), Rejects: t.Rejected,
+		Polled:  w.Hot, Watched: max(0, w.Tracked-w.Hot), Backlog: api.Backlog(t.Backlog),
+		Rotations: t.Rotations, Failures: t.Failures, Skipped: uint64(t.Skipped), Rejected: t.Rejected,
 		Overflows: w.Overflows, WatchErrors: w.WatchErrors,
 		Config: api.Config{File: a.o.Reload.File},
 	}
@@ -87,7 +87,7 @@ func (a *agent) node(ctx context.Context, p *parts) api.Node {
 func (p *parts) describe(c cri.Container, detail bool) api.Container {
 	out := api.Container{Names: namesOf(c), ID: c.ID}
 	if why := p.dispatcher.WhySkipped(c); why != nil {
-		out.Refused = why.Error()
+		out.Skipped = why.Error()
 		return out
 	}
 	dir, log, err := podlogs.SplitPath(p.cfg.PodLogsDir, c.LogPath)
@@ -95,7 +95,7 @@ func (p *parts) describe(c cri.Container, detail bool) api.Container {
 		return out
 	}
 	s := p.dispatcher.Describe(dir, log, false)
-	out.Dir, out.Log, out.Hot = dir, log, p.watcher.IsHot(dir)
+	out.Dir, out.Log, out.Polled = dir, log, p.watcher.IsHot(dir)
 	out.Limit, out.MaxTotal, out.MaxFiles = s.Policy.MaxSize, s.Policy.MaxTotalSize, s.Policy.MaxFiles
 	out.Size, out.Total, out.Files = s.Size, s.Total, s.Files
 	out.Written, out.Rate, out.Rotations = s.Written, s.Rate, s.Rotations
@@ -105,7 +105,7 @@ func (p *parts) describe(c cri.Container, detail bool) api.Container {
 		}
 	}
 	for _, r := range s.Policy.Rejected {
-		out.Rejects = append(out.Rejects, api.Reject{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
+		out.Rejected = append(out.Rejected, api.RejectedAnnotation{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
 	}
 	if r := s.Last; r != nil {
 		out.LastRotation = &api.Rotation{
@@ -137,7 +137,7 @@ func (a *agent) Rotate(ctx context.Context, which api.Names) (<-chan api.Result,
 	out := make(chan api.Result, len(all))
 	for _, c := range all {
 		p.dispatcher.RotateNow(c, func(r dispatch.Answer) {
-			res := api.Result{Names: namesOf(c), Outcome: r.Result, To: r.To, Size: r.Size, Seconds: r.Took.Seconds()}
+			res := api.Result{Names: namesOf(c), Result: r.Result, To: r.To, Size: r.Size, Seconds: r.Took.Seconds()}
 			if r.Err != nil && r.Result == dispatch.AnswerFailed {
 				res.Error = r.Err.Error()
 			}

@@ -228,8 +228,8 @@ func checkSkippedLogs(_ context.Context, n *node) Check {
 	all := n.status().Containers
 	var skipped []string
 	for _, c := range all {
-		if c.Refused != "" {
-			skipped = append(skipped, c.Namespace+"/"+c.Pod+"/"+c.Container+": "+c.Refused)
+		if c.Skipped != "" {
+			skipped = append(skipped, c.Namespace+"/"+c.Pod+"/"+c.Container+": "+c.Skipped)
 		}
 	}
 	if len(skipped) > 0 {

@@ -184,7 +184,7 @@ func TestDaemon(t *testing.T) {
 
 		{"none", "skipped-logs", answers(api.Status{Containers: make([]api.Container, 2)}), wants{OK, "none of 2 running containers", "", ""}, false},
 		{"some", "skipped-logs", answers(api.Status{Containers: []api.Container{
-			{Names: api.Names{Namespace: "shop", Pod: "web-0", Container: "app\x1b"}, Refused: "the log path is not below podLogsDir"}, {},
+			{Names: api.Names{Namespace: "shop", Pod: "web-0", Container: "app\x1b"}, Skipped: "the log path is not below podLogsDir"}, {},
 		}}), wants{Warn, "skips the logs of 1 of 2 running containers", `shop/web-0/app\x1b: the log path is not below podLogsDir.`, "logwatch status"}, false},
 		{"no answer", "skipped-logs", func(f *fakeNode) { f.process("logwatch", "run") }, wants{Skip, "see control-socket", "", ""}, false},
 		{"no daemon", "skipped-logs", nil, wants{Skip, "see control-socket", "", ""}, false},

@@ -45,7 +45,7 @@ func (f fake) Status(_ context.Context, which api.Names, detail bool) (s api.Sta
 		if detail {
 			c.Policy = []api.Field{{Name: "maxSize", Value: strings.Repeat("v", 1000), Source: "default"}}
 		}
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			s.Containers = append(s.Containers, c)
 		}
 	}
@@ -55,10 +55,10 @@ func (f fake) Status(_ context.Context, which api.Names, detail bool) (s api.Sta
 func (f fake) Rotate(_ context.Context, which api.Names) (<-chan api.Result, int, error) {
 	out, n := make(chan api.Result, f.n), 0
 	for i := range f.n {
-		if which.Fits(f.names(i)) {
+		if which.Matches(f.names(i)) {
 			n++
 			if f.stuck == nil {
-				out <- api.Result{Names: f.names(i), Outcome: api.Rotated, To: "0.log.1", Size: 5}
+				out <- api.Result{Names: f.names(i), Result: api.Rotated, To: "0.log.1", Size: 5}
 			}
 		}
 	}

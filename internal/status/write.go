@@ -14,13 +14,13 @@ import (
 	"github.com/logwatch/logwatch/internal/api"
 )
 
-// Formats are what Write takes.
+// Formats are the formats of Write.
 var Formats = []string{"table", "wide", "json", "yaml"}
 
 // Detailed reports whether a format shows what only a detailed Status has.
 func Detailed(format string) bool { return format != "table" }
 
-// Write writes s in one of the Formats. now is what ages are counted from.
+// Write writes s in one of the Formats. Ages are as of now.
 func Write(w io.Writer, s api.Status, format string, now time.Time) error {
 	switch format {
 	case "table", "wide":
@@ -35,7 +35,7 @@ func Write(w io.Writer, s api.Status, format string, now time.Time) error {
 	case "yaml":
 		return writeYAML(w, s)
 	}
-	return fmt.Errorf("-o %q: write one of %s", format, strings.Join(Formats, ", "))
+	return fmt.Errorf("-o %q: must be one of %s", format, strings.Join(Formats, ", "))
 }
 
 // writeYAML reads the JSON as nodes, so that keys stay in their order. Text that

@@ -43,7 +43,7 @@ func (f *fakeDaemon) Status(ctx context.Context, which api.Names, detail bool) a
 	}
 	fit := []api.Container{}
 	for _, c := range s.Containers {
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			if detail {
 				c.Policy = policy
 			}

@@ -70,8 +70,8 @@ func rateOf(before, c api.Container, elapsed time.Duration, first bool) float64 
 // problem says why it is not well; "": it is.
 func (r *row) problem() string {
 	switch {
-	case r.Refused != "":
-		return "not rotated: " + r.Refused
+	case r.Skipped != "":
+		return "skipped: " + r.Skipped
 	case r.LastError != nil:
 		return r.LastError.Text
 	}
@@ -118,9 +118,9 @@ func rank(r *row) int {
 	switch {
 	case r.LastError != nil:
 		return 3
-	case r.Refused != "":
+	case r.Skipped != "":
 		return 2
-	case len(r.Rejects) > 0:
+	case len(r.Rejected) > 0:
 		return 1
 	}
 	return 0

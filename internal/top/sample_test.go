@@ -26,7 +26,7 @@ func sample(seconds int) api.Status {
 		c := api.Container{
 			Names: api.Names{Namespace: namespace, Pod: pod, Container: name}, ID: strings.Repeat("0", 56) + fmt.Sprintf("%08x", len(pod)*7+len(name)),
 			Dir: namespace + "_" + pod + "_6f1c/" + name, Log: "0.log", Limit: limit, MaxTotal: 5 * limit, MaxFiles: 5,
-			Hot: rate > 1000, Written: written, Rate: float64(rate), Size: written, Files: 1,
+			Polled: rate > 1000, Written: written, Rate: float64(rate), Size: written, Files: 1,
 		}
 		if limit > 0 {
 			c.Size, c.Rotations = written%limit, uint64(written/limit)
@@ -45,7 +45,7 @@ func sample(seconds int) api.Status {
 		Node: api.Node{
 			Version: "v1.2.3", PID: 4711, Started: start.Add(-3 * time.Hour), PodLogsDir: "/var/log/pods",
 			Runtime:   api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
-			LastSweep: now.Add(-4 * time.Second), Hot: 4, Cold: 4, Rotations: 1234, Failures: 2,
+			LastSweep: now.Add(-4 * time.Second), Polled: 4, Watched: 4, Rotations: 1234, Failures: 2,
 			Budget:  &api.Budget{Limit: 20 << 30, Usage: 5 << 30},
 			Backlog: api.Backlog{Files: 3, Bytes: 12 * mi},
 		},
@@ -61,8 +61,8 @@ func sample(seconds int) api.Status {
 		},
 	}
 	s.Containers[5].LastError = &api.Problem{Time: now.Add(-7 * time.Second), Text: "rotate: rename shop_payments-0_6f1c/db/0.log: read-only file system: mount it read-write, or exclude it"}
-	s.Containers[7].Limit, s.Containers[7].MaxTotal, s.Containers[7].Refused = 0, 0, "its log path /srv/raw.log is outside of podLogsDir"
-	s.Containers[4].Rejects = []api.Reject{{Annotation: "logwatch.io/max-size", Value: "1Gi", Reason: "above the ceiling of 100Mi, which holds"}}
+	s.Containers[7].Limit, s.Containers[7].MaxTotal, s.Containers[7].Skipped = 0, 0, "its log path /srv/raw.log is outside of podLogsDir"
+	s.Containers[4].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch.io/max-size", Value: "1Gi", Reason: "above the ceiling of 100Mi, which holds"}}
 	if r := s.Containers[6].LastRotation; r != nil {
 		r.Overshoot = 3 * mi
 	}
@@ -83,7 +83,7 @@ func hostiles() api.Status {
 		c := &s.Containers[i]
 		c.Namespace, c.Pod = hostile, strings.Repeat(hostile, 5)
 		c.LastError = &api.Problem{Time: start, Text: strings.Repeat(hostile+" ", 20)}
-		c.Rejects = []api.Reject{{Annotation: hostile, Value: hostile, Reason: hostile}}
+		c.Rejected = []api.RejectedAnnotation{{Annotation: hostile, Value: hostile, Reason: hostile}}
 		c.Policy = []api.Field{{Name: hostile, Value: hostile, Source: hostile}}
 		c.LastRotation = &api.Rotation{Time: start, Cause: hostile, To: hostile, Size: -5, Overshoot: 1 << 62}
 		c.ID, c.Dir, c.Log, c.Rotations, c.Files = hostile, hostile, hostile, 1<<63, 1<<30
@@ -181,7 +181,7 @@ func (d *driver) node(which api.Names, detail bool) (api.Status, error) {
 	s := sample(int(d.now.Sub(start).Seconds()))
 	var fit []api.Container
 	for _, c := range s.Containers {
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			if detail {
 				c.Policy = policy
 			}

@@ -81,7 +81,7 @@ func busyNode() func() api.Status {
 		for i := range all {
 			c := &all[i]
 			rate := c.wave(now.Sub(begun).Seconds())
-			c.Hot = rate > 2000
+			c.Polled = rate > 2000
 			grown := int64(rate * now.Sub(last).Seconds())
 			c.Written, c.Size, c.Rate = c.Written+grown, c.Size+grown, rate
 			if c.Size >= c.Limit {
@@ -97,7 +97,7 @@ func busyNode() func() api.Status {
 		s.Containers[3].LastError = &api.Problem{Time: begun, Text: "rotate: rename shop_payments-0_6f1c/db/0.log: read-only file system: mount it read-write, or exclude it"}
 		last = now
 		s.Node.Rotations, s.Node.Failures, s.Node.Backlog = rotations, 0, api.Backlog{}
-		s.Node.Started, s.Node.Hot, s.Node.Cold = now.Add(-51*time.Hour), 8, 4
+		s.Node.Started, s.Node.Polled, s.Node.Watched = now.Add(-51*time.Hour), 8, 4
 		s.Node.Budget = &api.Budget{Limit: 2 << 30, Usage: 1300 << 20}
 		return s
 	}

@@ -26,7 +26,7 @@ const (
 	KindRotated  = "rotated"
 	KindReopened = "reopened" // a live log that was missing is there again
 	KindFailed   = "failed"   // Error says why; said once while it lasts
-	KindUntidy   = "untidy"   // the same of housekeeping
+	KindHousekeeping   = "untidy"   // the same of housekeeping
 )
 
 // Event is something that happened to a container's log.

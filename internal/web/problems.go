@@ -117,10 +117,10 @@ func logProblems(s api.Status) (list []Problem) {
 				failed.Since = e.Time
 			}
 		}
-		if c.Refused != "" {
-			refused.add(c, c.Refused)
+		if c.Skipped != "" {
+			refused.add(c, c.Skipped)
 		}
-		for _, r := range c.Rejects {
+		for _, r := range c.Rejected {
 			rejects.add(c, r.Annotation+"="+r.Value+": "+r.Reason)
 		}
 	}

@@ -44,9 +44,9 @@ func TestProblems(t *testing.T) {
 		"backlog":     {func(s *api.Status) { s.Node.Backlog = api.Backlog{Files: 2, Bytes: 3 << 20} }, LevelWarning, "2 rotated logs (3Mi)", "lsof"},
 		"queue":       {func(s *api.Status) { s.Node.Pools[0].Queued = 101 }, LevelWarning, "101 jobs wait", "containerLogMaxWorkers"},
 		"failing":     {func(s *api.Status) { s.Containers[0].LastError = &api.Problem{Time: now, Text: "no space"} }, LevelError, "could not be rotated", "df -h"},
-		"refused":     {func(s *api.Status) { s.Containers[0].Refused = "outside" }, LevelWarning, "not logwatch's", "podLogsDir"},
+		"refused":     {func(s *api.Status) { s.Containers[0].Skipped = "outside" }, LevelWarning, "not logwatch's", "podLogsDir"},
 		"an annotation": {func(s *api.Status) {
-			s.Containers[0].Rejects = []api.Reject{{Annotation: "logwatch/max-size", Value: "x", Reason: "no size"}}
+			s.Containers[0].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: "x", Reason: "no size"}}
 		}, LevelWarning, "Annotations", "--explain"},
 		"overflow":  {func(s *api.Status) { s.Node.Overflows = 1 }, LevelNote, "lost events", "max_queued_events"},
 		"unwatched": {func(s *api.Status) { s.Node.WatchErrors = 1 }, LevelWarning, "could not watch", "max_user_watches"},
@@ -72,7 +72,7 @@ func TestManyProblems(t *testing.T) {
 	s.Containers = nil
 	for i := range 500 {
 		s.Containers = append(s.Containers, api.Container{
-			ID: fmt.Sprint(i), Refused: "outside", LastError: &api.Problem{Time: now.Add(-time.Duration(i) * time.Second), Text: "no"},
+			ID: fmt.Sprint(i), Skipped: "outside", LastError: &api.Problem{Time: now.Add(-time.Duration(i) * time.Second), Text: "no"},
 		})
 	}
 	got := Problems(s, now)

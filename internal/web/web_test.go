@@ -34,7 +34,7 @@ func (f *fake) Status(ctx context.Context, which api.Names, detail bool) api.Sta
 	s := f.status
 	s.Containers = nil
 	for _, c := range f.status.Containers {
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			if detail {
 				c.Policy = []api.Field{{Name: "maxSize"}}
 			}
