@@ -90,7 +90,7 @@ func TestPageTellsTrouble(t *testing.T) {
 	b := browse(t, n.base)
 	b.open()
 	title := `document.getElementById("problems-title").textContent`
-	b.await(title + ` === "Nothing is wrong"`)
+	b.await(title + ` === "No problems"`)
 	b.await(`document.querySelectorAll("tr.row").length === 1`)
 	eval[any](b, watchEvents)
 

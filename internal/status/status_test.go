@@ -33,7 +33,7 @@ func sample() api.Status {
 				Size: 5 << 20, Limit: 10 << 20, Total: 31 << 20, MaxTotal: 50 << 20, Files: 4, Rate: 2048, Rotations: 3, Polled: true,
 				LastRotation: &api.Rotation{Time: now.Add(-65 * time.Second), Cause: "write", To: "0.log.20260102-030300", Size: 10486000, Overshoot: 1234},
 				Policy:       []api.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}, {Name: "maxFiles", Value: "3", Source: "override 2"}},
-				Rejected:      []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
+				Rejected:     []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
 			},
 			{Names: api.Names{Namespace: "shop", Pod: hostile, Container: "b"}, Skipped: "its log path is outside"},
 			{Names: api.Names{Namespace: "shop", Pod: "web-2", Container: "c"}, LastError: &api.Problem{Time: now.Add(-time.Second), Text: "a\tb"}},

@@ -23,10 +23,10 @@ const (
 
 // Kinds of events.
 const (
-	KindRotated  = "rotated"
-	KindReopened = "reopened" // a live log that was missing is there again
-	KindFailed   = "failed"   // Error says why; said once while it lasts
-	KindHousekeeping   = "untidy"   // the same of housekeeping
+	KindRotated      = "rotated"
+	KindReopened     = "reopened"     // a live log that was missing is there again
+	KindFailed       = "failed"       // Error says why; said once while it lasts
+	KindHousekeeping = "housekeeping" // the same of housekeeping
 )
 
 // Event is something that happened to a container's log.

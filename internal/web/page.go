@@ -97,7 +97,7 @@ func sameSite(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("Sec-Fetch-Site") {
 		case "cross-site", "same-site":
-			fail(w, http.StatusForbidden, "this is for logwatch's own page, and for programs, and not for other sites")
+			fail(w, http.StatusForbidden, "this is for logwatch's page and programs, not for other sites")
 		default:
 			next(w, r)
 		}

@@ -31,25 +31,25 @@ func TestProblems(t *testing.T) {
 		what   string
 		do     string
 	}{
-		"waiting":    {func(s *api.Status) { s.Node.Waiting = "for a runtime" }, LevelError, "has not begun", "containerRuntimeEndpoint"},
+		"waiting":    {func(s *api.Status) { s.Node.Waiting = "for a runtime" }, LevelError, "nothing is rotated yet", "containerRuntimeEndpoint"},
 		"stuck":      {func(s *api.Status) { s.Node.Unhealthy = "no sweep" }, LevelError, "stuck", "restart logwatch"},
-		"no runtime": {func(s *api.Status) { s.Node.Runtime.Reachable = false }, LevelError, "does not answer", "unix:///run/x.sock ps"},
+		"no runtime": {func(s *api.Status) { s.Node.Runtime.Reachable = false }, LevelError, "unreachable", "unix:///run/x.sock ps"},
 		"starting": {func(s *api.Status) {
 			s.Node.Runtime.Reachable, s.Node.LastSweep, s.Node.Started = false, time.Time{}, now
 		}, LevelNote, "starting", "Wait"},
-		"never began": {func(s *api.Status) { s.Node.Runtime.Reachable, s.Node.LastSweep = false, time.Time{} }, LevelError, "does not answer", "crictl"},
-		"reload":      {func(s *api.Status) { s.Node.Config.Error, s.Node.Config.File = "f:1: no", "/etc/f" }, LevelWarning, "not reloaded", "check-config /etc/f"},
-		"budget":      {func(s *api.Status) { s.Node.Budget.Usage = 95 }, LevelWarning, "95 %", "nodeLogBudget"},
-		"over budget": {func(s *api.Status) { s.Node.Budget.Usage = 150 }, LevelWarning, "150 %", "nodeLogBudget"},
+		"never began": {func(s *api.Status) { s.Node.Runtime.Reachable, s.Node.LastSweep = false, time.Time{} }, LevelError, "unreachable", "crictl"},
+		"reload":      {func(s *api.Status) { s.Node.Config.Error, s.Node.Config.File = "f:1: no", "/etc/f" }, LevelWarning, "Reload failed", "check-config /etc/f"},
+		"budget":      {func(s *api.Status) { s.Node.Budget.Usage = 95 }, LevelWarning, "95%", "nodeLogBudget"},
+		"over budget": {func(s *api.Status) { s.Node.Budget.Usage = 150 }, LevelWarning, "150%", "nodeLogBudget"},
 		"backlog":     {func(s *api.Status) { s.Node.Backlog = api.Backlog{Files: 2, Bytes: 3 << 20} }, LevelWarning, "2 rotated logs (3Mi)", "lsof"},
-		"queue":       {func(s *api.Status) { s.Node.Pools[0].Queued = 101 }, LevelWarning, "101 jobs wait", "containerLogMaxWorkers"},
-		"failing":     {func(s *api.Status) { s.Containers[0].LastError = &api.Problem{Time: now, Text: "no space"} }, LevelError, "could not be rotated", "df -h"},
-		"refused":     {func(s *api.Status) { s.Containers[0].Skipped = "outside" }, LevelWarning, "not logwatch's", "podLogsDir"},
+		"queue":       {func(s *api.Status) { s.Node.Pools[0].Queued = 101 }, LevelWarning, "101 jobs are queued", "containerLogMaxWorkers"},
+		"failing":     {func(s *api.Status) { s.Containers[0].LastError = &api.Problem{Time: now, Text: "no space"} }, LevelError, "Rotation or housekeeping failed", "df -h"},
+		"skipped":     {func(s *api.Status) { s.Containers[0].Skipped = "outside" }, LevelWarning, "skipped", "podLogsDir"},
 		"an annotation": {func(s *api.Status) {
 			s.Containers[0].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: "x", Reason: "no size"}}
-		}, LevelWarning, "Annotations", "--explain"},
+		}, LevelWarning, "annotations", "--explain"},
 		"overflow":  {func(s *api.Status) { s.Node.Overflows = 1 }, LevelNote, "lost events", "max_queued_events"},
-		"unwatched": {func(s *api.Status) { s.Node.WatchErrors = 1 }, LevelWarning, "could not watch", "max_user_watches"},
+		"unwatched": {func(s *api.Status) { s.Node.WatchErrors = 1 }, LevelWarning, "failed to watch", "max_user_watches"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := fine()
