@@ -137,7 +137,7 @@ func TestFilter(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	d.press("q") // is a letter now
-	if len(d.pods()) != 0 || !strings.Contains(d.screen(), "No container's name has Shop/CHECKq in it") {
+	if len(d.pods()) != 0 || !strings.Contains(d.screen(), "No container's name contains Shop/CHECKq") {
 		t.Errorf("%s", d.screen())
 	}
 	d.press("backspace", "enter")
@@ -169,7 +169,7 @@ func TestDetails(t *testing.T) {
 	d := watching(Options{})
 	node := d.source.answer
 	d.press("down", "down", "down", "enter")
-	if !strings.Contains(d.screen(), "asking for the policy") {
+	if !strings.Contains(d.screen(), "loading the policy") {
 		t.Errorf("%s", d.screen())
 	}
 	d.source.asked = nil
@@ -196,7 +196,7 @@ func TestDetails(t *testing.T) {
 	d.source.answer = func(api.Names, bool) (api.Status, error) { return api.Status{}, nil }
 	d.wait(time.Second)
 	d.wait(time.Second)
-	if s := d.screen(); !strings.Contains(s, "It does not run any more") || !strings.Contains(s, "override 2") {
+	if s := d.screen(); !strings.Contains(s, "Not running since") || !strings.Contains(s, "override 2") {
 		t.Errorf("%s", s)
 	}
 	d.source.answer = node
@@ -222,7 +222,7 @@ func TestSilence(t *testing.T) {
 		return api.Status{}, errors.New("no daemon answers at /run/x\x1b[2J")
 	}
 	d.wait(9 * time.Second)
-	if s := d.screen(); !strings.Contains(s, `no answer since 03:04:25 (9s ago); trying again: no daemon answers at /run/x\x1b[2J`) {
+	if s := d.screen(); !strings.Contains(s, `last response 03:04:25 (9s ago); retrying: no daemon answers at /run/x\x1b[2J`) {
 		t.Errorf("%s", s)
 	}
 	if !slices.Equal(d.pods(), before) || d.fatal != nil {
@@ -230,18 +230,18 @@ func TestSilence(t *testing.T) {
 	}
 	d.source.answer = node
 	d.wait(time.Second)
-	if s := d.screen(); strings.Contains(s, "no answer") {
+	if s := d.screen(); strings.Contains(s, "last response") {
 		t.Errorf("%s", s)
 	}
 	d.ask() // and no answer comes
 	d.now = d.now.Add(patience - time.Second)
 	d.send(clock{})
-	if s := d.screen(); strings.Contains(s, "no answer") {
+	if s := d.screen(); strings.Contains(s, "last response") {
 		t.Errorf("too soon:\n%s", s)
 	}
 	d.now = d.now.Add(2 * time.Second)
 	d.send(clock{})
-	if s := d.screen(); !strings.Contains(s, "no answer since 03:04:35 (4s ago); trying again") {
+	if s := d.screen(); !strings.Contains(s, "last response 03:04:35 (4s ago); retrying") {
 		t.Errorf("%s", s)
 	}
 }
@@ -252,16 +252,16 @@ func TestWrong(t *testing.T) {
 		want string
 		node api.Node
 	}{
-		{"all is well", api.Node{Runtime: api.Runtime{Reachable: true}}},
+		{"no problems", api.Node{Runtime: api.Runtime{Reachable: true}}},
 		{"waiting for the runtime", api.Node{Waiting: "waiting for the runtime"}},
-		{"the runtime does not answer (unix:///x): nothing is rotated until it does. refused", api.Node{Runtime: api.Runtime{Endpoint: "unix:///x", Error: "refused"}}},
-		{"not well: no sweep; reload failed, the configuration before is in force: a.yaml:1", api.Node{
+		{"runtime unreachable (unix:///x): rotation is suspended. refused", api.Node{Runtime: api.Runtime{Endpoint: "unix:///x", Error: "refused"}}},
+		{"unhealthy: no sweep; reload failed; previous config still active: a.yaml:1", api.Node{
 			Runtime: api.Runtime{Reachable: true}, Unhealthy: "no sweep", Config: api.Config{Error: "a.yaml:1"},
 		}},
 	} {
 		d := drive(Options{}, func(api.Names, bool) (api.Status, error) { return api.Status{Node: tt.node}, nil })
 		d.send(tea.WindowSizeMsg{Width: 100, Height: 24})
-		if !strings.Contains(d.screen(), "asking the daemon") {
+		if !strings.Contains(d.screen(), "loading") {
 			t.Errorf("before an answer:\n%s", d.screen())
 		}
 		d.poll()
@@ -274,9 +274,9 @@ func TestWrong(t *testing.T) {
 // TestNothing: why there is nothing.
 func TestNothing(t *testing.T) {
 	for want, which := range map[string]api.Names{
-		"No containers run.":                         {},
-		"No container of shop runs on this node.":    {Namespace: "shop"},
-		`No container of a/b\x1b runs on this node.`: {Namespace: "a", Pod: "b\x1b"},
+		"No running containers.":                {},
+		"No running container matches shop.":    {Namespace: "shop"},
+		`No running container matches a/b\x1b.`: {Namespace: "a", Pod: "b\x1b"},
 	} {
 		d := drive(Options{Which: which}, func(api.Names, bool) (api.Status, error) {
 			return api.Status{Node: api.Node{Runtime: api.Runtime{Reachable: true}}}, nil

@@ -314,7 +314,7 @@ func TestRefusesTerminal(t *testing.T) {
 		})
 	}
 	out, err := exec.Command(binary(t), "top").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "its output is none: `logwatch status`") {
+	if err == nil || !strings.Contains(string(out), "top needs a terminal: `logwatch status`") {
 		t.Errorf("into a pipe: %v, %s", err, out)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/logwatch/logwatch/internal/api"
@@ -235,20 +236,79 @@ func TestSlowViewer(t *testing.T) {
 	t.Logf("%d events, Publish took %v at most", n, longest)
 }
 
+// TestTooManyViewers: one more is refused, over HTTP.
 func TestTooManyViewers(t *testing.T) {
 	p, srv := serve(t, two())
 	var first *stream
-	for range maxViewers {
+	for range maxPerPeer {
 		first = follow(t, srv, "")
 	}
 	resp, body := ask(t, srv, "GET", "/api/v1/events")
-	if resp.StatusCode != 503 || !strings.Contains(body, "16 pages follow") {
+	if resp.StatusCode != 503 || !strings.Contains(body, "too many pages") {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	first.close()
-	testutil.Eventually(t, "a place", func() bool { return p.hub.count() < maxViewers })
+	testutil.Eventually(t, "a place", func() bool { return p.hub.count() < maxPerPeer })
 	p.hub.publish(0, 1)
 	follow(t, srv, "").want(0)
+}
+
+// TestPlaces: no peer keeps others out, at once if it has more than they, and after a
+// while its own.
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub()
+		join := func(peer string, n int) (all []*viewer) {
+			for range n {
+				all = append(all, h.join(peer, ""))
+			}
+			return all
+		}
+		ended := func(v *viewer) bool {
+			select {
+			case <-v.ended:
+				return true
+			default:
+				return false
+			}
+		}
+		a := join("a", maxPerPeer)
+		if h.join("a", "") != nil {
+			t.Error("a peer has more than its places")
+		}
+		time.Sleep(time.Second)
+		join("b", maxViewers-maxPerPeer)
+		if c := h.join("c", ""); c == nil || h.count() != maxViewers {
+			t.Errorf("two peers keep out a third; %d viewers", h.count())
+		}
+		time.Sleep(minStay)
+		last := h.join("a", "")
+		if last == nil || ended(last) {
+			t.Error("the old viewers of a peer keep out its new ones")
+		}
+		n := 0
+		for _, v := range a {
+			if ended(v) {
+				n++
+				v.leave()
+			}
+		}
+		if n == 0 || h.count() != maxViewers {
+			t.Errorf("%d viewers of the first peer ended, %d are left", n, h.count())
+		}
+	})
+}
+
+// TestPeers: addresses of one host are one peer.
+func TestPeers(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:5": "loopback", "127.9.8.7:5": "loopback", "[::1]:5": "loopback", "10.1.2.3:5": "10.1.2.3", "[::ffff:10.1.2.3]:5": "10.1.2.3",
+		"[2001:db8::1]:5": "2001:db8::/64", "[2001:db8::2:3:4:5]:5": "2001:db8::/64", "@": "",
+	} {
+		if got := peerOf(&http.Request{RemoteAddr: addr}); got != want {
+			t.Errorf("%s: %q, want %q", addr, got, want)
+		}
+	}
 }
 
 // TestPublishCosts: nothing that is worth a word, as long as nobody looks, and
@@ -262,7 +322,7 @@ func TestPublishCosts(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { h.Publish(e) }); n > 0 {
 			t.Errorf("%d viewers: %v allocations", i, n)
 		}
-		if v := h.join(""); (v == nil) != (i == maxViewers) {
+		if v := h.join(fmt.Sprint(i), ""); (v == nil) != (i == maxViewers) {
 			t.Errorf("%d viewers: the next is %v", i, v)
 		}
 	}
@@ -273,7 +333,7 @@ func BenchmarkPublish(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			h := NewHub()
 			for range n {
-				h.join("")
+				h.join("", "")
 			}
 			e := Event{Time: time.Now(), Kind: KindRotated, ID: "1", Dir: "d"}
 			b.ReportAllocs()

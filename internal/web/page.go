@@ -19,20 +19,20 @@ var assets embed.FS
 // Snapshot describes the containers that match. It may be called at the same time.
 type Snapshot func(ctx context.Context, which api.Names, detail bool) api.Status
 
-// Page serves the page. Make it with New.
+// Page serves the page. New creates it.
 type Page struct {
-	snapshot Snapshot
 	hub      *Hub
-	shared   shared
+	all, one shared
 	waiting  chan struct{} // has room for maxWaiting
-	write    time.Duration // writeTimeout; tests have their own
+	write    time.Duration // writeTimeout; tests set another
 }
 
 // New returns the page of a daemon whose events are published to h.
 func New(s Snapshot, h *Hub) *Page {
 	return &Page{
-		snapshot: s, hub: h, write: writeTimeout, waiting: make(chan struct{}, maxWaiting),
-		shared: shared{snapshot: s, turn: make(chan struct{}, 1)},
+		hub: h, write: writeTimeout, waiting: make(chan struct{}, maxWaiting),
+		all: shared{snapshot: s, turn: make(chan struct{}, 1)},
+		one: shared{snapshot: s, turn: make(chan struct{}, 1), detail: true},
 	}
 }
 

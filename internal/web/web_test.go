@@ -120,7 +120,7 @@ func TestRoutes(t *testing.T) {
 		{"GET", "/api/v1/status", 200, "application/json", `"problems":[`},
 		{"GET", "/api/v1/container?namespace=n&pod=p&container=c", 200, "application/json", `"policy":[{`},
 		{"GET", "/api/v1/container?namespace=n&pod=p&container=x", 200, "application/json", `"containers":[]`},
-		{"GET", "/api/v1/container?namespace=n", 400, "application/json", "must be named"},
+		{"GET", "/api/v1/container?namespace=n", 400, "application/json", "must be set"},
 		{"POST", "/", 405, "", ""},
 		{"POST", "/api/v1/status", 405, "", ""},
 		{"DELETE", "/api/v1/container?namespace=n&pod=p&container=c", 405, "", ""},
