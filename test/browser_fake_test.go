@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/web"
 )
 
@@ -24,16 +24,16 @@ type stage struct {
 	url string
 
 	mu     sync.Mutex
-	status control.Status
-	change func(*control.Status) // before each look
+	status api.Status
+	change func(*api.Status) // before each look
 	looks  int
 }
 
-func newStage(t *testing.T, s control.Status, change func(*control.Status)) *stage {
+func newStage(t *testing.T, s api.Status, change func(*api.Status)) *stage {
 	t.Helper()
 	st := &stage{hub: web.NewHub(), status: s, change: change}
 	mux := http.NewServeMux()
-	web.New(st, st.hub).Mount(mux)
+	web.New(st.Status, st.hub).Mount(mux)
 	srv := httptest.NewUnstartedServer(mux)
 	ctx, cancel := context.WithCancel(context.Background())
 	srv.Config.BaseContext = func(_ net.Listener) context.Context { return ctx }
@@ -46,8 +46,8 @@ func newStage(t *testing.T, s control.Status, change func(*control.Status)) *sta
 	return st
 }
 
-// Status implements web.Daemon.
-func (st *stage) Status(_ context.Context, which control.Names, detail bool) control.Status {
+// Status is a web.Snapshot.
+func (st *stage) Status(_ context.Context, which api.Names, detail bool) api.Status {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	st.looks++
@@ -57,9 +57,9 @@ func (st *stage) Status(_ context.Context, which control.Names, detail bool) con
 	s := st.status
 	s.Containers = nil
 	for _, c := range st.status.Containers {
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			if detail {
-				c.Policy = []control.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}}
+				c.Policy = []api.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}}
 			}
 			s.Containers = append(s.Containers, c)
 		}
@@ -74,27 +74,27 @@ func (st *stage) count() int {
 	return st.looks
 }
 
-func well() control.Status {
+func well() api.Status {
 	now := time.Now()
-	return control.Status{Node: control.Node{
-		Version: "v1", Started: now.Add(-time.Hour), PodLogsDir: "/var/log/pods", LastSweep: now, Hot: 1, Cold: 2,
-		Runtime: control.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
-		Pools:   []control.Pool{{Name: "rotate", Workers: 4}, {Name: "prune", Workers: 4}, {Name: "compress", Workers: 1}},
+	return api.Status{Node: api.Node{
+		Version: "v1", Started: now.Add(-time.Hour), PodLogsDir: "/var/log/pods", LastSweep: now, Polled: 1, Watched: 2,
+		Runtime: api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
+		Pools:   []api.Pool{{Name: "rotate", Workers: 4}, {Name: "prune", Workers: 4}, {Name: "compress", Workers: 1}},
 	}}
 }
 
 // crowd has n containers that all write; each look finds them further on.
-func crowd(n int) (control.Status, func(*control.Status)) {
+func crowd(n int) (api.Status, func(*api.Status)) {
 	s := well()
 	for i := range n {
-		s.Containers = append(s.Containers, control.Container{
-			Names: control.Names{Namespace: fmt.Sprintf("team-%02d", i%40), Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
+		s.Containers = append(s.Containers, api.Container{
+			Names: api.Names{Namespace: fmt.Sprintf("team-%02d", i%40), Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
 			ID:    fmt.Sprintf("%064x", i), Dir: fmt.Sprintf("team_service-%04d_uid/app", i), Log: "0.log", Files: 3, MaxFiles: 5,
-			Limit: 10 << 20, MaxTotal: 50 << 20, Hot: i%3 == 0,
+			Limit: 10 << 20, MaxTotal: 50 << 20, Polled: i%3 == 0,
 		})
 	}
 	round := 0
-	return s, func(s *control.Status) {
+	return s, func(s *api.Status) {
 		round++
 		for i := range s.Containers {
 			c := &s.Containers[i]
@@ -126,25 +126,25 @@ var markup = []string{
 func TestPageHostileNames(t *testing.T) {
 	s := well()
 	for i, m := range markup {
-		s.Containers = append(s.Containers, control.Container{
-			Names: control.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i), Dir: m, Log: m, Limit: 1 << 20, MaxTotal: 5 << 20,
-			LastRotation: &control.Rotation{Time: time.Now(), Cause: m, To: m, Size: 1, Seconds: .001},
-			LastError:    &control.Problem{Time: time.Now(), Text: m},
-			Rejects:      []control.Reject{{Annotation: m, Value: m, Reason: m}},
+		s.Containers = append(s.Containers, api.Container{
+			Names: api.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i), Dir: m, Log: m, Limit: 1 << 20, MaxTotal: 5 << 20,
+			LastRotation: &api.Rotation{Time: time.Now(), Cause: m, To: m, Size: 1, Seconds: .001},
+			LastError:    &api.Problem{Time: time.Now(), Text: m},
+			Rejected:      []api.RejectedAnnotation{{Annotation: m, Value: m, Reason: m}},
 		})
 	}
-	s.Containers[2].Refused = markup[0]
+	s.Containers[2].Skipped = markup[0]
 	s.Node.Version, s.Node.PodLogsDir, s.Node.Unhealthy = markup[0], markup[1], markup[2]
-	s.Node.Runtime = control.Runtime{Endpoint: markup[3], Error: markup[0]}
-	s.Node.Config = control.Config{File: markup[1], Error: markup[0]}
+	s.Node.Runtime = api.Runtime{Endpoint: markup[3], Error: markup[0]}
+	s.Node.Config = api.Config{File: markup[1], Error: markup[0]}
 	s.Node.Pools[0].Name = markup[0]
 	st := newStage(t, s, nil)
 	b := browse(t, st.url)
 	b.open()
 	for i, m := range markup {
-		for _, kind := range []string{web.KindRotated, web.KindFailed, web.KindUntidy, m} {
+		for _, kind := range []string{web.KindRotated, web.KindFailed, web.KindHousekeeping, m} {
 			st.hub.Publish(web.Event{
-				Time: time.Now(), Kind: kind, Names: control.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i),
+				Time: time.Now(), Kind: kind, Names: api.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i),
 				Dir: m, Cause: m, To: m, Error: m, Size: 1,
 			})
 		}
@@ -209,7 +209,7 @@ func TestPageRefusesMarkup(t *testing.T) {
 // TestPageWaits: a daemon that waits for its runtime has little to show, and says
 // so.
 func TestPageWaits(t *testing.T) {
-	st := newStage(t, control.Status{Node: control.Node{Version: "v1", Started: time.Now(), Waiting: "it waits for a container runtime"}}, nil)
+	st := newStage(t, api.Status{Node: api.Node{Version: "v1", Started: time.Now(), Waiting: "it waits for a container runtime"}}, nil)
 	b := browse(t, st.url)
 	b.open()
 	b.await(`document.querySelector(".problem .why")?.textContent === "it waits for a container runtime"`)

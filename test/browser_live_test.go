@@ -78,7 +78,7 @@ func TestPageTellsTrouble(t *testing.T) {
 	b := browse(t, n.base)
 	b.open()
 	title := `document.getElementById("problems-title").textContent`
-	b.await(title + ` === "Nothing is wrong"`)
+	b.await(title + ` === "No problems"`)
 	b.await(`document.querySelectorAll("tr.row").length === 1`)
 	eval[any](b, watchEvents)
 
@@ -99,7 +99,7 @@ func TestPageTellsTrouble(t *testing.T) {
 	if err := n.runtime.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	b.await(`[...document.querySelectorAll(".problem .what")].some((p) => p.textContent.includes("runtime does not answer"))`)
+	b.await(`[...document.querySelectorAll(".problem .what")].some((p) => p.textContent.includes("runtime is unreachable"))`)
 	b.await(`document.title.startsWith("(")`)
 	if got := eval[string](b, `document.querySelector(".problem .do").textContent`); !strings.Contains(got, "What to do: ") {
 		t.Errorf("it does not say what to do: %q", got)
@@ -107,13 +107,13 @@ func TestPageTellsTrouble(t *testing.T) {
 	if err := n.runtime.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	b.await(`![...document.querySelectorAll(".problem .what")].some((p) => p.textContent.includes("runtime does not answer"))`)
+	b.await(`![...document.querySelectorAll(".problem .what")].some((p) => p.textContent.includes("runtime is unreachable"))`)
 
 	n.Stop()
-	b.await(`/^stale since \d\d:\d\d:\d\d, trying again: (?!it does not answer)/.test(document.getElementById("link").textContent)`)
+	b.await(`/^stale since \d\d:\d\d:\d\d, retrying: (?!no response)/.test(document.getElementById("link").textContent)`)
 	n.start()
 	b.await(`document.getElementById("link").textContent === "live"`)
-	b.await(`[...document.querySelectorAll("#events li")].some((li) => li.textContent.includes("logwatch was started again"))`)
+	b.await(`[...document.querySelectorAll("#events li")].some((li) => li.textContent.includes("logwatch was restarted"))`)
 	before := eval[int](b, `window.came.length`)
 	if err := c.WriteNumbered("stdout", 1000, 100); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/internal/web"
 )
@@ -124,13 +124,13 @@ func TestPageKeyboard(t *testing.T) {
 // learns how large the table is, of which few rows exist.
 func TestPageAccessible(t *testing.T) {
 	s, change := crowd(300)
-	s.Node.Backlog = control.Backlog{Files: 3, Bytes: 1 << 20}
-	s.Node.Budget = &control.Budget{Limit: 10 << 30, Usage: 1 << 30}
+	s.Node.Backlog = api.Backlog{Files: 3, Bytes: 1 << 20}
+	s.Node.Budget = &api.Budget{Limit: 10 << 30, Usage: 1 << 30}
 	st := newStage(t, s, change)
 	b := browse(t, st.url)
 	b.open()
 	b.await(`document.querySelectorAll("tr.row").length > 10 && document.querySelector(".problem")`)
-	st.hub.Publish(web.Event{Time: time.Now(), Kind: web.KindRotated, Names: control.Names{Namespace: "n", Pod: "p", Container: "c"}, ID: "x", Dir: "d", Size: 1})
+	st.hub.Publish(web.Event{Time: time.Now(), Kind: web.KindRotated, Names: api.Names{Namespace: "n", Pod: "p", Container: "c"}, ID: "x", Dir: "d", Size: 1})
 	b.await(`document.getElementById("announce").textContent === "1 event, the last of n/p/c"`)
 	for _, width := range []int64{1440, 360} {
 		b.size(width, 800)
@@ -204,11 +204,11 @@ const contrast = `(() => {
 func TestPageLooks(t *testing.T) {
 	s, change := crowd(50)
 	s.Node.Unhealthy = "no sweep has begun for 1m, which should be at most 33s"
-	s.Node.Config = control.Config{File: "/etc/logwatch.yaml", Loaded: time.Now(), Error: "f:1: no", Failed: time.Now()}
-	s.Node.Budget = &control.Budget{Limit: 10 << 30, Usage: 9 << 30}
-	s.Containers[0].Refused = "its log path is not below podLogsDir"
-	s.Containers[1].LastError = &control.Problem{Time: time.Now(), Text: "open: permission denied"}
-	s.Containers[2].Rejects = []control.Reject{{Annotation: "logwatch/max-size", Value: "lots", Reason: "no size"}}
+	s.Node.Config = api.Config{File: "/etc/logwatch.yaml", Loaded: time.Now(), Error: "f:1: no", Failed: time.Now()}
+	s.Node.Budget = &api.Budget{Limit: 10 << 30, Usage: 9 << 30}
+	s.Containers[0].Skipped = "its log path is not below podLogsDir"
+	s.Containers[1].LastError = &api.Problem{Time: time.Now(), Text: "open: permission denied"}
+	s.Containers[2].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: "lots", Reason: "no size"}}
 	s.Containers[3].Limit = 0
 	st := newStage(t, s, change)
 	b := browse(t, st.url)

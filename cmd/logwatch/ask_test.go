@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,30 +13,33 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/server"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // answers is a daemon that has an answer.
-type answers struct{ results []control.Result }
+type answers struct{ results []api.Result }
 
-func (answers) Status(_ context.Context, which control.Names, _ bool) control.Status {
-	s := control.Status{Node: control.Node{Version: "v9"}, Containers: []control.Container{}}
-	if c := (control.Container{Names: control.Names{Namespace: "shop", Pod: "web\x1b[2J", Container: "app"}}); which.Fits(c.Names) {
+func (answers) Status(_ context.Context, which api.Names, _ bool) api.Status {
+	s := api.Status{Node: api.Node{Version: "v9"}, Containers: []api.Container{}}
+	if c := (api.Container{Names: api.Names{Namespace: "shop", Pod: "web\x1b[2J", Container: "app"}}); which.Matches(c.Names) {
 		s.Containers = append(s.Containers, c)
 	}
 	return s
 }
 
-func (a answers) Rotate(_ context.Context, which control.Names) (<-chan control.Result, int, error) {
-	out := make(chan control.Result, len(a.results))
+func (a answers) Rotate(_ context.Context, which api.Names) (<-chan api.Result, int, error) {
+	out := make(chan api.Result, len(a.results))
 	for _, r := range a.results {
-		if which.Fits(r.Names) {
+		if which.Matches(r.Names) {
 			out <- r
 		}
 	}
 	return out, len(out), nil
 }
+
+func (answers) Reload(context.Context) error { return errors.New("line 3: unknown key") }
 
 func TestAskTheDaemon(t *testing.T) {
 	dir, err := os.MkdirTemp("", "logwatch") // short enough for a socket
@@ -49,21 +53,21 @@ func TestAskTheDaemon(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	web := control.Names{Namespace: "shop", Pod: "web", Container: "a\nb"}
+	web := api.Names{Namespace: "shop", Pod: "web", Container: "a\nb"}
 	ctx, cancel := context.WithCancel(t.Context())
 	var g sync.WaitGroup
 	g.Go(func() {
-		s := control.Server{Path: socket, Log: zerolog.Nop(), Daemon: answers{[]control.Result{
-			{Names: web, Outcome: control.Rotated, To: "0.log.20260102-030405", Size: 10 << 20, Seconds: 0.0021},
-			{Names: control.Names{Namespace: "shop", Pod: "db", Container: "c"}, Outcome: control.Empty},
-			{Names: control.Names{Namespace: "shop", Pod: "bad", Container: "c"}, Outcome: control.Failed, Error: "no\x1b"},
-		}}}
-		s.Run(ctx)
+		d := answers{[]api.Result{
+			{Names: web, Result: api.Rotated, To: "0.log.20260102-030405", Size: 10 << 20, Seconds: 0.0021},
+			{Names: api.Names{Namespace: "shop", Pod: "db", Container: "c"}, Result: api.Empty},
+			{Names: api.Names{Namespace: "shop", Pod: "bad", Container: "c"}, Result: api.Failed, Error: "no\x1b"},
+		}}
+		server.Run(ctx, server.Options{ControlSocket: socket, Log: zerolog.Nop(), Snapshot: d.Status, Rotate: d.Rotate, Reload: d.Reload})
 	})
 	defer g.Wait()
 	defer cancel()
 	testutil.Eventually(t, "the daemon to listen", func() bool {
-		_, err := control.NewClient(socket).Status(t.Context(), control.Names{}, false)
+		_, err := api.NewClient(socket).Status(t.Context(), api.Names{}, false)
 		return err == nil
 	})
 
@@ -71,22 +75,24 @@ func TestAskTheDaemon(t *testing.T) {
 	for _, tt := range []struct{ args, out, err string }{
 		{"status", `web\x1b[2J`, ""},
 		{"status shop", `web\x1b[2J`, ""},
-		{"status shop/none", "No containers run.", "no container of shop/none runs on this node: `logwatch status` lists those that do"},
+		{"status shop/none", "No running containers.", "no running container matches shop/none on this node: `logwatch status` lists all"},
 		{"status -o json", `"pod": "web\u001b[2J"`, ""},
 		{"status -o yaml", "version: v9\n", ""},
-		{"status -o xml", "", `-o "xml": write one of table, wide, json, yaml`},
-		{"status a/b/c/d", "", `"a/b/c/d": write NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`},
-		{"status /b", "", `"/b": write NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`},
+		{"status -o xml", "", `-o "xml": must be one of table, wide, json, yaml`},
+		{"status a/b/c/d", "", `"a/b/c/d": must be NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`},
+		{"status /b", "", `"/b": must be NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`},
 		{"status --config " + file, "web", ""},
 		{"status --config " + off, "", off + ` has controlSocket: "": give it a path, such as /run/logwatch/logwatch.sock, and restart the daemon`},
 		{"status --control-socket " + none, "", "no daemon answers at " + none + ": is it running? systemctl status logwatch; if it has another controlSocket, name its file with --config"},
 		{"rotate shop/web", `shop/web/a\nb: rotated 10Mi to 0.log.20260102-030405 in 2.1 ms` + "\n", ""},
-		{"rotate shop/db", "shop/db/c: empty, left as it is\n", ""},
-		{"rotate --all", "shop/bad/c: NOT ROTATED: no\\x1b\n1 of 3 rotated\n", "1 of 3 logs were not rotated: see above, and `logwatch status`"},
-		{"rotate shop/none", "", "no container of shop/none runs on this node: `logwatch status` lists those that do"},
-		{"rotate shop", "", `"shop" is a namespace: name a pod in it, as shop/POD`},
-		{"rotate", "", "name a pod, as NAMESPACE/POD, or a container, as NAMESPACE/POD/CONTAINER; or write --all"},
-		{"rotate --all shop/web", "", "name a pod, as NAMESPACE/POD, or a container, as NAMESPACE/POD/CONTAINER; or write --all"},
+		{"rotate shop/db", "shop/db/c: empty, left unchanged\n", ""},
+		{"rotate --all", "shop/bad/c: FAILED: no\\x1b\n1 of 3 rotated\n", "1 of 3 rotations failed: see above, and `logwatch status`"},
+		{"rotate shop/none", "", "no running container matches shop/none on this node: `logwatch status` lists all"},
+		{"rotate shop", "", `"shop" is a namespace: specify a pod in it, as shop/POD`},
+		{"rotate", "", "specify NAMESPACE/POD[/CONTAINER] or --all"},
+		{"rotate --all shop/web", "", "specify NAMESPACE/POD[/CONTAINER] or --all"},
+		{"reload --config " + file, "", "reload: the daemon: line 3: unknown key"},
+		{"reload --config " + off, "", `controlSocket is "": the daemon reloads a changed file by itself within containerLogMonitorInterval`},
 	} {
 		t.Run(strings.ReplaceAll(tt.args, "/", "_"), func(t *testing.T) {
 			args := strings.Fields(tt.args)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/agent"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/rotator"
 )
@@ -139,8 +140,8 @@ func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have the running daemon reload its configuration",
-		Long: `Reload checks the configuration and then sends SIGHUP to the daemon that works on
-its podLogsDir. A bad configuration is refused here, and changes nothing.`,
+		Long: `Reload validates the configuration, and has the daemon at its controlSocket reload
+it. After an error the previous configuration stays active.`,
 		Args: cobra.NoArgs,
 	}
 	conf := configured(cmd)
@@ -149,14 +150,13 @@ its podLogsDir. A bad configuration is refused here, and changes nothing.`,
 		if err != nil {
 			return err
 		}
-		pid, err := agent.Find(c.PodLogsDir)
-		if err != nil {
-			return err
+		if c.ControlSocket == "" {
+			return errors.New("controlSocket is \"\": the daemon reloads a changed file by itself within containerLogMonitorInterval")
 		}
-		if err := unix.Kill(pid, unix.SIGHUP); err != nil {
-			return fmt.Errorf("reload: signal process %d: %w", pid, err)
+		if err := api.NewClient(c.ControlSocket).Reload(cmd.Context()); err != nil {
+			return fmt.Errorf("reload: %w", err)
 		}
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "asked process %d to reload\n", pid)
+		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the daemon reloaded its configuration")
 		return err
 	}
 	return cmd

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -17,7 +17,7 @@ const completeTimeout = time.Second
 
 // completeContainers completes NAMESPACE/POD/CONTAINER from what the running
 // daemon sees, one part at a time. A daemon that does not answer has no names.
-func completeContainers(daemon func() (*control.Client, error)) cobra.CompletionFunc {
+func completeContainers(daemon func() (*api.Client, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
@@ -28,7 +28,7 @@ func completeContainers(daemon func() (*control.Client, error)) cobra.Completion
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		s, err := client.Status(ctx, control.Names{}, false)
+		s, err := client.Status(ctx, api.Names{}, false)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
@@ -38,7 +38,7 @@ func completeContainers(daemon func() (*control.Client, error)) cobra.Completion
 
 // parts are the names that begin with what was typed, up to its part: namespaces
 // with a slash behind them, then pods, then containers.
-func parts(containers []control.Container, typed string) (found []string) {
+func parts(containers []api.Container, typed string) (found []string) {
 	depth := strings.Count(typed, "/")
 	for _, c := range containers {
 		names := []string{c.Namespace, c.Pod, c.Container}

@@ -9,11 +9,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 func TestCompleteParts(t *testing.T) {
-	var all []control.Container
+	var all []api.Container
 	for _, n := range [][3]string{
 		{"shop", "web-1", "app"},
 		{"shop", "web-1", "proxy"},
@@ -24,7 +24,7 @@ func TestCompleteParts(t *testing.T) {
 		{"shop", "$(reboot)", "app"},
 		{"shop", "`id`", "app"},
 	} {
-		all = append(all, control.Container{Names: control.Names{Namespace: n[0], Pod: n[1], Container: n[2]}})
+		all = append(all, api.Container{Names: api.Names{Namespace: n[0], Pod: n[1], Container: n[2]}})
 	}
 	for typed, want := range map[string][]string{
 		"":               {"kube-system/", "shop/"},

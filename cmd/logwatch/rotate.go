@@ -8,17 +8,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
 func rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate NAMESPACE/POD[/CONTAINER] | --all",
-		Short: "Have the running daemon rotate logs now, whatever their sizes",
-		Long: `Rotate has the running daemon rotate the logs of a pod, of one of its containers, or
-of all, as if they were at their limits. It waits, and prints what was done with each.
-An empty log is left as it is. It exits with 1 if one could not be rotated.`,
+		Short: "Rotate logs now, regardless of their sizes",
+		Long: `Rotate requests from the running daemon that it rotates the logs of a pod, of one of
+its containers, or of all, as if they were at their limits. It waits, and prints the
+result of each. An empty log is left unchanged. It exits with 1 if a rotation failed.`,
 		Example: `  logwatch rotate shop/web-7d9f
   logwatch rotate shop/web-7d9f/app
   logwatch rotate --all`,
@@ -28,10 +28,10 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 	daemon := asking(cmd)
 	cmd.ValidArgsFunction = completeContainers(daemon)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		which, label := control.Selector{All: *all}, "any pod"
+		which, label := api.Selector{All: *all}, "any pod"
 		switch {
 		case *all == (len(args) == 1):
-			return errors.New("name a pod, as NAMESPACE/POD, or a container, as NAMESPACE/POD/CONTAINER; or write --all")
+			return errors.New("specify NAMESPACE/POD[/CONTAINER] or --all")
 		case !*all:
 			label = args[0]
 			var err error
@@ -39,7 +39,7 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 				return err
 			}
 			if which.Pod == "" {
-				return fmt.Errorf("%q is a namespace: name a pod in it, as %s/POD", args[0], args[0])
+				return fmt.Errorf("%q is a namespace: specify a pod in it, as %s/POD", args[0], args[0])
 			}
 		}
 		client, err := daemon()
@@ -48,13 +48,13 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 		}
 		var sum tally
 		done := waiting(os.Stderr, "waiting for the first rotation")
-		err = client.Rotate(cmd.Context(), which, func(r control.Result) {
+		err = client.Rotate(cmd.Context(), which, func(r api.Result) {
 			done()
 			sum.add(cmd.OutOrStdout(), r)
 		})
 		done()
 		switch {
-		case errors.Is(err, control.ErrNone):
+		case errors.Is(err, api.ErrNone):
 			return noneRuns(label)
 		case err != nil:
 			return err
@@ -64,29 +64,29 @@ An empty log is left as it is. It exits with 1 if one could not be rotated.`,
 	return cmd
 }
 
-// tally counts what became of logs.
+// tally counts results.
 type tally struct{ rotated, failed, all int }
 
-func (t *tally) add(w io.Writer, r control.Result) {
+func (t *tally) add(w io.Writer, r api.Result) {
 	t.all++
 	what := ""
-	switch r.Outcome {
-	case control.Rotated:
+	switch r.Result {
+	case api.Rotated:
 		t.rotated++
 		what = fmt.Sprintf("rotated %s to %s in %.1f ms", status.Size(r.Size), r.To, 1000*r.Seconds)
-	case control.Reopened:
-		what = "was missing; the runtime reopened it"
-	case control.Empty:
-		what = "empty, left as it is"
-	case control.Changed:
-		what = "was rotated by somebody else a moment before"
-	case control.Gone:
-		what = "does not run any more"
+	case api.Reopened:
+		what = "reopened: it was missing"
+	case api.Empty:
+		what = "empty, left unchanged"
+	case api.AlreadyRotated:
+		what = "already rotated"
+	case api.Stopped:
+		what = "container stopped"
 	default:
 		t.failed++
-		what = "NOT ROTATED: " + r.Error
+		what = "FAILED: " + r.Error
 	}
-	// An output that is gone does not undo the rotations.
+	// An output that is closed does not undo the rotations.
 	_, _ = fmt.Fprintf(w, "%s: %s\n", status.Escape(r.Namespace+"/"+r.Pod+"/"+r.Container), status.Escape(what))
 }
 
@@ -97,7 +97,7 @@ func (t *tally) end(w io.Writer) error {
 		}
 	}
 	if t.failed > 0 {
-		return fmt.Errorf("%d of %d logs were not rotated: see above, and `logwatch status`", t.failed, t.all)
+		return fmt.Errorf("%d of %d rotations failed: see above, and `logwatch status`", t.failed, t.all)
 	}
 	return nil
 }

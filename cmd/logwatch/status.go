@@ -9,34 +9,34 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
 func statusCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [NAMESPACE[/POD[/CONTAINER]]]",
-		Short: "Show what the running daemon sees and does",
-		Long: `Status asks the running daemon, through its control socket, how it is and what it
-knows of each running container: its log's size and limit, its files, its last
-rotation and by how much that came late, its last error, and the annotations that do
-not hold. -o wide has the policy in force too, and where it comes from.`,
+		Short: "Show the state of the running daemon and its containers",
+		Long: `Status shows what the running daemon reports on its control socket: its own state,
+and for each running container the size and limit of its log, its files, its last
+rotation and overshoot, its last error, and rejected annotations. -o wide adds the
+effective policy and its sources.`,
 		Example: `  logwatch status
   logwatch status kube-system
   logwatch status shop/web-7d9f/app -o wide
   logwatch status -o json | jq '.containers[] | select(.lastError)'`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	format := cmd.Flags().StringP("output", "o", "table", "how to write it: "+strings.Join(status.Formats, ", "))
+	format := cmd.Flags().StringP("output", "o", "table", "output format: "+strings.Join(status.Formats, ", "))
 	daemon := asking(cmd)
 	cmd.ValidArgsFunction = completeContainers(daemon)
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(status.Formats, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(status.Formats, *format) {
-			return fmt.Errorf("-o %q: write one of %s", *format, strings.Join(status.Formats, ", "))
+			return fmt.Errorf("-o %q: must be one of %s", *format, strings.Join(status.Formats, ", "))
 		}
-		var which control.Names
+		var which api.Names
 		if len(args) > 0 {
 			var err error
 			if which, err = names(args[0]); err != nil {
@@ -64,12 +64,12 @@ not hold. -o wide has the policy in force too, and where it comes from.`,
 	return cmd
 }
 
-// asking adds the flags that say where the daemon is, and returns what makes a
-// client of them.
-func asking(cmd *cobra.Command) func() (*control.Client, error) {
+// asking adds the flags for the daemon's address, and returns a function that
+// creates a client for it.
+func asking(cmd *cobra.Command) func() (*api.Client, error) {
 	file := cmd.Flags().String("config", "", "the daemon's config `FILE`, for its controlSocket")
-	socket := cmd.Flags().String("control-socket", config.Default().ControlSocket, "the daemon's control socket; beats the file's")
-	return func() (*control.Client, error) {
+	socket := cmd.Flags().String("control-socket", config.Default().ControlSocket, "the daemon's control socket; overrides the file's")
+	return func() (*api.Client, error) {
 		path := *socket
 		if *file != "" && !cmd.Flags().Changed("control-socket") {
 			c, err := config.Load(*file)
@@ -80,15 +80,15 @@ func asking(cmd *cobra.Command) func() (*control.Client, error) {
 				return nil, fmt.Errorf("%s has controlSocket: \"\": give it a path, such as %s, and restart the daemon", *file, config.Default().ControlSocket)
 			}
 		}
-		return control.NewClient(path), nil
+		return api.NewClient(path), nil
 	}
 }
 
 // names reads NAMESPACE[/POD[/CONTAINER]].
-func names(arg string) (n control.Names, err error) {
+func names(arg string) (n api.Names, err error) {
 	parts := strings.Split(arg, "/")
 	if len(parts) > 3 || slices.Contains(parts, "") {
-		return n, fmt.Errorf("%q: write NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app", arg)
+		return n, fmt.Errorf("%q: must be NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app", arg)
 	}
 	for i, to := range []*string{&n.Namespace, &n.Pod, &n.Container}[:len(parts)] {
 		*to = parts[i]
@@ -97,5 +97,5 @@ func names(arg string) (n control.Names, err error) {
 }
 
 func noneRuns(which string) error {
-	return fmt.Errorf("no container of %s runs on this node: `logwatch status` lists those that do", status.Escape(which))
+	return fmt.Errorf("no running container matches %s on this node: `logwatch status` lists all", status.Escape(which))
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/top"
 )
 
@@ -20,9 +20,9 @@ func topCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top [NAMESPACE[/POD[/CONTAINER]]]",
 		Short: "Watch the running daemon's containers in the terminal",
-		Long: `Top shows what status does, anew each second: how fast each container logs, its
-log's size and limit, its files, its rotations and errors. The list can be sorted and
-filtered, and Enter shows all about one container; ? lists the keys, q quits.`,
+		Long: `Top shows what status does, refreshed every second: how fast each container logs, the
+size and limit of its log, its files, rotations and errors. The list can be sorted and
+filtered, and Enter shows the details of a container; ? lists the keys, q quits.`,
 		Example: `  logwatch top
   logwatch top kube-system
   logwatch top --interval 5s`,
@@ -33,9 +33,9 @@ filtered, and Enter shows all about one container; ? lists the keys, q quits.`,
 	cmd.ValidArgsFunction = completeContainers(daemon)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *interval < top.MinInterval {
-			return fmt.Errorf("--interval %v: write %v or more", *interval, top.MinInterval)
+			return fmt.Errorf("--interval %v: must be at least %v", *interval, top.MinInterval)
 		}
-		var which control.Names
+		var which api.Names
 		if len(args) > 0 {
 			var err error
 			if which, err = names(args[0]); err != nil {
@@ -61,7 +61,7 @@ filtered, and Enter shows all about one container; ? lists the keys, q quits.`,
 func drawable(out io.Writer, getenv func(string) string) error {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
-		return errors.New("top needs a terminal, and its output is none: `logwatch status` prints the same, once")
+		return errors.New("top needs a terminal: `logwatch status` prints the same, once")
 	}
 	switch name := getenv("TERM"); name {
 	case "", "dumb":

@@ -11,9 +11,9 @@ import (
 // tests run the command on terminals.
 func TestTopRefuses(t *testing.T) {
 	for args, want := range map[string]string{
-		"":                "top needs a terminal, and its output is none: `logwatch status` prints the same, once",
-		"--interval 50ms": "--interval 50ms: write 100ms or more",
-		"a//b":            `"a//b": write NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`,
+		"":                "top needs a terminal: `logwatch status` prints the same, once",
+		"--interval 50ms": "--interval 50ms: must be at least 100ms",
+		"a//b":            `"a//b": must be NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`,
 	} {
 		cmd := newCommand()
 		cmd.SetOut(&bytes.Buffer{})

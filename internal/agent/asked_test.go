@@ -16,14 +16,14 @@ import (
 
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/agenttest"
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-func listen(n *agenttest.Node) *control.Client {
+func listen(n *agenttest.Node) *api.Client {
 	_, socket := n.Listen()
-	return control.NewClient(socket)
+	return api.NewClient(socket)
 }
 
 func fetch(t *testing.T, url string) (int, string) {
@@ -54,7 +54,7 @@ func value(t *testing.T, metrics, series string) float64 {
 func TestMetricsOfADaemon(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "1000", "4", 1)+"nodeLogBudget: 1Gi\nmetrics: {perContainer: true}\n")
 	url, socket := n.Listen()
-	client := control.NewClient(socket)
+	client := api.NewClient(socket)
 	n.Start()
 	base := url()
 	c := n.RunContainer(fake.ContainerSpec{Pod: "web", Writer: &fake.Pattern{BytesPerSecond: 1e6}})
@@ -97,8 +97,8 @@ func TestMetricsOfADaemon(t *testing.T) {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
 	}
-	s, err := client.Status(t.Context(), control.Names{Pod: "outside"}, true)
-	if err != nil || len(s.Containers) != 1 || s.Containers[0].Refused != podlogs.ErrNoPath.Error() || s.Node.Rotations < 8 {
+	s, err := client.Status(t.Context(), api.Names{Pod: "outside"}, true)
+	if err != nil || len(s.Containers) != 1 || s.Containers[0].Skipped != podlogs.ErrNoPath.Error() || s.Node.Rotations < 8 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -126,7 +126,7 @@ func TestPerContainer(t *testing.T) {
 func TestHealthWithoutRuntime(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	url, socket := n.Listen()
-	client := control.NewClient(socket)
+	client := api.NewClient(socket)
 	must(t, n.Runtime.Stop())
 	n.Start()
 	base := url()
@@ -137,11 +137,11 @@ func TestHealthWithoutRuntime(t *testing.T) {
 	if code, body := fetch(t, base+"/healthz"); code != 200 {
 		t.Errorf("healthz: %d %s", code, body)
 	}
-	s, err := client.Status(t.Context(), control.Names{}, false)
+	s, err := client.Status(t.Context(), api.Names{}, false)
 	if err != nil || s.Node.Runtime.Reachable || s.Node.Runtime.Error == "" || s.Node.Runtime.Endpoint != n.Runtime.Endpoint() {
 		t.Errorf("%+v, %v", s.Node, err)
 	}
-	if err := client.Rotate(t.Context(), control.Selector{All: true}, nil); err == nil || !strings.Contains(err.Error(), "the daemon: the container runtime is unreachable, so the running containers are unknown") {
+	if err := client.Rotate(t.Context(), api.Selector{All: true}, nil); err == nil || !strings.Contains(err.Error(), "the daemon: the container runtime is unreachable, so the running containers are unknown") {
 		t.Errorf("rotate: %v", err)
 	}
 	must(t, n.Runtime.Restart())
@@ -159,34 +159,34 @@ func TestOperatorRotates(t *testing.T) {
 	exited := n.RunContainer(fake.ContainerSpec{Pod: "exited"})
 	exited.Exit()
 	n.Start()
-	rotate := func(which control.Selector) map[string]control.Result {
+	rotate := func(which api.Selector) map[string]api.Result {
 		t.Helper()
-		got := map[string]control.Result{}
-		must(t, client.Rotate(t.Context(), which, func(r control.Result) { got[r.Pod] = r }))
+		got := map[string]api.Result{}
+		must(t, client.Rotate(t.Context(), which, func(r api.Result) { got[r.Pod] = r }))
 		return got
 	}
 	testutil.Eventually(t, "the daemon", func() bool {
-		s, err := client.Status(t.Context(), control.Names{}, false)
+		s, err := client.Status(t.Context(), api.Names{}, false)
 		return err == nil && !s.Node.LastSweep.IsZero()
 	})
-	got := rotate(control.Selector{All: true})
-	if len(got) != 3 || got["web"].Outcome != control.Rotated || got["web"].To == "" || got["web"].Size == 0 ||
-		got["empty"].Outcome != control.Empty || got["outside"].Outcome != control.Failed {
+	got := rotate(api.Selector{All: true})
+	if len(got) != 3 || got["web"].Result != api.Rotated || got["web"].To == "" || got["web"].Size == 0 ||
+		got["empty"].Result != api.Empty || got["outside"].Result != api.Failed {
 		t.Errorf("%+v", got)
 	}
 	must(t, c.WriteNumbered("stdout", 10, 200))
-	got = rotate(control.Selector{Names: control.Names{Namespace: "default", Pod: "web"}})
-	if got["web"].Outcome != control.Rotated || len(got) != 1 {
+	got = rotate(api.Selector{Names: api.Names{Namespace: "default", Pod: "web"}})
+	if got["web"].Result != api.Rotated || len(got) != 1 {
 		t.Errorf("%+v", got)
 	}
 	must(t, os.Rename(c.LogPath(), filepath.Join(c.Dir(), "0.log.20200101-000000"))) // as a crash leaves it
-	if got := rotate(control.Selector{Names: control.Names{Namespace: "default", Pod: "web"}}); got["web"].Outcome != control.Reopened && got["web"].Outcome != control.Empty {
+	if got := rotate(api.Selector{Names: api.Names{Namespace: "default", Pod: "web"}}); got["web"].Result != api.Reopened && got["web"].Result != api.Empty {
 		t.Errorf("missing: %+v", got)
 	}
 	if got := agenttest.List(t, empty.Dir()); got != "0.log" {
 		t.Errorf("the empty one has %s", got)
 	}
-	s, err := client.Status(t.Context(), control.Names{Pod: "web"}, true)
+	s, err := client.Status(t.Context(), api.Names{Pod: "web"}, true)
 	must(t, err)
 	if w := s.Containers[0]; w.Rotations != 2 || w.LastRotation.Cause != "operator" || w.LastRotation.Overshoot != 0 || w.Limit != 0 || len(w.Policy) == 0 || w.Files < 3 {
 		t.Errorf("%+v", w)
@@ -212,9 +212,9 @@ func TestOperatorAmongWriters(t *testing.T) {
 		go func() {
 			for range 10 {
 				count := 0
-				err := client.Rotate(t.Context(), control.Selector{All: true}, func(r control.Result) {
+				err := client.Rotate(t.Context(), api.Selector{All: true}, func(r api.Result) {
 					count++
-					if r.Outcome == control.Failed {
+					if r.Result == api.Failed {
 						t.Errorf("%+v", r)
 					}
 				})
@@ -242,15 +242,15 @@ func TestOperatorAmongWriters(t *testing.T) {
 func TestStatusHasErrors(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	url, socket := n.Listen()
-	client := control.NewClient(socket)
+	client := api.NewClient(socket)
 	c := n.RunContainer(fake.ContainerSpec{})
 	c.Fail(fake.Failure{Mode: fake.Hang})
 	must(t, c.WriteNumbered("stdout", 1000, 200))
 	n.Options.Config.RuntimeRequestTimeout = 200 * time.Millisecond
 	n.Start()
 	base := url()
-	last := func() *control.Problem {
-		s, err := client.Status(t.Context(), control.Names{}, false)
+	last := func() *api.Problem {
+		s, err := client.Status(t.Context(), api.Names{}, false)
 		if err != nil || len(s.Containers) != 1 {
 			return nil
 		}
@@ -275,7 +275,7 @@ func TestManyContainers(t *testing.T) {
 	}
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "1s", "60s", 1)+"metrics: {perContainer: true}\n")
 	url, socket := n.Listen()
-	client := control.NewClient(socket)
+	client := api.NewClient(socket)
 	for i := range 5000 {
 		n.RunContainer(fake.ContainerSpec{Pod: fmt.Sprint("p", i)})
 	}
@@ -284,7 +284,7 @@ func TestManyContainers(t *testing.T) {
 	testutil.Eventually(t, "the lookups", func() bool { return n.Runtime.Calls("ContainerStatus") >= 5000 })
 	testutil.Eventually(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 	begin := time.Now()
-	s, err := client.Status(t.Context(), control.Names{}, true)
+	s, err := client.Status(t.Context(), api.Names{}, true)
 	if err != nil || len(s.Containers) != 5000 {
 		t.Errorf("%d containers, %v", len(s.Containers), err)
 	}
@@ -304,7 +304,7 @@ func TestStatusShowsHot(t *testing.T) {
 	n.RunContainer(fake.ContainerSpec{Pod: "quiet"})
 	n.Start()
 	testutil.Eventually(t, "the loud one alone to be hot", func() bool {
-		s, err := client.Status(t.Context(), control.Names{}, false)
-		return err == nil && len(s.Containers) == 2 && s.Containers[0].Hot && !s.Containers[1].Hot
+		s, err := client.Status(t.Context(), api.Names{}, false)
+		return err == nil && len(s.Containers) == 2 && s.Containers[0].Polled && !s.Containers[1].Polled
 	})
 }

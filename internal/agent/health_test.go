@@ -12,8 +12,8 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/policy"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
@@ -207,10 +207,10 @@ func TestAskedWhileStarting(t *testing.T) {
 	if err := a.ready(t.Context()); err == nil {
 		t.Error("ready")
 	}
-	if st := a.Status(t.Context(), control.Names{}, true); st.Node.Waiting == "" || st.Node.Version != "v1" {
+	if st := a.Status(t.Context(), api.Names{}, true); st.Node.Waiting == "" || st.Node.Version != "v1" {
 		t.Errorf("%+v", st)
 	}
-	if _, _, err := a.Rotate(t.Context(), control.Names{}); !errors.Is(err, errStarting) {
+	if _, _, err := a.Rotate(t.Context(), api.Names{}); !errors.Is(err, errStarting) {
 		t.Errorf("rotated: %v", err)
 	}
 	if err := a.reloadNow(t.Context()); !errors.Is(err, errStarting) {

@@ -29,7 +29,7 @@ func TestPageOfADaemon(t *testing.T) {
 		var v web.View
 		_, body := fetch(t, base+"/api/v1/status")
 		must(t, json.Unmarshal([]byte(body), &v))
-		return len(v.Containers) == 1 && v.Containers[0].Pod == "web" && len(v.Problems) == 0 && v.Node.Hot+v.Node.Cold == 1
+		return len(v.Containers) == 1 && v.Containers[0].Pod == "web" && len(v.Problems) == 0 && v.Node.Polled+v.Node.Watched == 1
 	})
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/v1/events", nil)
 	must(t, err)

@@ -15,7 +15,7 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/agenttest"
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -103,9 +103,9 @@ func TestNewFileEndsBackoff(t *testing.T) {
 	testutil.Eventually(t, "failed reopens", func() bool { return n.Runtime.Calls("ReopenContainerLog") >= 4 }) // the next one is due in 8 s
 	c.ClearFailures()
 	calls := n.Runtime.Calls("ReopenContainerLog")
-	var got []control.Result
-	must(t, client.Rotate(t.Context(), control.Selector{All: true}, func(r control.Result) { got = append(got, r) }))
-	if len(got) != 1 || got[0].Outcome != "rotated" && got[0].Outcome != "reopened" {
+	var got []api.Result
+	must(t, client.Rotate(t.Context(), api.Selector{All: true}, func(r api.Result) { got = append(got, r) }))
+	if len(got) != 1 || got[0].Result != "rotated" && got[0].Result != "reopened" {
 		t.Errorf("the operator got %+v", got)
 	}
 	if n.Runtime.Calls("ReopenContainerLog") == calls {
@@ -155,8 +155,8 @@ func TestOneContainerFailsAlone(t *testing.T) {
 		testutil.Eventually(t, "a compression", func() bool { return n.Log.Count(`"action":"compress"`) > 0 })
 		testutil.Eventually(t, "readyz", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 		testutil.Eventually(t, "the reason in the status", func() bool {
-			s, err := control.NewClient(socket).Status(t.Context(), control.Names{Pod: "bad"}, false)
-			return err == nil && len(s.Containers) == 1 && s.Containers[0].Refused != "" && s.Node.Refused == 1
+			s, err := api.NewClient(socket).Status(t.Context(), api.Names{Pod: "bad"}, false)
+			return err == nil && len(s.Containers) == 1 && s.Containers[0].Skipped != "" && s.Node.Skipped == 1
 		})
 		if n.Log.Count("container runtime is unreachable") > 0 {
 			t.Error("the runtime counts as unreachable")
@@ -306,7 +306,7 @@ func TestPauseBetweenReopens(t *testing.T) {
 	testutil.Eventually(t, "the first reopen", func() bool { return n.Runtime.Calls("ReopenContainerLog") == 1 })
 	first := time.Now()
 	go func() { // another cause, in the meantime
-		_ = client.Rotate(t.Context(), control.Selector{All: true}, func(control.Result) {})
+		_ = client.Rotate(t.Context(), api.Selector{All: true}, func(api.Result) {})
 	}()
 	testutil.Eventually(t, "the second reopen", func() bool {
 		return n.Runtime.Calls("ReopenContainerLog") >= 2 || c.BytesWritten() > 1_500_000
@@ -486,8 +486,8 @@ func TestLinkAsLog(t *testing.T) {
 	if _, text := fetch(t, base+"/metrics"); value(t, text, "logwatch_skipped_containers") != 1 {
 		t.Error("it is not counted as skipped")
 	}
-	s, err := control.NewClient(socket).Status(t.Context(), control.Names{}, false)
-	if err != nil || len(s.Containers) != 1 || !strings.Contains(s.Containers[0].Refused, "not a regular file") {
+	s, err := api.NewClient(socket).Status(t.Context(), api.Names{}, false)
+	if err != nil || len(s.Containers) != 1 || !strings.Contains(s.Containers[0].Skipped, "not a regular file") {
 		t.Errorf("%+v, %v", s.Containers, err)
 	}
 	must(t, os.Remove(bad.LogPath()))

@@ -2,12 +2,10 @@ package agent
 
 import (
 	"context"
-	"sync"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/dispatch"
-	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/internal/server"
 	"github.com/logwatch/logwatch/internal/web"
 )
 
@@ -35,29 +33,20 @@ func (e *events) rotated(r dispatch.Rotated) {
 func (e *events) failed(f dispatch.Failed) {
 	kind := web.KindFailed
 	if f.Housekeeping {
-		kind = web.KindUntidy
+		kind = web.KindHousekeeping
 	}
 	e.hub.Publish(web.Event{Time: time.Now(), Kind: kind, Dir: f.Dir, Cause: string(f.Cause), Error: f.Err.Error()})
 }
 
 // serve serves metrics, health, the page and the control socket until ctx ends.
-// Nothing that goes wrong here concerns the rotations.
 func (a *agent) serve(ctx context.Context) {
 	if !a.o.Listen {
 		return
 	}
-	var g sync.WaitGroup
-	if c := a.o.Config.Metrics; c.ListenAddress != "" {
-		mux := telemetry.NewMux(a.registry, func() error { return a.healthy(ctx) }, func() error { return a.ready(ctx) }, a.log)
-		if a.events.hub != nil {
-			web.New(a, a.events.hub).Mount(mux)
-		}
-		srv := telemetry.Server{Address: c.ListenAddress, WebConfigFile: c.WebConfigFile, Handler: mux, Log: a.log, Listening: a.o.Listening}
-		g.Go(func() { srv.Run(ctx) })
-	}
-	if a.o.Config.ControlSocket != "" {
-		srv := control.Server{Path: a.o.Config.ControlSocket, Daemon: a, Log: a.log}
-		g.Go(func() { srv.Run(ctx) })
-	}
-	g.Wait()
+	c := a.o.Config
+	server.Run(ctx, server.Options{
+		ControlSocket: c.ControlSocket, ListenAddress: c.Metrics.ListenAddress, WebConfigFile: c.Metrics.WebConfigFile,
+		Log: a.log, Registry: a.registry, Snapshot: a.Status, Rotate: a.Rotate, Reload: a.reloadNow,
+		Healthy: a.healthy, Ready: a.ready, Events: a.events.hub, Listening: a.o.Listening,
+	})
 }

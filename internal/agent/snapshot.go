@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/logwatch/logwatch/cri"
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/dispatch"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/telemetry"
@@ -19,11 +19,11 @@ import (
 
 // Status is the snapshot that status, top, the page and doctor show. It costs a
 // listing for each container that matches.
-func (a *agent) Status(ctx context.Context, which control.Names, detail bool) control.Status {
-	out := control.Status{Containers: []control.Container{}}
+func (a *agent) Status(ctx context.Context, which api.Names, detail bool) api.Status {
+	out := api.Status{Containers: []api.Container{}}
 	p := a.parts.Load()
 	if p == nil {
-		out.Node = control.Node{Version: a.o.Version, PID: os.Getpid(), Started: a.progress.started, Waiting: errStarting.Error()}
+		out.Node = api.Node{Version: a.o.Version, PID: os.Getpid(), Started: a.progress.started, Waiting: errStarting.Error()}
 		return out
 	}
 	out.Node = a.node(ctx, p)
@@ -37,35 +37,35 @@ func (a *agent) Status(ctx context.Context, which control.Names, detail bool) co
 }
 
 // running are the running containers that match, sorted.
-func (p *parts) running(which control.Names) []cri.Container {
-	all := slices.DeleteFunc(p.inventory.Running(), func(c cri.Container) bool { return !which.Fits(namesOf(c)) })
+func (p *parts) running(which api.Names) []cri.Container {
+	all := slices.DeleteFunc(p.inventory.Running(), func(c cri.Container) bool { return !which.Matches(namesOf(c)) })
 	slices.SortFunc(all, func(a, b cri.Container) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Pod, b.Pod), cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	return all
 }
 
-func namesOf(c cri.Container) control.Names {
-	return control.Names{Namespace: c.Namespace, Pod: c.Pod, Container: c.Name}
+func namesOf(c cri.Container) api.Names {
+	return api.Names{Namespace: c.Namespace, Pod: c.Pod, Container: c.Name}
 }
 
 // node describes the agent as a whole.
-func (a *agent) node(ctx context.Context, p *parts) control.Node {
+func (a *agent) node(ctx context.Context, p *parts) api.Node {
 	w, t := p.watcher.Stats(), p.dispatcher.Totals()
 	budget, usage := p.pressure.Usage()
-	n := control.Node{
+	n := api.Node{
 		Version: a.o.Version, PID: os.Getpid(), PodLogsDir: p.cfg.PodLogsDir,
-		Runtime: control.Runtime{Endpoint: p.endpoint},
-		Hot:     w.Hot, Cold: max(0, w.Tracked-w.Hot), Backlog: control.Backlog(t.Backlog),
-		Rotations: t.Rotations, Failures: t.Failures, Refused: uint64(t.Skipped), Rejects: t.Rejected,
+		Runtime: api.Runtime{Endpoint: p.endpoint},
+		Polled:  w.Hot, Watched: max(0, w.Tracked-w.Hot), Backlog: api.Backlog(t.Backlog),
+		Rotations: t.Rotations, Failures: t.Failures, Skipped: uint64(t.Skipped), Rejected: t.Rejected,
 		Overflows: w.Overflows, WatchErrors: w.WatchErrors,
-		Config: control.Config{File: a.o.Reload.File},
+		Config: api.Config{File: a.o.Reload.File},
 	}
 	if budget > 0 {
-		n.Budget = &control.Budget{Limit: budget, Usage: usage}
+		n.Budget = &api.Budget{Limit: budget, Usage: usage}
 	}
 	for _, q := range p.dispatcher.Pools() {
-		n.Pools = append(n.Pools, control.Pool{Name: q.Name, Queued: q.Queued, Running: q.Running, Workers: q.Workers})
+		n.Pools = append(n.Pools, api.Pool{Name: q.Name, Queued: q.Queued, Running: q.Running, Workers: q.Workers})
 	}
 	if err := a.healthy(ctx); err != nil {
 		n.Unhealthy = err.Error()
@@ -84,10 +84,10 @@ func (a *agent) node(ctx context.Context, p *parts) control.Node {
 }
 
 // describe describes one container.
-func (p *parts) describe(c cri.Container, detail bool) control.Container {
-	out := control.Container{Names: namesOf(c), ID: c.ID}
+func (p *parts) describe(c cri.Container, detail bool) api.Container {
+	out := api.Container{Names: namesOf(c), ID: c.ID}
 	if why := p.dispatcher.WhySkipped(c); why != nil {
-		out.Refused = why.Error()
+		out.Skipped = why.Error()
 		return out
 	}
 	dir, log, err := podlogs.SplitPath(p.cfg.PodLogsDir, c.LogPath)
@@ -95,32 +95,32 @@ func (p *parts) describe(c cri.Container, detail bool) control.Container {
 		return out
 	}
 	s := p.dispatcher.Describe(dir, log, false)
-	out.Dir, out.Log, out.Hot = dir, log, p.watcher.IsHot(dir)
+	out.Dir, out.Log, out.Polled = dir, log, p.watcher.IsHot(dir)
 	out.Limit, out.MaxTotal, out.MaxFiles = s.Policy.MaxSize, s.Policy.MaxTotalSize, s.Policy.MaxFiles
 	out.Size, out.Total, out.Files = s.Size, s.Total, s.Files
 	out.Written, out.Rate, out.Rotations = s.Written, s.Rate, s.Rotations
 	if detail {
 		for _, f := range s.Policy.Fields() {
-			out.Policy = append(out.Policy, control.Field{Name: f.Name, Value: f.Value, Source: f.Source})
+			out.Policy = append(out.Policy, api.Field{Name: f.Name, Value: f.Value, Source: f.Source})
 		}
 	}
 	for _, r := range s.Policy.Rejected {
-		out.Rejects = append(out.Rejects, control.Reject{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
+		out.Rejected = append(out.Rejected, api.RejectedAnnotation{Annotation: r.Annotation, Value: r.Value, Reason: r.Reason})
 	}
 	if r := s.Last; r != nil {
-		out.LastRotation = &control.Rotation{
+		out.LastRotation = &api.Rotation{
 			Time: r.Time, Cause: string(r.Due.Cause), To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
 		}
 	}
 	if s.Problem != nil {
-		out.LastError = &control.Problem{Time: s.Problem.Time, Text: s.Problem.Text}
+		out.LastError = &api.Problem{Time: s.Problem.Time, Text: s.Problem.Text}
 	}
 	return out
 }
 
 // Rotate rotates the logs of the running containers that match, whatever their
 // sizes; empty ones are left.
-func (a *agent) Rotate(ctx context.Context, which control.Names) (<-chan control.Result, int, error) {
+func (a *agent) Rotate(ctx context.Context, which api.Names) (<-chan api.Result, int, error) {
 	p := a.parts.Load()
 	if p == nil {
 		return nil, 0, errStarting
@@ -134,10 +134,10 @@ func (a *agent) Rotate(ctx context.Context, which control.Names) (<-chan control
 	if err != nil && len(all) == 0 {
 		return nil, 0, fmt.Errorf("the container runtime is unreachable, so the running containers are unknown: %w", err)
 	}
-	out := make(chan control.Result, len(all))
+	out := make(chan api.Result, len(all))
 	for _, c := range all {
 		p.dispatcher.RotateNow(c, func(r dispatch.Answer) {
-			res := control.Result{Names: namesOf(c), Outcome: r.Result, To: r.To, Size: r.Size, Seconds: r.Took.Seconds()}
+			res := api.Result{Names: namesOf(c), Result: r.Result, To: r.To, Size: r.Size, Seconds: r.Took.Seconds()}
 			if r.Err != nil && r.Result == dispatch.AnswerFailed {
 				res.Error = r.Err.Error()
 			}
@@ -198,7 +198,7 @@ func (a *agent) containers() (all []telemetry.Container) {
 	if p == nil {
 		return nil
 	}
-	for _, c := range p.running(control.Names{}) {
+	for _, c := range p.running(api.Names{}) {
 		dir, log, err := podlogs.SplitPath(p.cfg.PodLogsDir, c.LogPath)
 		if err != nil {
 			continue

@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/control"
 	"github.com/logwatch/logwatch/internal/setting"
 	"github.com/logwatch/logwatch/internal/status"
 	"github.com/logwatch/logwatch/internal/top"
@@ -204,7 +204,7 @@ func (s *session) show(ctx context.Context) error {
 		return s.progress(ctx)
 	}
 	return top.Run(ctx, top.Options{
-		Source: control.NewClient(s.cfg.ControlSocket), Interval: viewInterval,
+		Source: api.NewClient(s.cfg.ControlSocket), Interval: viewInterval,
 		Unicode: s.options.Unicode, In: s.options.In, Out: s.options.Out,
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 var daemonChecks = []check{
@@ -156,7 +156,7 @@ func (n *node) conflicting() (Check, bool) {
 
 // daemonStatus is what the daemon answers.
 type daemonStatus struct {
-	control.Status
+	api.Status
 	peer unix.Ucred
 	err  error
 }
@@ -228,8 +228,8 @@ func checkSkippedLogs(_ context.Context, n *node) Check {
 	all := n.status().Containers
 	var skipped []string
 	for _, c := range all {
-		if c.Refused != "" {
-			skipped = append(skipped, c.Namespace+"/"+c.Pod+"/"+c.Container+": "+c.Refused)
+		if c.Skipped != "" {
+			skipped = append(skipped, c.Namespace+"/"+c.Pod+"/"+c.Container+": "+c.Skipped)
 		}
 	}
 	if len(skipped) > 0 {

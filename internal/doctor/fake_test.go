@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
@@ -45,7 +45,7 @@ func newFake(t *testing.T) *fakeNode {
 		podLogs:  podlogs.At,
 		pause:    func(context.Context) {},
 		peer:     func(context.Context, string) (unix.Ucred, error) { return unix.Ucred{}, unix.ECONNREFUSED },
-		status:   func(context.Context, string) (control.Status, error) { return control.Status{}, nil },
+		status:   func(context.Context, string) (api.Status, error) { return api.Status{}, nil },
 	}
 	for name, text := range map[string]string{
 		"/proc/sys/fs/leases-enable":                "1\n",

@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/agent"
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
@@ -60,7 +60,7 @@ type system struct {
 	// peer returns the process that listens on a control socket, and status what
 	// it answers.
 	peer   func(ctx context.Context, socket string) (unix.Ucred, error)
-	status func(ctx context.Context, socket string) (control.Status, error)
+	status func(ctx context.Context, socket string) (api.Status, error)
 }
 
 func realSystem() system {
@@ -77,8 +77,8 @@ func realSystem() system {
 			case <-time.After(time.Second):
 			}
 		},
-		status: func(ctx context.Context, socket string) (control.Status, error) {
-			return control.NewClient(socket).Status(ctx, control.Names{}, false)
+		status: func(ctx context.Context, socket string) (api.Status, error) {
+			return api.NewClient(socket).Status(ctx, api.Names{}, false)
 		},
 	}
 }

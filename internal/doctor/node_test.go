@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/fake"
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 // inotifyOf gives a process descriptors with watches.
@@ -80,10 +80,10 @@ func TestInotify(t *testing.T) {
 }
 
 // answers is a daemon with this status.
-func answers(s control.Status) func(*fakeNode) {
+func answers(s api.Status) func(*fakeNode) {
 	return func(f *fakeNode) {
 		f.daemon()
-		f.sys.status = func(context.Context, string) (control.Status, error) { return s, nil }
+		f.sys.status = func(context.Context, string) (api.Status, error) { return s, nil }
 	}
 }
 
@@ -161,7 +161,7 @@ func TestDaemon(t *testing.T) {
 		{"silent", "control-socket", func(f *fakeNode) {
 			f.file(file, "controlSocket: /nowhere/x.sock\n")
 			f.daemon("--config", file)
-			f.sys.status = func(context.Context, string) (control.Status, error) { return control.Status{}, unix.ECONNRESET }
+			f.sys.status = func(context.Context, string) (api.Status, error) { return api.Status{}, unix.ECONNRESET }
 		}, wants{Warn, "does not answer at /nowhere/x.sock", "", "journalctl -u logwatch"}, false},
 
 		{"not the daemon's", "control-socket", func(f *fakeNode) {
@@ -174,17 +174,17 @@ func TestDaemon(t *testing.T) {
 				}
 				return unix.Ucred{Pid: 4711, Uid: 1000}, nil
 			}
-			f.sys.status = func(context.Context, string) (control.Status, error) { panic("asked") }
+			f.sys.status = func(context.Context, string) (api.Status, error) { panic("asked") }
 		}, wants{Fail, "another process listens on /run/logwatch/logwatch.sock", "process 4711 of user 1000", "ps -p 4711"}, false},
-		{"answers", "control-socket", answers(control.Status{Node: control.Node{Rotations: 200, Failures: 1}}), wants{OK, "the daemon answers: 200 rotations, 1 failed", "", ""}, false},
-		{"unhealthy", "control-socket", answers(control.Status{Node: control.Node{Unhealthy: "no\x1b sweep"}}), wants{Fail, "unhealthy", `no\x1b sweep`, "journalctl -u logwatch"}, false},
-		{"a rejected file", "control-socket", answers(control.Status{Node: control.Node{Config: control.Config{Error: "f:1: x", File: "/f"}}}), wants{Fail, "rejected its last configuration", "still active", "logwatch reload --config /f"}, false},
-		{"waits", "control-socket", answers(control.Status{Node: control.Node{Waiting: "for a runtime"}}), wants{Warn, "waiting", "for a runtime", "journalctl"}, false},
-		{"failures", "control-socket", answers(control.Status{Node: control.Node{Rotations: 200, Failures: 3}}), wants{Warn, "3 of 203 rotations failed", "", "logwatch status"}, false},
+		{"answers", "control-socket", answers(api.Status{Node: api.Node{Rotations: 200, Failures: 1}}), wants{OK, "the daemon answers: 200 rotations, 1 failed", "", ""}, false},
+		{"unhealthy", "control-socket", answers(api.Status{Node: api.Node{Unhealthy: "no\x1b sweep"}}), wants{Fail, "unhealthy", `no\x1b sweep`, "journalctl -u logwatch"}, false},
+		{"a rejected file", "control-socket", answers(api.Status{Node: api.Node{Config: api.Config{Error: "f:1: x", File: "/f"}}}), wants{Fail, "rejected its last configuration", "still active", "logwatch reload --config /f"}, false},
+		{"waits", "control-socket", answers(api.Status{Node: api.Node{Waiting: "for a runtime"}}), wants{Warn, "waiting", "for a runtime", "journalctl"}, false},
+		{"failures", "control-socket", answers(api.Status{Node: api.Node{Rotations: 200, Failures: 3}}), wants{Warn, "3 of 203 rotations failed", "", "logwatch status"}, false},
 
-		{"none", "skipped-logs", answers(control.Status{Containers: make([]control.Container, 2)}), wants{OK, "none of 2 running containers", "", ""}, false},
-		{"some", "skipped-logs", answers(control.Status{Containers: []control.Container{
-			{Names: control.Names{Namespace: "shop", Pod: "web-0", Container: "app\x1b"}, Refused: "the log path is not below podLogsDir"}, {},
+		{"none", "skipped-logs", answers(api.Status{Containers: make([]api.Container, 2)}), wants{OK, "none of 2 running containers", "", ""}, false},
+		{"some", "skipped-logs", answers(api.Status{Containers: []api.Container{
+			{Names: api.Names{Namespace: "shop", Pod: "web-0", Container: "app\x1b"}, Skipped: "the log path is not below podLogsDir"}, {},
 		}}), wants{Warn, "skips the logs of 1 of 2 running containers", `shop/web-0/app\x1b: the log path is not below podLogsDir.`, "logwatch status"}, false},
 		{"no answer", "skipped-logs", func(f *fakeNode) { f.process("logwatch", "run") }, wants{Skip, "see control-socket", "", ""}, false},
 		{"no daemon", "skipped-logs", nil, wants{Skip, "see control-socket", "", ""}, false},

@@ -11,32 +11,32 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 const hostile = "<b>\x1b[2J\u009b\u202e\x7f\n\U000e0041é日"
 
-func sample() control.Status {
-	return control.Status{
-		Node: control.Node{
+func sample() api.Status {
+	return api.Status{
+		Node: api.Node{
 			Version: "v1.2.3", PID: 12, Started: now.Add(-3 * time.Hour), Rotations: 7, Failures: 1,
-			Runtime:   control.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
-			LastSweep: now.Add(-4 * time.Second), SweepSeconds: 0.0123, Hot: 1, Cold: 2,
-			Config: control.Config{File: "/etc/logwatch.yaml", Loaded: now.Add(-time.Hour), Error: "f:1: no\nf:2: no", Failed: now.Add(-time.Minute)},
-			Budget: &control.Budget{Limit: 20 << 30, Usage: 5 << 30}, Refused: 1,
+			Runtime:   api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
+			LastSweep: now.Add(-4 * time.Second), SweepSeconds: 0.0123, Polled: 1, Watched: 2,
+			Config: api.Config{File: "/etc/logwatch.yaml", Loaded: now.Add(-time.Hour), Error: "f:1: no\nf:2: no", Failed: now.Add(-time.Minute)},
+			Budget: &api.Budget{Limit: 20 << 30, Usage: 5 << 30}, Skipped: 1,
 		},
-		Containers: []control.Container{
+		Containers: []api.Container{
 			{
-				Names: control.Names{Namespace: "shop", Pod: "web-1", Container: "app"}, Dir: "shop_web-1_x/app", Log: "0.log",
-				Size: 5 << 20, Limit: 10 << 20, Total: 31 << 20, MaxTotal: 50 << 20, Files: 4, Rate: 2048, Rotations: 3, Hot: true,
-				LastRotation: &control.Rotation{Time: now.Add(-65 * time.Second), Cause: "write", To: "0.log.20260102-030300", Size: 10486000, Overshoot: 1234},
-				Policy:       []control.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}, {Name: "maxFiles", Value: "3", Source: "override 2"}},
-				Rejects:      []control.Reject{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
+				Names: api.Names{Namespace: "shop", Pod: "web-1", Container: "app"}, Dir: "shop_web-1_x/app", Log: "0.log",
+				Size: 5 << 20, Limit: 10 << 20, Total: 31 << 20, MaxTotal: 50 << 20, Files: 4, Rate: 2048, Rotations: 3, Polled: true,
+				LastRotation: &api.Rotation{Time: now.Add(-65 * time.Second), Cause: "write", To: "0.log.20260102-030300", Size: 10486000, Overshoot: 1234},
+				Policy:       []api.Field{{Name: "maxSize", Value: "10Mi", Source: "default"}, {Name: "maxFiles", Value: "3", Source: "override 2"}},
+				Rejected:     []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: `"1Gi"`, Reason: "cut"}},
 			},
-			{Names: control.Names{Namespace: "shop", Pod: hostile, Container: "b"}, Refused: "its log path is outside"},
-			{Names: control.Names{Namespace: "shop", Pod: "web-2", Container: "c"}, LastError: &control.Problem{Time: now.Add(-time.Second), Text: "a\tb"}},
+			{Names: api.Names{Namespace: "shop", Pod: hostile, Container: "b"}, Skipped: "its log path is outside"},
+			{Names: api.Names{Namespace: "shop", Pod: "web-2", Container: "c"}, LastError: &api.Problem{Time: now.Add(-time.Second), Text: "a\tb"}},
 		},
 	}
 }
@@ -47,19 +47,19 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `daemon      v1.2.3, process 12, started 3h ago: 7 rotations, 1 failed
-runtime     answers (unix:///run/containerd/containerd.sock)
-last sweep  4s ago, took 12ms; 3 logs, 1 of them hot
+runtime     ready (unix:///run/containerd/containerd.sock)
+last sweep  4s ago, took 12ms; 3 logs: 1 polled, 2 watched
 config      loaded 60m ago from /etc/logwatch.yaml
--           RELOAD FAILED 60s ago, the one before is in force: f:1: no\nf:2: no
-budget      5Gi of 20Gi (25 %)
-refused     1 logs, 0 annotations
+-           RELOAD FAILED 60s ago; previous config still active: f:1: no\nf:2: no
+budget      5Gi of 20Gi (25%)
+skipped     1 log; rejected annotations: 0
 
 NAMESPACE  POD                                                  CONTAINER  SIZE  LIMIT  FILES  TOTAL  RATE   ROTATIONS  LAST  OVERSHOOT  ERROR
 shop       web-1                                                app        5Mi   10Mi   4      31Mi   2Ki/s  3          65s   1.2Ki      -
-shop       <b>\x1b[2J\u009b\u202e\x7f\n\U000e0041é日  b          0     off    0      0      0/s    0          -     -          not rotated: its log path is outside
+shop       <b>\x1b[2J\u009b\u202e\x7f\n\U000e0041é日  b          0     off    0      0      0/s    0          -     -          skipped: its log path is outside
 shop       web-2                                                c          0     off    0      0      0/s    0          -     -          1s ago: a\tb
 
-NAMESPACE  POD    CONTAINER  ANNOTATION         VALUE  OUTCOME
+NAMESPACE  POD    CONTAINER  ANNOTATION         VALUE  RESULT
 shop       web-1  app        logwatch/max-size  "1Gi"  cut
 `
 	if squeeze(out.String()) != squeeze(want) {
@@ -84,12 +84,12 @@ func squeeze(s string) string {
 func TestWide(t *testing.T) {
 	s := sample()
 	s.Containers = s.Containers[:1]
-	s.Containers[0].Rejects = nil
+	s.Containers[0].Rejected = nil
 	var out bytes.Buffer
 	if err := Write(&out, s, "wide", now); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"maxFiles=3 (override 2)", "FIELD     VALUE  FROM\nmaxSize   10Mi   default\nmaxFiles  3      override 2\n", "shop_web-1_x/app", "write", "hot"} {
+	for _, want := range []string{"maxFiles=3 (override 2)", "FIELD     VALUE  SOURCE\nmaxSize   10Mi   default\nmaxFiles  3      override 2\n", "shop_web-1_x/app", "write", "polled"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
@@ -98,17 +98,17 @@ func TestWide(t *testing.T) {
 
 func TestTroubled(t *testing.T) {
 	for name, tt := range map[string]struct {
-		change func(*control.Status)
+		change func(*api.Status)
 		want   string
 	}{
-		"waiting":     {func(s *control.Status) { s.Node.Waiting = "for a runtime" }, "started 3h ago: for a runtime\n"},
-		"no runtime":  {func(s *control.Status) { s.Node.Runtime = control.Runtime{Error: "gone"} }, "DOES NOT ANSWER (): nothing is rotated until it does. gone"},
-		"nobody":      {func(s *control.Status) { s.Containers = nil }, "No containers run.\n"},
-		"no sweep":    {func(s *control.Status) { s.Node.LastSweep = time.Time{} }, "none yet"},
-		"stuck":       {func(s *control.Status) { s.Node.Unhealthy = "no sweep" }, "NOT WELL: no sweep"},
-		"inotify":     {func(s *control.Status) { s.Node.Overflows, s.Node.WatchErrors = 2, 3 }, "queue overflowed 2 times, 3 directories not watched"},
-		"backlog":     {func(s *control.Status) { s.Node.Backlog = control.Backlog{Files: 2, Bytes: 3 << 20} }, "2 files, 3Mi"},
-		"clock moved": {func(s *control.Status) { s.Node.Started = now.Add(time.Hour) }, "started 0s ago"},
+		"waiting":     {func(s *api.Status) { s.Node.Waiting = "for a runtime" }, "started 3h ago: for a runtime\n"},
+		"no runtime":  {func(s *api.Status) { s.Node.Runtime = api.Runtime{Error: "gone"} }, "UNREACHABLE (): rotation is suspended. gone"},
+		"nobody":      {func(s *api.Status) { s.Containers = nil }, "No running containers.\n"},
+		"no sweep":    {func(s *api.Status) { s.Node.LastSweep = time.Time{} }, "none yet"},
+		"stuck":       {func(s *api.Status) { s.Node.Unhealthy = "no sweep" }, "UNHEALTHY: no sweep"},
+		"inotify":     {func(s *api.Status) { s.Node.Overflows, s.Node.WatchErrors = 2, 3 }, "2 queue overflows, 3 errors"},
+		"backlog":     {func(s *api.Status) { s.Node.Backlog = api.Backlog{Files: 2, Bytes: 3 << 20} }, "2 files, 3Mi"},
+		"clock moved": {func(s *api.Status) { s.Node.Started = now.Add(time.Hour) }, "started 0s ago"},
 	} {
 		s := sample()
 		tt.change(&s)
@@ -126,7 +126,7 @@ func TestNothingUnprintable(t *testing.T) {
 	s.Node.Runtime.Reachable = false
 	c := &s.Containers[0]
 	c.Namespace, c.Names.Container, c.Dir, c.LastRotation.Cause = hostile, hostile, hostile, hostile
-	c.Policy[1].Value, c.Rejects[0].Annotation = hostile, hostile
+	c.Policy[1].Value, c.Rejected[0].Annotation = hostile, hostile
 	for _, format := range Formats {
 		var out bytes.Buffer
 		if err := Write(&out, s, format, now); err != nil {
@@ -139,13 +139,13 @@ func TestNothingUnprintable(t *testing.T) {
 			}
 		}
 		if format == "json" {
-			var again control.Status
+			var again api.Status
 			if err := json.Unmarshal(out.Bytes(), &again); err != nil || again.Containers[1].Pod != hostile {
 				t.Errorf("%v, %q", err, again.Containers[1].Pod)
 			}
 		}
 		if format == "yaml" {
-			var again control.Status
+			var again api.Status
 			if err := yaml.Unmarshal(out.Bytes(), &again); err != nil || again.Containers[1].Pod != Escape(hostile) || again.Node.PID != 12 {
 				t.Errorf("%v, %q", err, again.Containers[1].Pod)
 			}

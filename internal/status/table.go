@@ -8,10 +8,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
-// none stands where there is nothing, so that columns can be cut by programs.
+// none fills empty cells, so that programs can cut columns.
 const none = "-"
 
 // table writes lines of cells. A tabwriter keeps the first error for Flush.
@@ -31,15 +31,15 @@ func (t table) line(cells ...string) {
 	_, _ = fmt.Fprintln(t, strings.Join(cells, "\t"))
 }
 
-func writeTable(w io.Writer, s control.Status, wide bool, now time.Time) error {
+func writeTable(w io.Writer, s api.Status, wide bool, now time.Time) error {
 	t := newTable(w)
 	nodeLines(t, s.Node, now)
 	if err := t.Flush(); err != nil || s.Node.Waiting != "" {
 		return err
 	}
-	_, _ = fmt.Fprintln(w) // Flush below tells of an error
+	_, _ = fmt.Fprintln(w) // Flush below returns its error
 	if len(s.Containers) == 0 {
-		_, err := fmt.Fprintln(w, "No containers run.")
+		_, err := fmt.Fprintln(w, "No running containers.")
 		return err
 	}
 	t = newTable(w)
@@ -54,31 +54,31 @@ func writeTable(w io.Writer, s control.Status, wide bool, now time.Time) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	if err := rejects(w, s.Containers); err != nil || !wide || len(s.Containers) != 1 {
+	if err := rejected(w, s.Containers); err != nil || !wide || len(s.Containers) != 1 {
 		return err
 	}
 	return policy(w, s.Containers[0])
 }
 
-// nodeLines are what there is to say of the node.
-func nodeLines(t table, n control.Node, now time.Time) {
+// nodeLines describe the node.
+func nodeLines(t table, n api.Node, now time.Time) {
 	if n.Waiting != "" {
 		t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %s", n.Version, n.PID, Age(now.Sub(n.Started)), n.Waiting))
 		return
 	}
 	t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %d rotations, %d failed", n.Version, n.PID, Age(now.Sub(n.Started)), n.Rotations, n.Failures))
-	reachable := "answers (" + n.Runtime.Endpoint + ")"
+	reachable := "ready (" + n.Runtime.Endpoint + ")"
 	if !n.Runtime.Reachable {
-		reachable = "DOES NOT ANSWER (" + n.Runtime.Endpoint + "): nothing is rotated until it does. " + n.Runtime.Error
+		reachable = "UNREACHABLE (" + n.Runtime.Endpoint + "): rotation is suspended. " + n.Runtime.Error
 	}
 	t.line("runtime", reachable)
 	sweep := "none yet"
 	if !n.LastSweep.IsZero() {
-		sweep = fmt.Sprintf("%s ago, took %s; %d logs, %d of them hot", Age(now.Sub(n.LastSweep)), seconds(n.SweepSeconds), n.Hot+n.Cold, n.Hot)
+		sweep = fmt.Sprintf("%s ago, took %s; %d logs: %d polled, %d watched", Age(now.Sub(n.LastSweep)), seconds(n.SweepSeconds), n.Polled+n.Watched, n.Polled, n.Watched)
 	}
 	t.line("last sweep", sweep)
 	if n.Unhealthy != "" {
-		t.line("health", "NOT WELL: "+n.Unhealthy)
+		t.line("health", "UNHEALTHY: "+n.Unhealthy)
 	}
 	conf := "loaded " + Age(now.Sub(n.Config.Loaded)) + " ago"
 	if n.Config.File != "" {
@@ -86,23 +86,23 @@ func nodeLines(t table, n control.Node, now time.Time) {
 	}
 	t.line("config", conf)
 	if n.Config.Error != "" {
-		t.line("", fmt.Sprintf("RELOAD FAILED %s ago, the one before is in force: %s", Age(now.Sub(n.Config.Failed)), n.Config.Error))
+		t.line("", fmt.Sprintf("RELOAD FAILED %s ago; previous config still active: %s", Age(now.Sub(n.Config.Failed)), n.Config.Error))
 	}
 	if b := n.Budget; b != nil {
-		t.line("budget", fmt.Sprintf("%s of %s (%.0f %%)", Size(b.Usage), Size(b.Limit), 100*float64(b.Usage)/float64(max(1, b.Limit))))
+		t.line("budget", fmt.Sprintf("%s of %s (%.0f%%)", Size(b.Usage), Size(b.Limit), 100*float64(b.Usage)/float64(max(1, b.Limit))))
 	}
 	if n.Backlog.Files > 0 {
-		t.line("backlog", fmt.Sprintf("%d files, %s: to be compressed or removed, and still written, or failed", n.Backlog.Files, Size(n.Backlog.Bytes)))
+		t.line("backlog", fmt.Sprintf("%s, %s: pending compression or removal, still open for writing, or failed", plural(n.Backlog.Files, "file"), Size(n.Backlog.Bytes)))
 	}
 	if n.Overflows > 0 || n.WatchErrors > 0 {
-		t.line("inotify", fmt.Sprintf("queue overflowed %d times, %d directories not watched: the sweep stood in (logwatch doctor looks at the limits)", n.Overflows, n.WatchErrors))
+		t.line("inotify", fmt.Sprintf("%d queue overflows, %d errors: covered by the sweep (logwatch doctor checks the limits)", n.Overflows, n.WatchErrors))
 	}
-	if n.Refused > 0 || n.Rejects > 0 {
-		t.line("refused", fmt.Sprintf("%d logs, %d annotations", n.Refused, n.Rejects))
+	if n.Skipped > 0 || n.Rejected > 0 {
+		t.line("skipped", fmt.Sprintf("%s; rejected annotations: %d", plural(n.Skipped, "log"), n.Rejected))
 	}
 }
 
-func row(c control.Container, wide bool, now time.Time) []string {
+func row(c api.Container, wide bool, now time.Time) []string {
 	limit := "off"
 	if c.Limit > 0 {
 		limit = Size(c.Limit)
@@ -118,16 +118,16 @@ func row(c control.Container, wide bool, now time.Time) []string {
 		if c.MaxTotal > 0 {
 			total = Size(c.MaxTotal)
 		}
-		state := "cold"
-		if c.Hot {
-			state = "hot"
+		state := "watched"
+		if c.Polled {
+			state = "polled"
 		}
 		cells = append(cells, cause, state, total, c.Dir, changed(c.Policy))
 	}
 	problem := ""
 	switch {
-	case c.Refused != "":
-		problem = "not rotated: " + c.Refused
+	case c.Skipped != "":
+		problem = "skipped: " + c.Skipped
 	case c.LastError != nil:
 		problem = Age(now.Sub(c.LastError.Time)) + " ago: " + c.LastError.Text
 	}
@@ -135,7 +135,7 @@ func row(c control.Container, wide bool, now time.Time) []string {
 }
 
 // changed are the fields of a policy that are not the defaults.
-func changed(fields []control.Field) string {
+func changed(fields []api.Field) string {
 	var parts []string
 	for _, f := range fields {
 		if f.Source != "default" && f.Source != "maxSize × maxFiles" {
@@ -148,15 +148,15 @@ func changed(fields []control.Field) string {
 	return strings.Join(parts, ", ")
 }
 
-// rejects are the annotations that do not hold.
-func rejects(w io.Writer, all []control.Container) error {
+// rejected are the annotations that were ignored or capped.
+func rejected(w io.Writer, all []api.Container) error {
 	t, any := newTable(w), false
 	for _, c := range all {
-		for _, r := range c.Rejects {
+		for _, r := range c.Rejected {
 			if !any {
 				any = true
 				_, _ = fmt.Fprintln(t) // see table
-				t.line("NAMESPACE", "POD", "CONTAINER", "ANNOTATION", "VALUE", "OUTCOME")
+				t.line("NAMESPACE", "POD", "CONTAINER", "ANNOTATION", "VALUE", "RESULT")
 			}
 			t.line(c.Namespace, c.Pod, c.Names.Container, r.Annotation, r.Value, r.Reason)
 		}
@@ -164,11 +164,11 @@ func rejects(w io.Writer, all []control.Container) error {
 	return t.Flush()
 }
 
-// policy is what holds for one container, and where it comes from.
-func policy(w io.Writer, c control.Container) error {
+// policy is the effective policy of one container, with its sources.
+func policy(w io.Writer, c api.Container) error {
 	t := newTable(w)
 	_, _ = fmt.Fprintln(t) // see table
-	t.line("FIELD", "VALUE", "FROM")
+	t.line("FIELD", "VALUE", "SOURCE")
 	for _, f := range c.Policy {
 		t.line(f.Name, f.Value, f.Source)
 	}
@@ -204,6 +204,14 @@ func Age(d time.Duration) string {
 		return strconv.Itoa(int(d.Hours())) + "h"
 	}
 	return strconv.Itoa(int(d.Hours()/24)) + "d"
+}
+
+// plural is a number of things: 1 log, 2 logs.
+func plural[N uint64 | int64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 func seconds(s float64) string {

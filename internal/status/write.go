@@ -11,17 +11,17 @@ import (
 
 	nodes "go.yaml.in/yaml/v3"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
-// Formats are what Write takes.
+// Formats are the formats of Write.
 var Formats = []string{"table", "wide", "json", "yaml"}
 
 // Detailed reports whether a format shows what only a detailed Status has.
 func Detailed(format string) bool { return format != "table" }
 
-// Write writes s in one of the Formats. now is what ages are counted from.
-func Write(w io.Writer, s control.Status, format string, now time.Time) error {
+// Write writes s in one of the Formats. Ages are as of now.
+func Write(w io.Writer, s api.Status, format string, now time.Time) error {
 	switch format {
 	case "table", "wide":
 		return writeTable(w, s, format == "wide", now)
@@ -35,12 +35,12 @@ func Write(w io.Writer, s control.Status, format string, now time.Time) error {
 	case "yaml":
 		return writeYAML(w, s)
 	}
-	return fmt.Errorf("-o %q: write one of %s", format, strings.Join(Formats, ", "))
+	return fmt.Errorf("-o %q: must be one of %s", format, strings.Join(Formats, ", "))
 }
 
 // writeYAML reads the JSON as nodes, so that keys stay in their order. Text that
 // is not printable is escaped in place: plain YAML has no way to.
-func writeYAML(w io.Writer, s control.Status) error {
+func writeYAML(w io.Writer, s api.Status) error {
 	doc, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("write status: %w", err)

@@ -11,14 +11,15 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/server"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // fake is a daemon whose answers a test makes.
 type fakeDaemon struct {
 	mu     sync.Mutex
-	answer func() control.Status
+	answer func() api.Status
 	hold   chan struct{} // answers wait until it is closed; nil: they do not
 	asked  []asked
 }
@@ -29,7 +30,7 @@ type asked struct {
 	at time.Time
 }
 
-func (f *fakeDaemon) Status(ctx context.Context, which control.Names, detail bool) control.Status {
+func (f *fakeDaemon) Status(ctx context.Context, which api.Names, detail bool) api.Status {
 	f.mu.Lock()
 	f.asked = append(f.asked, asked{want{which, detail}, time.Now()})
 	s, hold := f.answer(), f.hold
@@ -40,9 +41,9 @@ func (f *fakeDaemon) Status(ctx context.Context, which control.Names, detail boo
 		case <-ctx.Done():
 		}
 	}
-	fit := []control.Container{}
+	fit := []api.Container{}
 	for _, c := range s.Containers {
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			if detail {
 				c.Policy = policy
 			}
@@ -51,10 +52,6 @@ func (f *fakeDaemon) Status(ctx context.Context, which control.Names, detail boo
 	}
 	s.Containers = fit
 	return s
-}
-
-func (f *fakeDaemon) Rotate(context.Context, control.Names) (<-chan control.Result, int, error) {
-	return nil, 0, nil
 }
 
 func (f *fakeDaemon) questions() []asked {
@@ -66,7 +63,7 @@ func (f *fakeDaemon) questions() []asked {
 // running makes a daemon of samples that go on with the clock.
 func running() *fakeDaemon {
 	begun := time.Now()
-	return &fakeDaemon{answer: func() control.Status {
+	return &fakeDaemon{answer: func() api.Status {
 		s := sample(int(time.Since(begun).Seconds()))
 		shift := time.Since(start.Add(time.Duration(time.Since(begun).Seconds()) * time.Second))
 		s.Node.Started = s.Node.Started.Add(shift)
@@ -83,11 +80,11 @@ func running() *fakeDaemon {
 }
 
 // serve runs a daemon's control socket until stop is called or the test ends.
-func serve(t testing.TB, d control.Daemon, socket string) (stop func()) {
+func serve(t testing.TB, d *fakeDaemon, socket string) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var g sync.WaitGroup
-	g.Go(func() { (&control.Server{Path: socket, Daemon: d, Log: zerolog.Nop()}).Run(ctx) })
+	g.Go(func() { server.Run(ctx, server.Options{ControlSocket: socket, Log: zerolog.Nop(), Snapshot: d.Status}) })
 	stop = func() {
 		cancel()
 		g.Wait()

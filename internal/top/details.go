@@ -7,7 +7,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -22,7 +22,7 @@ type details struct {
 func newDetails(r *row) details { return details{key: r.key, row: r} }
 
 // take takes in an answer about the container alone.
-func (d *details) take(all []control.Container, at time.Time, l *list) {
+func (d *details) take(all []api.Container, at time.Time, l *list) {
 	i := -1
 	for j, c := range all {
 		k := identity{c.Names, c.ID}
@@ -85,7 +85,7 @@ func (d *details) lines(width int, now time.Time, l look, s styles) []string {
 		add(in)
 	}
 	c := d.row.Container
-	for _, r := range c.Rejects {
+	for _, r := range c.Rejected {
 		add(line{"annotation", r.Annotation + ": " + r.Value + ": " + r.Reason, s.bad})
 	}
 	out = append(out, "")
@@ -96,28 +96,28 @@ func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 	c := d.row.Container
 	var out []line
 	if !d.gone.IsZero() {
-		out = append(out, line{"", "It does not run any more, since " + ago(d.gone, now) + " at the latest. What follows is the last that is known.", s.bad})
+		out = append(out, line{"", "Not running since " + ago(d.gone, now) + " at the latest. This is its last known state.", s.bad})
 	}
-	if c.Refused != "" {
-		out = append(out, line{"not rotated", c.Refused, s.bad})
+	if c.Skipped != "" {
+		out = append(out, line{"skipped", c.Skipped, s.bad})
 	}
 	if p := c.LastError; p != nil {
 		out = append(out, line{"last error", ago(p.Time, now) + ": " + p.Text, s.bad})
 	}
-	temperature := "cold: its directory is watched"
-	if c.Hot {
-		temperature = "hot: it is looked at on a timer"
+	temperature := "watched: its directory is watched"
+	if c.Polled {
+		temperature = "polled: its size is checked on a timer"
 	}
 	size, total := status.Size(c.Size), status.Size(c.Total)+", files: "+strconv.Itoa(c.Files)
 	if c.Limit > 0 {
-		size += fmt.Sprintf(" of %s (%.0f %%)", status.Size(c.Limit), 100*float64(c.Size)/float64(c.Limit))
+		size += fmt.Sprintf(" of %s (%.0f%%)", status.Size(c.Limit), 100*float64(c.Size)/float64(c.Limit))
 	} else {
-		size += ", no limit: it is not rotated"
+		size += ", no limit: not rotated"
 	}
 	if c.MaxTotal > 0 {
 		total = fmt.Sprintf("%s of %s, files: %d of %d", status.Size(c.Total), status.Size(c.MaxTotal), c.Files, c.MaxFiles)
 	}
-	out = append(out, line{"live log", size, nil}, line{"all logs", total, nil}, line{"rate", perSecond(d.row.rate), nil})
+	out = append(out, line{"live log", size, nil}, line{"total", total, nil}, line{"rate", perSecond(d.row.rate), nil})
 	if l.unicode && width > 40 {
 		out = append(out, line{"trend", spark(d.row.trend, min(len(d.row.trend), width-20)), s.trend})
 	}
@@ -135,9 +135,9 @@ func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 // policy is a table.
 func (d *details) policy(width int, l look, s styles) []string {
 	if !d.told {
-		return []string{s.faint(l.cut("asking for the policy"+l.ellipsis, width))}
+		return []string{s.faint(l.cut("loading the policy"+l.ellipsis, width))}
 	}
-	rows := [][3]string{{"POLICY", "VALUE", "FROM"}}
+	rows := [][3]string{{"POLICY", "VALUE", "SOURCE"}}
 	var widths [2]int
 	for _, f := range d.row.Policy {
 		rows = append(rows, [3]string{l.safe(f.Name), l.safe(f.Value), l.safe(f.Source)})

@@ -9,7 +9,7 @@ import (
 	"charm.land/bubbles/v2/viewport"
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 const (
@@ -37,7 +37,7 @@ type (
 	due    struct{ turn int } // the time has come to ask
 	answer struct {
 		want   want
-		status control.Status
+		status api.Status
 		err    error
 		at     time.Time
 	}
@@ -45,7 +45,7 @@ type (
 
 // want is a question.
 type want struct {
-	names  control.Names
+	names  api.Names
 	detail bool
 }
 
@@ -64,7 +64,7 @@ type model struct {
 	input         textinput.Model
 	pager         viewport.Model // of details and help
 
-	node    control.Node
+	node    api.Node
 	list    list
 	details details
 

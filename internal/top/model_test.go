@@ -10,7 +10,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 // pods are those that are shown, from the top.
@@ -66,9 +66,9 @@ func TestSort(t *testing.T) {
 func TestCursor(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}
 	ids := map[string]string{}
-	d := drive(Options{}, func(control.Names, bool) (s control.Status, _ error) {
+	d := drive(Options{}, func(api.Names, bool) (s api.Status, _ error) {
 		for _, n := range names {
-			s.Containers = append(s.Containers, control.Container{Names: control.Names{Namespace: "x", Pod: n}, ID: n + ids[n]})
+			s.Containers = append(s.Containers, api.Container{Names: api.Names{Namespace: "x", Pod: n}, ID: n + ids[n]})
 		}
 		return s, nil
 	})
@@ -117,7 +117,7 @@ func TestCursor(t *testing.T) {
 
 // TestScroll: the cursor is on the screen, always, and one row is its.
 func TestScroll(t *testing.T) {
-	d := drive(Options{}, func(control.Names, bool) (control.Status, error) { return many(500, 3), nil })
+	d := drive(Options{}, func(api.Names, bool) (api.Status, error) { return many(500, 3), nil })
 	d.poll()
 	for _, k := range []string{"down", "pgdown", "pgdown", "end", "up", "pgup", "s", "R", "home", "end", "/", "4", "enter", "n"} {
 		d.press(k)
@@ -137,7 +137,7 @@ func TestFilter(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	d.press("q") // is a letter now
-	if len(d.pods()) != 0 || !strings.Contains(d.screen(), "No container's name has Shop/CHECKq in it") {
+	if len(d.pods()) != 0 || !strings.Contains(d.screen(), "No container's name contains Shop/CHECKq") {
 		t.Errorf("%s", d.screen())
 	}
 	d.press("backspace", "enter")
@@ -169,12 +169,12 @@ func TestDetails(t *testing.T) {
 	d := watching(Options{})
 	node := d.source.answer
 	d.press("down", "down", "down", "enter")
-	if !strings.Contains(d.screen(), "asking for the policy") {
+	if !strings.Contains(d.screen(), "loading the policy") {
 		t.Errorf("%s", d.screen())
 	}
 	d.source.asked = nil
 	d.wait(time.Second)
-	payments := control.Names{Namespace: "shop", Pod: "payments-0", Container: "db"}
+	payments := api.Names{Namespace: "shop", Pod: "payments-0", Container: "db"}
 	if !slices.Equal(d.source.asked, []want{{payments, true}}) {
 		t.Errorf("asked %v", d.source.asked)
 	}
@@ -183,7 +183,7 @@ func TestDetails(t *testing.T) {
 			t.Errorf("no %q in\n%s", part, d.screen())
 		}
 	}
-	d.source.answer = func(w control.Names, detail bool) (control.Status, error) {
+	d.source.answer = func(w api.Names, detail bool) (api.Status, error) {
 		s, err := node(w, detail)
 		s.Containers[0].ID, s.Containers[0].LastError = "anew", nil
 		s.Containers[0].Size += 100 * mi // not grown since the answer before: it is another's
@@ -193,10 +193,10 @@ func TestDetails(t *testing.T) {
 	if s := d.screen(); !strings.Contains(s, "anew") || !strings.Contains(s, "90Ki/s") || strings.Contains(s, "exclude it") {
 		t.Errorf("%s", s)
 	}
-	d.source.answer = func(control.Names, bool) (control.Status, error) { return control.Status{}, nil }
+	d.source.answer = func(api.Names, bool) (api.Status, error) { return api.Status{}, nil }
 	d.wait(time.Second)
 	d.wait(time.Second)
-	if s := d.screen(); !strings.Contains(s, "It does not run any more") || !strings.Contains(s, "override 2") {
+	if s := d.screen(); !strings.Contains(s, "Not running since") || !strings.Contains(s, "override 2") {
 		t.Errorf("%s", s)
 	}
 	d.source.answer = node
@@ -218,11 +218,11 @@ func TestSilence(t *testing.T) {
 	d.send(tea.WindowSizeMsg{Width: 120, Height: 24})
 	node := d.source.answer
 	before := d.pods()
-	d.source.answer = func(control.Names, bool) (control.Status, error) {
-		return control.Status{}, errors.New("no daemon answers at /run/x\x1b[2J")
+	d.source.answer = func(api.Names, bool) (api.Status, error) {
+		return api.Status{}, errors.New("no daemon answers at /run/x\x1b[2J")
 	}
 	d.wait(9 * time.Second)
-	if s := d.screen(); !strings.Contains(s, `no answer since 03:04:25 (9s ago); trying again: no daemon answers at /run/x\x1b[2J`) {
+	if s := d.screen(); !strings.Contains(s, `last response 03:04:25 (9s ago); retrying: no daemon answers at /run/x\x1b[2J`) {
 		t.Errorf("%s", s)
 	}
 	if !slices.Equal(d.pods(), before) || d.fatal != nil {
@@ -230,18 +230,18 @@ func TestSilence(t *testing.T) {
 	}
 	d.source.answer = node
 	d.wait(time.Second)
-	if s := d.screen(); strings.Contains(s, "no answer") {
+	if s := d.screen(); strings.Contains(s, "last response") {
 		t.Errorf("%s", s)
 	}
 	d.ask() // and no answer comes
 	d.now = d.now.Add(patience - time.Second)
 	d.send(clock{})
-	if s := d.screen(); strings.Contains(s, "no answer") {
+	if s := d.screen(); strings.Contains(s, "last response") {
 		t.Errorf("too soon:\n%s", s)
 	}
 	d.now = d.now.Add(2 * time.Second)
 	d.send(clock{})
-	if s := d.screen(); !strings.Contains(s, "no answer since 03:04:35 (4s ago); trying again") {
+	if s := d.screen(); !strings.Contains(s, "last response 03:04:35 (4s ago); retrying") {
 		t.Errorf("%s", s)
 	}
 }
@@ -250,18 +250,18 @@ func TestSilence(t *testing.T) {
 func TestWrong(t *testing.T) {
 	for _, tt := range []struct {
 		want string
-		node control.Node
+		node api.Node
 	}{
-		{"all is well", control.Node{Runtime: control.Runtime{Reachable: true}}},
-		{"waiting for the runtime", control.Node{Waiting: "waiting for the runtime"}},
-		{"the runtime does not answer (unix:///x): nothing is rotated until it does. refused", control.Node{Runtime: control.Runtime{Endpoint: "unix:///x", Error: "refused"}}},
-		{"not well: no sweep; reload failed, the configuration before is in force: a.yaml:1", control.Node{
-			Runtime: control.Runtime{Reachable: true}, Unhealthy: "no sweep", Config: control.Config{Error: "a.yaml:1"},
+		{"no problems", api.Node{Runtime: api.Runtime{Reachable: true}}},
+		{"waiting for the runtime", api.Node{Waiting: "waiting for the runtime"}},
+		{"runtime unreachable (unix:///x): rotation is suspended. refused", api.Node{Runtime: api.Runtime{Endpoint: "unix:///x", Error: "refused"}}},
+		{"unhealthy: no sweep; reload failed; previous config still active: a.yaml:1", api.Node{
+			Runtime: api.Runtime{Reachable: true}, Unhealthy: "no sweep", Config: api.Config{Error: "a.yaml:1"},
 		}},
 	} {
-		d := drive(Options{}, func(control.Names, bool) (control.Status, error) { return control.Status{Node: tt.node}, nil })
+		d := drive(Options{}, func(api.Names, bool) (api.Status, error) { return api.Status{Node: tt.node}, nil })
 		d.send(tea.WindowSizeMsg{Width: 100, Height: 24})
-		if !strings.Contains(d.screen(), "asking the daemon") {
+		if !strings.Contains(d.screen(), "loading") {
 			t.Errorf("before an answer:\n%s", d.screen())
 		}
 		d.poll()
@@ -273,13 +273,13 @@ func TestWrong(t *testing.T) {
 
 // TestNothing: why there is nothing.
 func TestNothing(t *testing.T) {
-	for want, which := range map[string]control.Names{
-		"No containers run.":                         {},
-		"No container of shop runs on this node.":    {Namespace: "shop"},
-		`No container of a/b\x1b runs on this node.`: {Namespace: "a", Pod: "b\x1b"},
+	for want, which := range map[string]api.Names{
+		"No running containers.":                {},
+		"No running container matches shop.":    {Namespace: "shop"},
+		`No running container matches a/b\x1b.`: {Namespace: "a", Pod: "b\x1b"},
 	} {
-		d := drive(Options{Which: which}, func(control.Names, bool) (control.Status, error) {
-			return control.Status{Node: control.Node{Runtime: control.Runtime{Reachable: true}}}, nil
+		d := drive(Options{Which: which}, func(api.Names, bool) (api.Status, error) {
+			return api.Status{Node: api.Node{Runtime: api.Runtime{Reachable: true}}}, nil
 		})
 		d.poll()
 		if !strings.Contains(d.screen(), want) || d.source.asked[0].names != which {
@@ -290,7 +290,7 @@ func TestNothing(t *testing.T) {
 
 // TestFirstError ends it.
 func TestFirstError(t *testing.T) {
-	d := drive(Options{}, func(control.Names, bool) (control.Status, error) { return control.Status{}, errors.New("wrong socket") })
+	d := drive(Options{}, func(api.Names, bool) (api.Status, error) { return api.Status{}, errors.New("wrong socket") })
 	d.poll()
 	if d.fatal == nil || d.cmd == nil || d.cmd() != tea.Quit() {
 		t.Errorf("%v", d.fatal)
@@ -352,15 +352,15 @@ func TestAsksOnceAnInterval(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	c := func(size int64, rotations uint64, last int64) control.Container {
-		out := control.Container{Size: size, Rotations: rotations, Limit: 100, Rate: 77}
+	c := func(size int64, rotations uint64, last int64) api.Container {
+		out := api.Container{Size: size, Rotations: rotations, Limit: 100, Rate: 77}
 		if last > 0 {
-			out.LastRotation = &control.Rotation{Size: last}
+			out.LastRotation = &api.Rotation{Size: last}
 		}
 		return out
 	}
 	for _, tt := range []struct {
-		before, now control.Container
+		before, now api.Container
 		want        float64
 	}{
 		{c(10, 0, 0), c(50, 0, 0), 20},

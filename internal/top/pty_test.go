@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 // panics has the test binary run a view that panics, where it says.
@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 // panicking are options that show a picture, and panic then.
 func panicking(where string) Options {
 	asked := 0
-	o := Options{Interval: MinInterval, Source: &scripted{answer: func(control.Names, bool) (control.Status, error) {
+	o := Options{Interval: MinInterval, Source: &scripted{answer: func(api.Names, bool) (api.Status, error) {
 		if asked++; asked > 3 && where == "ask" {
 			panic("the question")
 		}
@@ -314,7 +314,7 @@ func TestRefusesTerminal(t *testing.T) {
 		})
 	}
 	out, err := exec.Command(binary(t), "top").CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "its output is none: `logwatch status`") {
+	if err == nil || !strings.Contains(string(out), "top needs a terminal: `logwatch status`") {
 		t.Errorf("into a pipe: %v, %s", err, out)
 	}
 }
@@ -371,7 +371,7 @@ func TestRun(t *testing.T) {
 // asking is a Source that a test waits in.
 type asking func(ctx context.Context)
 
-func (a asking) Status(ctx context.Context, _ control.Names, _ bool) (control.Status, error) {
+func (a asking) Status(ctx context.Context, _ api.Names, _ bool) (api.Status, error) {
 	a(ctx)
-	return control.Status{}, ctx.Err()
+	return api.Status{}, ctx.Err()
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 // trendLength is how many rates are kept of each container.
@@ -16,13 +16,13 @@ const trendLength = 60
 
 // identity tells containers apart. A container that is started anew has another id.
 type identity struct {
-	control.Names
+	api.Names
 	id string
 }
 
 // row is a container in the list.
 type row struct {
-	control.Container
+	api.Container
 	key   identity
 	label string // its names, fit to be shown
 	width int    // of label, in cells
@@ -33,13 +33,13 @@ type row struct {
 	taken time.Time // when Container was answered
 }
 
-func newRow(c control.Container, l look) *row {
+func newRow(c api.Container, l look) *row {
 	label := l.safe(c.Namespace + "/" + c.Pod + "/" + c.Names.Container)
 	return &row{key: identity{c.Names, c.ID}, label: label, width: ansi.StringWidth(label), lower: strings.ToLower(label)}
 }
 
 // take takes in what was answered at a time.
-func (r *row) take(c control.Container, at time.Time) {
+func (r *row) take(c api.Container, at time.Time) {
 	r.rate = rateOf(r.Container, c, at.Sub(r.taken), r.taken.IsZero())
 	if len(r.trend) == trendLength {
 		copy(r.trend, r.trend[1:])
@@ -51,7 +51,7 @@ func (r *row) take(c control.Container, at time.Time) {
 
 // rateOf is how fast a log grew between two answers. The daemon knows its own rate
 // from sweep to sweep, which is too slow to watch.
-func rateOf(before, c control.Container, elapsed time.Duration, first bool) float64 {
+func rateOf(before, c api.Container, elapsed time.Duration, first bool) float64 {
 	if first || elapsed <= 0 {
 		return c.Rate
 	}
@@ -70,8 +70,8 @@ func rateOf(before, c control.Container, elapsed time.Duration, first bool) floa
 // problem says why it is not well; "": it is.
 func (r *row) problem() string {
 	switch {
-	case r.Refused != "":
-		return "not rotated: " + r.Refused
+	case r.Skipped != "":
+		return "skipped: " + r.Skipped
 	case r.LastError != nil:
 		return r.LastError.Text
 	}
@@ -118,9 +118,9 @@ func rank(r *row) int {
 	switch {
 	case r.LastError != nil:
 		return 3
-	case r.Refused != "":
+	case r.Skipped != "":
 		return 2
-	case len(r.Rejects) > 0:
+	case len(r.Rejected) > 0:
 		return 1
 	}
 	return 0
@@ -145,7 +145,7 @@ type list struct {
 }
 
 // take takes in an answer about all containers.
-func (l *list) take(all []control.Container, at time.Time, look look) {
+func (l *list) take(all []api.Container, at time.Time, look look) {
 	known := make(map[identity]*row, len(all))
 	l.width, l.problems = 0, 0
 	for _, c := range all {

@@ -8,7 +8,7 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 const (
@@ -19,14 +19,14 @@ const (
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // sample is what a node may look like, after so many seconds.
-func sample(seconds int) control.Status {
+func sample(seconds int) api.Status {
 	now := start.Add(time.Duration(seconds) * time.Second)
-	make := func(namespace, pod, name string, rate int64, limit int64) control.Container {
+	make := func(namespace, pod, name string, rate int64, limit int64) api.Container {
 		written := rate * int64(seconds+100)
-		c := control.Container{
-			Names: control.Names{Namespace: namespace, Pod: pod, Container: name}, ID: strings.Repeat("0", 56) + fmt.Sprintf("%08x", len(pod)*7+len(name)),
+		c := api.Container{
+			Names: api.Names{Namespace: namespace, Pod: pod, Container: name}, ID: strings.Repeat("0", 56) + fmt.Sprintf("%08x", len(pod)*7+len(name)),
 			Dir: namespace + "_" + pod + "_6f1c/" + name, Log: "0.log", Limit: limit, MaxTotal: 5 * limit, MaxFiles: 5,
-			Hot: rate > 1000, Written: written, Rate: float64(rate), Size: written, Files: 1,
+			Polled: rate > 1000, Written: written, Rate: float64(rate), Size: written, Files: 1,
 		}
 		if limit > 0 {
 			c.Size, c.Rotations = written%limit, uint64(written/limit)
@@ -34,22 +34,22 @@ func sample(seconds int) control.Status {
 		}
 		c.Total = c.Size + int64(c.Files-1)*limit
 		if c.Rotations > 0 {
-			c.LastRotation = &control.Rotation{
+			c.LastRotation = &api.Rotation{
 				Time: now.Add(-time.Duration(c.Size/rate) * time.Second), Cause: "write", To: "0.log.20260102-030301",
 				Size: limit + 4321, Overshoot: 4321, Seconds: 0.0021,
 			}
 		}
 		return c
 	}
-	s := control.Status{
-		Node: control.Node{
+	s := api.Status{
+		Node: api.Node{
 			Version: "v1.2.3", PID: 4711, Started: start.Add(-3 * time.Hour), PodLogsDir: "/var/log/pods",
-			Runtime:   control.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
-			LastSweep: now.Add(-4 * time.Second), Hot: 4, Cold: 4, Rotations: 1234, Failures: 2,
-			Budget:  &control.Budget{Limit: 20 << 30, Usage: 5 << 30},
-			Backlog: control.Backlog{Files: 3, Bytes: 12 * mi},
+			Runtime:   api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
+			LastSweep: now.Add(-4 * time.Second), Polled: 4, Watched: 4, Rotations: 1234, Failures: 2,
+			Budget:  &api.Budget{Limit: 20 << 30, Usage: 5 << 30},
+			Backlog: api.Backlog{Files: 3, Bytes: 12 * mi},
 		},
-		Containers: []control.Container{
+		Containers: []api.Container{
 			make("kube-system", "coredns-7db6d8ff4d-x2v9p", "coredns", 512, 10*mi),
 			make("kube-system", "kube-proxy-9k2lt", "kube-proxy", 3, 10*mi),
 			make("monitoring", "prometheus-node-exporter-b7xwq", "node-exporter", 40, 10*mi),
@@ -60,9 +60,9 @@ func sample(seconds int) control.Status {
 			make("batch", "legacy", "raw", 1<<10, 0),
 		},
 	}
-	s.Containers[5].LastError = &control.Problem{Time: now.Add(-7 * time.Second), Text: "rotate: rename shop_payments-0_6f1c/db/0.log: read-only file system: mount it read-write, or exclude it"}
-	s.Containers[7].Limit, s.Containers[7].MaxTotal, s.Containers[7].Refused = 0, 0, "its log path /srv/raw.log is outside of podLogsDir"
-	s.Containers[4].Rejects = []control.Reject{{Annotation: "logwatch.io/max-size", Value: "1Gi", Reason: "above the ceiling of 100Mi, which holds"}}
+	s.Containers[5].LastError = &api.Problem{Time: now.Add(-7 * time.Second), Text: "rotate: rename shop_payments-0_6f1c/db/0.log: read-only file system: mount it read-write, or exclude it"}
+	s.Containers[7].Limit, s.Containers[7].MaxTotal, s.Containers[7].Skipped = 0, 0, "its log path /srv/raw.log is outside of podLogsDir"
+	s.Containers[4].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch.io/max-size", Value: "1Gi", Reason: "above the ceiling of 100Mi, which holds"}}
 	if r := s.Containers[6].LastRotation; r != nil {
 		r.Overshoot = 3 * mi
 	}
@@ -70,34 +70,34 @@ func sample(seconds int) control.Status {
 }
 
 // policy is what a detailed answer has.
-var policy = []control.Field{
+var policy = []api.Field{
 	{Name: "maxSize", Value: "10Mi", Source: "default"},
 	{Name: "maxFiles", Value: "5", Source: "override 2 (namespace shop)"},
 	{Name: "rotate", Value: "true", Source: "annotation logwatch.io/rotate"},
 }
 
 // hostiles are containers whose every text is hostile.
-func hostiles() control.Status {
+func hostiles() api.Status {
 	s := sample(1)
 	for i := range s.Containers {
 		c := &s.Containers[i]
 		c.Namespace, c.Pod = hostile, strings.Repeat(hostile, 5)
-		c.LastError = &control.Problem{Time: start, Text: strings.Repeat(hostile+" ", 20)}
-		c.Rejects = []control.Reject{{Annotation: hostile, Value: hostile, Reason: hostile}}
-		c.Policy = []control.Field{{Name: hostile, Value: hostile, Source: hostile}}
-		c.LastRotation = &control.Rotation{Time: start, Cause: hostile, To: hostile, Size: -5, Overshoot: 1 << 62}
+		c.LastError = &api.Problem{Time: start, Text: strings.Repeat(hostile+" ", 20)}
+		c.Rejected = []api.RejectedAnnotation{{Annotation: hostile, Value: hostile, Reason: hostile}}
+		c.Policy = []api.Field{{Name: hostile, Value: hostile, Source: hostile}}
+		c.LastRotation = &api.Rotation{Time: start, Cause: hostile, To: hostile, Size: -5, Overshoot: 1 << 62}
 		c.ID, c.Dir, c.Log, c.Rotations, c.Files = hostile, hostile, hostile, 1<<63, 1<<30
 		c.Size, c.Rate, c.Total = 1<<62, 1e300, 1<<62
 	}
 	n := &s.Node
 	n.Version, n.Unhealthy, n.Config.Error, n.Runtime.Error, n.Runtime.Endpoint = hostile, hostile, hostile, hostile, hostile
 	n.Runtime.Reachable = false
-	n.Budget = &control.Budget{Limit: 1, Usage: 1 << 62}
+	n.Budget = &api.Budget{Limit: 1, Usage: 1 << 62}
 	return s
 }
 
 // many are n containers.
-func many(n, seconds int) control.Status {
+func many(n, seconds int) api.Status {
 	s := sample(seconds)
 	all := s.Containers
 	s.Containers = nil
@@ -111,11 +111,11 @@ func many(n, seconds int) control.Status {
 
 // scripted is a Source whose answers a test makes.
 type scripted struct {
-	answer func(which control.Names, detail bool) (control.Status, error)
+	answer func(which api.Names, detail bool) (api.Status, error)
 	asked  []want
 }
 
-func (s *scripted) Status(_ context.Context, which control.Names, detail bool) (control.Status, error) {
+func (s *scripted) Status(_ context.Context, which api.Names, detail bool) (api.Status, error) {
 	s.asked = append(s.asked, want{which, detail})
 	return s.answer(which, detail)
 }
@@ -128,7 +128,7 @@ type driver struct {
 	cmd    tea.Cmd // the last one
 }
 
-func drive(o Options, answer func(control.Names, bool) (control.Status, error)) *driver {
+func drive(o Options, answer func(api.Names, bool) (api.Status, error)) *driver {
 	d := &driver{source: &scripted{answer: answer}, now: start}
 	o.Source, o.now = d.source, func() time.Time { return d.now }
 	if o.Interval == 0 {
@@ -177,11 +177,11 @@ func (d *driver) press(keys ...string) {
 }
 
 // node answers with samples as time passes.
-func (d *driver) node(which control.Names, detail bool) (control.Status, error) {
+func (d *driver) node(which api.Names, detail bool) (api.Status, error) {
 	s := sample(int(d.now.Sub(start).Seconds()))
-	var fit []control.Container
+	var fit []api.Container
 	for _, c := range s.Containers {
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			if detail {
 				c.Policy = policy
 			}

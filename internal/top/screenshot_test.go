@@ -14,7 +14,7 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 var screenshots = flag.Bool("screenshots", false, "draw the pictures in docs/img anew")
@@ -37,9 +37,9 @@ func TestScreenshots(t *testing.T) {
 }
 
 // busyNode is a node whose containers log in waves.
-func busyNode() func() control.Status {
+func busyNode() func() api.Status {
 	type source struct {
-		control.Container
+		api.Container
 		wave func(t float64) float64 // bytes a second
 	}
 	steady := func(rate float64) func(float64) float64 { return func(float64) float64 { return rate } }
@@ -53,8 +53,8 @@ func busyNode() func() control.Status {
 	}
 	var all []source
 	add := func(namespace, pod, name string, limit int64, wave func(float64) float64) {
-		c := control.Container{
-			Names: control.Names{Namespace: namespace, Pod: pod, Container: name}, ID: fmt.Sprintf("%064x", len(all)+0x5eed), Dir: namespace + "_" + pod + "_6f1c/" + name,
+		c := api.Container{
+			Names: api.Names{Namespace: namespace, Pod: pod, Container: name}, ID: fmt.Sprintf("%064x", len(all)+0x5eed), Dir: namespace + "_" + pod + "_6f1c/" + name,
 			Log: "0.log", Limit: limit, MaxTotal: 5 * limit, Files: 1, MaxFiles: 5, Size: int64(len(all)*7919*977) % limit,
 		}
 		c.Total = c.Size
@@ -74,19 +74,19 @@ func busyNode() func() control.Status {
 	add("ingress-nginx", "ingress-nginx-controller-2vq8d", "controller", 25*mi, func(t float64) float64 { return mi * (1.2 + math.Sin(3*t) + 0.3*math.Sin(9*t)) })
 	begun := time.Now()
 	last, rotations := begun, uint64(18231)
-	return func() control.Status {
+	return func() api.Status {
 		now := time.Now()
 		s := sample(0)
 		s.Containers = nil
 		for i := range all {
 			c := &all[i]
 			rate := c.wave(now.Sub(begun).Seconds())
-			c.Hot = rate > 2000
+			c.Polled = rate > 2000
 			grown := int64(rate * now.Sub(last).Seconds())
 			c.Written, c.Size, c.Rate = c.Written+grown, c.Size+grown, rate
 			if c.Size >= c.Limit {
 				over := (c.Size * 31) % 20000
-				c.LastRotation = &control.Rotation{Time: now, Cause: "write", To: "0.log.20260102-030301", Size: c.Limit + over, Overshoot: over, Seconds: 0.0012}
+				c.LastRotation = &api.Rotation{Time: now, Cause: "write", To: "0.log.20260102-030301", Size: c.Limit + over, Overshoot: over, Seconds: 0.0012}
 				c.Size, c.Files = c.Size-c.Limit, min(c.Files+1, c.MaxFiles)
 				c.Rotations++
 				rotations++
@@ -94,11 +94,11 @@ func busyNode() func() control.Status {
 			c.Total = c.Size + int64(c.Files-1)*c.Limit
 			s.Containers = append(s.Containers, c.Container)
 		}
-		s.Containers[3].LastError = &control.Problem{Time: begun, Text: "rotate: rename shop_payments-0_6f1c/db/0.log: read-only file system: mount it read-write, or exclude it"}
+		s.Containers[3].LastError = &api.Problem{Time: begun, Text: "rotate: rename shop_payments-0_6f1c/db/0.log: read-only file system: mount it read-write, or exclude it"}
 		last = now
-		s.Node.Rotations, s.Node.Failures, s.Node.Backlog = rotations, 0, control.Backlog{}
-		s.Node.Started, s.Node.Hot, s.Node.Cold = now.Add(-51*time.Hour), 8, 4
-		s.Node.Budget = &control.Budget{Limit: 2 << 30, Usage: 1300 << 20}
+		s.Node.Rotations, s.Node.Failures, s.Node.Backlog = rotations, 0, api.Backlog{}
+		s.Node.Started, s.Node.Polled, s.Node.Watched = now.Add(-51*time.Hour), 8, 4
+		s.Node.Budget = &api.Budget{Limit: 2 << 30, Usage: 1300 << 20}
 		return s
 	}
 }

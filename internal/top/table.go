@@ -186,13 +186,13 @@ func (m *model) rowLine(r *row, columns []column, cursor bool) string {
 	if cursor {
 		mark = l.cursor
 	}
-	if r.Hot {
+	if r.Polled {
 		state = s.hot(l.hot)
 	}
 	switch {
 	case r.problem() != "":
 		problem = s.bad("!")
-	case len(r.Rejects) > 0:
+	case len(r.Rejected) > 0:
 		problem = s.warn("?")
 	}
 	line := mark + state + problem + " "

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/fake"
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -124,7 +124,7 @@ func (tm *tmux) ended() (code string) {
 	return code
 }
 
-func topIn(t testing.TB, d control.Daemon, width, height int, args ...string) *tmux {
+func topIn(t testing.TB, d *fakeDaemon, width, height int, args ...string) *tmux {
 	t.Helper()
 	socket := socketPath(t)
 	serve(t, d, socket)
@@ -205,7 +205,7 @@ func TestTmux(t *testing.T) {
 func TestTmuxHolds(t *testing.T) {
 	d := running()
 	next := d.answer
-	d.answer = func() control.Status {
+	d.answer = func() api.Status {
 		s := next()
 		for i := range s.Containers {
 			s.Containers[i].Namespace = []string{"日本語の名前", "e\u0301e\u0301", hostile, "plain"}[i%4]
@@ -234,7 +234,7 @@ func TestDaemonAway(t *testing.T) {
 	tm.awaitText("payments-0")
 	stop()
 	tm.await("what it says of it", func(lines []string) bool {
-		return strings.HasPrefix(lines[3], "no answer since ") && strings.Contains(lines[3], "trying again: no daemon answers at")
+		return strings.HasPrefix(lines[3], "last response ") && strings.Contains(lines[3], "retrying: no daemon answers at")
 	})
 	if !strings.Contains(tm.screen(), "payments-0") {
 		t.Errorf("the picture is gone:\n%s", tm.screen())
@@ -255,7 +255,7 @@ func TestDaemonSlow(t *testing.T) {
 	d.hold = make(chan struct{})
 	before := len(d.asked)
 	d.mu.Unlock()
-	tm.await("what it says of it", func(lines []string) bool { return strings.HasPrefix(lines[3], "no answer since ") })
+	tm.await("what it says of it", func(lines []string) bool { return strings.HasPrefix(lines[3], "last response ") })
 	tm.keys("Down", "Enter", "BSpace", "s")
 	tm.awaitText("SIZE▾")
 	if n := len(d.questions()) - before; n > 1 {
@@ -320,7 +320,7 @@ func written(path string) func() bool {
 
 // TestMany: 5000 containers.
 func TestMany(t *testing.T) {
-	d := &fakeDaemon{answer: func() control.Status { return many(5000, 20) }}
+	d := &fakeDaemon{answer: func() api.Status { return many(5000, 20) }}
 	tm := topIn(t, d, 120, 40)
 	tm.awaitText("5000 containers")
 	tm.keys("End")
@@ -374,12 +374,12 @@ metrics: {listenAddress: ""}
 	tm := newTmux(t, 120, 30, nil, binary(t), "top", "--config", conf, "shop")
 	rotated := regexp.MustCompile(`(?m)^▸● +shop/loud/app +\S+ .* 1Mi +1\.[5-9]Mi/s.* [1-9]\d* +[01]s +\S+$`)
 	tm.await("rotations of the loud one, first", func(lines []string) bool {
-		return strings.Contains(lines[0], "runtime answers") && rotated.MatchString(strings.Join(lines, "\n"))
+		return strings.Contains(lines[0], "runtime ready") && rotated.MatchString(strings.Join(lines, "\n"))
 	})
 	tm.keys("Enter")
 	tm.await("its policy", func(lines []string) bool {
 		all := strings.Join(lines, "\n")
-		return strings.Contains(all, "maxSize") && strings.Contains(all, "cause write") && strings.Contains(all, "hot: it is looked at on a timer")
+		return strings.Contains(all, "maxSize") && strings.Contains(all, "cause write") && strings.Contains(all, "polled: its size is checked on a timer")
 	})
 	tm.keys("q")
 	if code := tm.ended(); code != "0" {

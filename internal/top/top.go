@@ -8,23 +8,23 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 // MinInterval is the shortest interval: an answer costs the daemon a listing of each
 // container's directory.
 const MinInterval = 100 * time.Millisecond
 
-// Source is who is asked: a control.Client.
+// Source is who is asked: a api.Client.
 type Source interface {
 	// Status describes the containers that fit. It must heed ctx.
-	Status(ctx context.Context, which control.Names, detail bool) (control.Status, error)
+	Status(ctx context.Context, which api.Names, detail bool) (api.Status, error)
 }
 
 // Options say what Run shows, and where.
 type Options struct {
 	Source   Source
-	Which    control.Names // the containers to show; empty names fit all
+	Which    api.Names     // the containers to show; empty names fit all
 	Interval time.Duration // from one question to the next, MinInterval or more
 	Unicode  bool          // the terminal can show more than ASCII
 	In       io.Reader     // a terminal; nil: standard input, or else the process's terminal

@@ -79,8 +79,8 @@ func (m *model) lines() []string {
 	return out[:min(len(out), m.height)]
 }
 
-// header is what there is to say of the node, in as many lines as there is room
-// for: what is wrong comes first.
+// header describes the node, in as many lines as there is room for. The last line
+// is what is wrong.
 func (m *model) header() []string {
 	if m.height < 2 {
 		return nil
@@ -108,9 +108,9 @@ func (m *model) parts() []part {
 		return parts
 	}
 	if n.Runtime.Reachable {
-		parts = append(parts, part{"runtime answers", nil})
+		parts = append(parts, part{"runtime ready", nil})
 	} else {
-		parts = append(parts, part{"runtime away", m.style.bad})
+		parts = append(parts, part{"runtime unreachable", m.style.bad})
 	}
 	var failed paint
 	if n.Failures > 0 {
@@ -121,7 +121,7 @@ func (m *model) parts() []part {
 		containers = strconv.Itoa(len(m.list.shown)) + " of " + containers
 	}
 	parts = append(
-		parts, part{containers, nil}, part{fmt.Sprintf("logs %d hot, %d cold", n.Hot, n.Cold), nil},
+		parts, part{containers, nil}, part{fmt.Sprintf("%d logs polled, %d watched", n.Polled, n.Watched), nil},
 		part{fmt.Sprintf("%d rotations, %d failed", n.Rotations, n.Failures), failed},
 	)
 	if n.Backlog.Files > 0 {
@@ -129,8 +129,8 @@ func (m *model) parts() []part {
 	} else {
 		parts = append(parts, part{"no backlog", nil})
 	}
-	if n.Refused > 0 || n.Rejects > 0 {
-		parts = append(parts, part{fmt.Sprintf("refused %d logs, %d annotations", n.Refused, n.Rejects), m.style.warn})
+	if n.Skipped > 0 || n.Rejected > 0 {
+		parts = append(parts, part{fmt.Sprintf("skipped: %d, rejected annotations: %d", n.Skipped, n.Rejected), m.style.warn})
 	}
 	return parts
 }
@@ -157,7 +157,7 @@ func (m *model) flow(parts []part) (lines []string) {
 
 func (m *model) budget() string {
 	b := m.node.Budget
-	text := fmt.Sprintf("%s of %s (%.0f %%)", status.Size(b.Usage), status.Size(b.Limit), 100*share(b.Usage, b.Limit))
+	text := fmt.Sprintf("%s of %s (%.0f%%)", status.Size(b.Usage), status.Size(b.Limit), 100*share(b.Usage, b.Limit))
 	const label = "budget "
 	width := min(40, m.width-len(label)-1-len(text))
 	if width < 4 {
@@ -167,15 +167,15 @@ func (m *model) budget() string {
 	return label + m.style.filled(b.Usage, b.Limit)(full) + m.style.faint(rest) + " " + text
 }
 
-// wrong is what is not well, in one line.
+// wrong is what is wrong, in one line.
 func (m *model) wrong() (string, paint) {
 	n := m.node
 	var all []string
 	switch {
 	case m.good.IsZero():
-		return "asking the daemon" + m.look.ellipsis, m.style.faint
+		return "loading" + m.look.ellipsis, m.style.faint
 	case m.silent():
-		text := fmt.Sprintf("no answer since %s (%s ago); trying again", m.good.Local().Format("15:04:05"), status.Age(m.now.Sub(m.good)))
+		text := fmt.Sprintf("last response %s (%s ago); retrying", m.good.Local().Format("15:04:05"), status.Age(m.now.Sub(m.good)))
 		if m.err != nil {
 			text += ": " + m.err.Error()
 		}
@@ -183,13 +183,13 @@ func (m *model) wrong() (string, paint) {
 	case n.Waiting != "":
 		all = append(all, n.Waiting)
 	case !n.Runtime.Reachable:
-		all = append(all, fmt.Sprintf("the runtime does not answer (%s): nothing is rotated until it does. %s", n.Runtime.Endpoint, n.Runtime.Error))
+		all = append(all, fmt.Sprintf("runtime unreachable (%s): rotation is suspended. %s", n.Runtime.Endpoint, n.Runtime.Error))
 	}
 	if n.Unhealthy != "" {
-		all = append(all, "not well: "+n.Unhealthy)
+		all = append(all, "unhealthy: "+n.Unhealthy)
 	}
 	if n.Config.Error != "" {
-		all = append(all, "reload failed, the configuration before is in force: "+n.Config.Error)
+		all = append(all, "reload failed; previous config still active: "+n.Config.Error)
 	}
 	if len(all) > 0 {
 		return m.look.safe(strings.Join(all, "; ")), m.style.bad
@@ -197,7 +197,7 @@ func (m *model) wrong() (string, paint) {
 	if m.list.problems > 0 {
 		return fmt.Sprintf("errors: %d of %d containers (e lists them first)", m.list.problems, len(m.list.known)), m.style.warn
 	}
-	return "all is well", m.style.good
+	return "no problems", m.style.good
 }
 
 // nothing says why no row is shown.
@@ -210,11 +210,11 @@ func (m *model) nothing() string {
 	case m.node.Waiting != "":
 		return "The daemon is starting."
 	case len(m.list.known) > 0:
-		return "No container's name has " + m.look.safe(m.list.filter) + " in it. Esc shows all."
+		return "No container's name contains " + m.look.safe(m.list.filter) + ". Esc clears the filter."
 	case names != "":
-		return "No container of " + m.look.safe(names) + " runs on this node."
+		return "No running container matches " + m.look.safe(names) + "."
 	}
-	return "No containers run."
+	return "No running containers."
 }
 
 // footer is a line about the row under the cursor, and one of keys.
@@ -240,10 +240,10 @@ func (m *model) about(r *row) string {
 	switch p := r.problem(); {
 	case p != "":
 		text, style = p, m.style.bad
-	case len(r.Rejects) > 0:
-		text, style = "annotation "+r.Rejects[0].Annotation+": "+r.Rejects[0].Reason, m.style.warn
+	case len(r.Rejected) > 0:
+		text, style = "annotation "+r.Rejected[0].Annotation+": "+r.Rejected[0].Reason, m.style.warn
 	default:
-		text = "all logs " + status.Size(r.Total)
+		text = "total " + status.Size(r.Total)
 		if r.MaxTotal > 0 {
 			text += " of " + status.Size(r.MaxTotal)
 		}
@@ -315,12 +315,12 @@ func (m *model) help() []string {
 		add(label, b.Help().Desc)
 	}
 	out = append(out, "")
-	add(l.hot, "hot: the log is written to, and looked at on a timer")
-	add(l.cold, "cold: its directory is watched")
-	add("!", "an error that lasts, or a log that is not rotated: see its details")
-	add("?", "an annotation that does not hold")
-	add("RATE", "since the answer before; SIZE and LIMIT are the live log's")
-	add("TOTAL", "of all its logs, and MAX what they may take")
-	add("OVER", "by how much the last rotation came late, in bytes")
+	add(l.hot, "polled: the log is being written to, and its size is checked on a timer")
+	add(l.cold, "watched: its directory is watched with inotify")
+	add("!", "an error that lasts, or a log that is skipped: see its details")
+	add("?", "a rejected annotation")
+	add("RATE", "since the previous response; SIZE and LIMIT are of the live log")
+	add("TOTAL", "of all its logs, and MAX their limit")
+	add("OVER", "overshoot: bytes over the limit at the last rotation")
 	return out
 }

@@ -13,7 +13,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -87,9 +87,9 @@ func fits(t *testing.T, what string, d *driver, width, height int) {
 // TestEveryScreen: at each size, whatever is shown fits and holds no control
 // character, and nothing panics; also when the size changes meanwhile.
 func TestEveryScreen(t *testing.T) {
-	for name, s := range map[string]control.Status{"sample": sample(20), "hostile": hostiles(), "empty": {}, "waiting": {Node: control.Node{Waiting: hostile}}} {
+	for name, s := range map[string]api.Status{"sample": sample(20), "hostile": hostiles(), "empty": {}, "waiting": {Node: api.Node{Waiting: hostile}}} {
 		for _, unicode := range []bool{true, false} {
-			d := drive(Options{Unicode: unicode, Which: control.Names{Namespace: hostile}}, func(control.Names, bool) (control.Status, error) { return s, nil })
+			d := drive(Options{Unicode: unicode, Which: api.Names{Namespace: hostile}}, func(api.Names, bool) (api.Status, error) { return s, nil })
 			for _, keys := range [][]string{nil, {"down"}, {"enter"}, {"end"}, {"esc", "?"}, {"end"}, {"esc", "/", "日本é"}, {"enter"}, {"esc"}} {
 				d.press(keys...)
 				d.poll()
@@ -109,7 +109,7 @@ func TestRandomKeys(t *testing.T) {
 	keys := []string{"up", "down", "enter", "esc", "home", "end", "pgup", "pgdown", "backspace", "r", "s", "o", "n", "e", "R", "/", "?", "x", "日"}
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 0))
-		d := drive(Options{Unicode: true}, func(control.Names, bool) (control.Status, error) { return many(r.IntN(60), r.IntN(100)), nil })
+		d := drive(Options{Unicode: true}, func(api.Names, bool) (api.Status, error) { return many(r.IntN(60), r.IntN(100)), nil })
 		d.poll()
 		for range 300 {
 			k := keys[r.IntN(len(keys))]
@@ -130,11 +130,11 @@ func TestRandomKeys(t *testing.T) {
 // TestColumnsHold: names with wide and combining characters do not move what is
 // right of them.
 func TestColumnsHold(t *testing.T) {
-	var all []control.Container
+	var all []api.Container
 	for _, pod := range []string{"web", "日本語", "e\u0301a", hostile, strings.Repeat("日", 80), strings.Repeat("e\u0301", 80), "❤️", "🇩🇪", "\u0301x", "각", "ก็", "नी"} {
-		all = append(all, control.Container{Names: control.Names{Namespace: "ns", Pod: pod}, Size: 7777, Limit: mi})
+		all = append(all, api.Container{Names: api.Names{Namespace: "ns", Pod: pod}, Size: 7777, Limit: mi})
 	}
-	d := drive(Options{Unicode: true}, func(control.Names, bool) (control.Status, error) { return control.Status{Containers: all}, nil })
+	d := drive(Options{Unicode: true}, func(api.Names, bool) (api.Status, error) { return api.Status{Containers: all}, nil })
 	d.poll()
 	at, rows := -1, 0
 	for line := range strings.Lines(d.screen()) {
@@ -158,7 +158,7 @@ func TestColumnsHold(t *testing.T) {
 // TestViewCost: it does not grow with what there is.
 func TestViewCost(t *testing.T) {
 	cost := func(n int) float64 {
-		d := drive(Options{Unicode: true}, func(control.Names, bool) (control.Status, error) { return many(n, 9), nil })
+		d := drive(Options{Unicode: true}, func(api.Names, bool) (api.Status, error) { return many(n, 9), nil })
 		d.poll()
 		return testing.AllocsPerRun(10, func() {
 			d.arrange()
@@ -173,7 +173,7 @@ func TestViewCost(t *testing.T) {
 // BenchmarkView: what is rendered does not grow with what there is.
 func BenchmarkView(b *testing.B) {
 	for _, n := range []int{50, 5000} {
-		d := drive(Options{Unicode: true}, func(control.Names, bool) (control.Status, error) { return many(n, 9), nil })
+		d := drive(Options{Unicode: true}, func(api.Names, bool) (api.Status, error) { return many(n, 9), nil })
 		d.send(tea.WindowSizeMsg{Width: 200, Height: 50})
 		d.poll()
 		d.press("end")

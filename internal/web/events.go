@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -25,9 +26,9 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	if after == "" {
 		after = r.URL.Query().Get("after")
 	}
-	v := p.hub.join(after)
+	v := p.hub.join(peerOf(r), after)
 	if v == nil {
-		fail(w, http.StatusServiceUnavailable, fmt.Sprintf("%d pages follow the events already, which is the most: close one of them", maxViewers))
+		fail(w, http.StatusServiceUnavailable, "too many pages follow the events: close one of them, or try again in a moment")
 		return
 	}
 	defer v.leave()
@@ -40,6 +41,8 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	for {
 		select {
 		case <-r.Context().Done():
+			return
+		case <-v.ended: // the page connects again
 			return
 		case <-v.wake: // at once the first time
 			v.hub.write(out, v)
@@ -55,6 +58,22 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// peerOf tells clients apart. An IPv6 host may have a whole /64 of addresses.
+func peerOf(r *http.Request) string {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	addr := at.Addr().Unmap()
+	switch {
+	case addr.IsLoopback():
+		return "loopback"
+	case addr.Is6():
+		return netip.PrefixFrom(addr, 64).Masked().String()
+	}
+	return addr.String()
 }
 
 // write adds what is new for a viewer.

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,12 +12,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/logwatch/logwatch/internal/control"
-	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -98,7 +95,7 @@ func (s *stream) want(n int) (m message, e Event) {
 
 func (h *Hub) publish(from, to int) {
 	for i := from; i < to; i++ {
-		h.Publish(Event{Time: time.Now(), Kind: KindRotated, ID: strconv.Itoa(i), Dir: "d", Names: control.Names{Pod: hostile}})
+		h.Publish(Event{Time: time.Now(), Kind: KindRotated, ID: strconv.Itoa(i), Dir: "d", Names: api.Names{Pod: hostile}})
 	}
 }
 
@@ -239,53 +236,80 @@ func TestSlowViewer(t *testing.T) {
 	t.Logf("%d events, Publish took %v at most", n, longest)
 }
 
+// TestTooManyViewers: one more is refused, over HTTP.
 func TestTooManyViewers(t *testing.T) {
 	p, srv := serve(t, two())
 	var first *stream
-	for range maxViewers {
+	for range maxPerPeer {
 		first = follow(t, srv, "")
 	}
 	resp, body := ask(t, srv, "GET", "/api/v1/events")
-	if resp.StatusCode != 503 || !strings.Contains(body, "16 pages follow") {
+	if resp.StatusCode != 503 || !strings.Contains(body, "too many pages") {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 	first.close()
-	testutil.Eventually(t, "a place", func() bool { return p.hub.count() < maxViewers })
+	testutil.Eventually(t, "a place", func() bool { return p.hub.count() < maxPerPeer })
 	p.hub.publish(0, 1)
 	follow(t, srv, "").want(0)
 }
 
-// TestStops: the daemon's stop ends the streams at once.
-func TestStops(t *testing.T) {
-	p := New(two(), NewHub())
-	mux := http.NewServeMux()
-	p.Mount(mux)
-	at := make(chan net.Addr, 1)
-	server := telemetry.Server{Address: "127.0.0.1:0", Handler: mux, Log: zerolog.Nop(), Listening: func(a net.Addr) { at <- a }}
-	ctx, cancel := context.WithCancel(t.Context())
-	var g sync.WaitGroup
-	g.Go(func() { server.Run(ctx) })
-	defer g.Wait()
-	defer cancel()
-	client := &http.Client{Transport: &http.Transport{}}
-	defer client.CloseIdleConnections()
-	p.hub.publish(0, 1)
-	s := followAt(t, client, "http://"+(<-at).String(), "", "")
-	s.want(0)
-	time.Sleep(3 * eventsPause) // it waits for events, and no more for its next turn
-	begin := time.Now()
-	cancel()
-	if m, ok := s.next(); ok {
-		t.Errorf("after the stop came %+v", m)
-	}
-	g.Wait()
-	if took := time.Since(begin); took > stopShare {
-		t.Errorf("the stop took %v", took)
-	}
+// TestPlaces: no peer keeps others out, at once if it has more than they, and after a
+// while its own.
+func TestPlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := NewHub()
+		join := func(peer string, n int) (all []*viewer) {
+			for range n {
+				all = append(all, h.join(peer, ""))
+			}
+			return all
+		}
+		ended := func(v *viewer) bool {
+			select {
+			case <-v.ended:
+				return true
+			default:
+				return false
+			}
+		}
+		a := join("a", maxPerPeer)
+		if h.join("a", "") != nil {
+			t.Error("a peer has more than its places")
+		}
+		time.Sleep(time.Second)
+		join("b", maxViewers-maxPerPeer)
+		if c := h.join("c", ""); c == nil || h.count() != maxViewers {
+			t.Errorf("two peers keep out a third; %d viewers", h.count())
+		}
+		time.Sleep(minStay)
+		last := h.join("a", "")
+		if last == nil || ended(last) {
+			t.Error("the old viewers of a peer keep out its new ones")
+		}
+		n := 0
+		for _, v := range a {
+			if ended(v) {
+				n++
+				v.leave()
+			}
+		}
+		if n == 0 || h.count() != maxViewers {
+			t.Errorf("%d viewers of the first peer ended, %d are left", n, h.count())
+		}
+	})
 }
 
-// stopShare is less than the second that telemetry.Server gives to answers under way.
-const stopShare = 900 * time.Millisecond
+// TestPeers: addresses of one host are one peer.
+func TestPeers(t *testing.T) {
+	for addr, want := range map[string]string{
+		"127.0.0.1:5": "loopback", "127.9.8.7:5": "loopback", "[::1]:5": "loopback", "10.1.2.3:5": "10.1.2.3", "[::ffff:10.1.2.3]:5": "10.1.2.3",
+		"[2001:db8::1]:5": "2001:db8::/64", "[2001:db8::2:3:4:5]:5": "2001:db8::/64", "@": "",
+	} {
+		if got := peerOf(&http.Request{RemoteAddr: addr}); got != want {
+			t.Errorf("%s: %q, want %q", addr, got, want)
+		}
+	}
+}
 
 // TestPublishCosts: nothing that is worth a word, as long as nobody looks, and
 // little when there are as many as can be.
@@ -298,7 +322,7 @@ func TestPublishCosts(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { h.Publish(e) }); n > 0 {
 			t.Errorf("%d viewers: %v allocations", i, n)
 		}
-		if v := h.join(""); (v == nil) != (i == maxViewers) {
+		if v := h.join(fmt.Sprint(i), ""); (v == nil) != (i == maxViewers) {
 			t.Errorf("%d viewers: the next is %v", i, v)
 		}
 	}
@@ -309,7 +333,7 @@ func BenchmarkPublish(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			h := NewHub()
 			for range n {
-				h.join("")
+				h.join("", "")
 			}
 			e := Event{Time: time.Now(), Kind: KindRotated, ID: "1", Dir: "d"}
 			b.ReportAllocs()
@@ -325,10 +349,10 @@ func BenchmarkPublish(b *testing.B) {
 func BenchmarkAnswer(b *testing.B) {
 	for _, n := range []int{1000, 5000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			var s control.Status
+			var s api.Status
 			for i := range n {
-				s.Containers = append(s.Containers, control.Container{
-					Names: control.Names{Namespace: "team", Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
+				s.Containers = append(s.Containers, api.Container{
+					Names: api.Names{Namespace: "team", Pod: fmt.Sprintf("service-%04d-7c9f5d6b8-x2kvq", i), Container: "app"},
 					ID:    fmt.Sprintf("%064x", i*7919), Dir: fmt.Sprintf("team_service-%04d_uid/app", i), Log: "0.log", Size: int64(i) * 1000, Limit: 10 << 20,
 				})
 			}

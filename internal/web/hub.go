@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 const (
@@ -15,7 +15,11 @@ const (
 	eventsKept = 512
 	// eventsShown is what a new viewer gets of what was before.
 	eventsShown = 100
-	maxViewers  = 16
+	// maxViewers is for all peers, maxPerPeer for one. Where there is no room, the
+	// oldest viewer makes place after minStay: a client cannot keep others out.
+	maxViewers = 16
+	maxPerPeer = 8
+	minStay    = 10 * time.Second
 	// maxText is how much of an error is kept, in bytes: they hold names, which may
 	// be long.
 	maxText = 1 << 10
@@ -23,10 +27,10 @@ const (
 
 // Kinds of events.
 const (
-	KindRotated  = "rotated"
-	KindReopened = "reopened" // a live log that was missing is there again
-	KindFailed   = "failed"   // Error says why; said once while it lasts
-	KindUntidy   = "untidy"   // the same of housekeeping
+	KindRotated      = "rotated"
+	KindReopened     = "reopened"     // a live log that was missing is there again
+	KindFailed       = "failed"       // Error says why; said once while it lasts
+	KindHousekeeping = "housekeeping" // the same of housekeeping
 )
 
 // Event is something that happened to a container's log.
@@ -34,12 +38,12 @@ type Event struct {
 	Time time.Time `json:"time"`
 	Kind string    `json:"kind"`
 	// Names and ID are of the container. Where they are not known, Dir is.
-	control.Names
+	api.Names
 	ID  string `json:"id,omitempty"`
 	Dir string `json:"dir"` // relative to podLogsDir
 
 	Cause string `json:"cause,omitempty"`
-	// What follows is of KindRotated, as in control.Rotation.
+	// What follows is of KindRotated, as in api.Rotation.
 	To        string  `json:"to,omitempty"`
 	Size      int64   `json:"sizeBytes,omitempty"`
 	Overshoot int64   `json:"overshootBytes,omitempty"`
@@ -59,11 +63,14 @@ type Hub struct {
 	viewers map[*viewer]struct{}
 }
 
-// viewer is one who follows.
+// viewer is a client that follows the events.
 type viewer struct {
-	hub  *Hub
-	wake chan struct{} // has room for one
-	at   uint64        // the next event that it gets
+	hub   *Hub
+	peer  string
+	since time.Time
+	wake  chan struct{} // has room for one
+	ended chan struct{} // closed when another viewer takes its place
+	at    uint64        // the next event that it gets
 }
 
 // NewHub returns an empty Hub.
@@ -92,15 +99,18 @@ func (h *Hub) Publish(e Event) {
 	}
 }
 
-// join adds a viewer that has seen the event after; "": none. nil: there are
-// enough. The caller owes a leave.
-func (h *Hub) join(after string) *viewer {
+// join adds a viewer of a peer that has seen the event after; "": none. nil: there is
+// no room. The caller must call leave.
+func (h *Hub) join(peer, after string) *viewer {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.viewers) >= maxViewers {
+	if !h.makeRoom(peer) {
 		return nil
 	}
-	v := &viewer{hub: h, wake: make(chan struct{}, 1), at: h.next - min(h.next, eventsShown)}
+	v := &viewer{
+		hub: h, peer: peer, since: time.Now(), wake: make(chan struct{}, 1), ended: make(chan struct{}),
+		at: h.next - min(h.next, eventsShown),
+	}
 	if epoch, n, ok := strings.Cut(after, "-"); ok && epoch == h.epoch {
 		if last, err := strconv.ParseUint(n, 10, 64); err == nil && last < h.next {
 			v.at = last + 1
@@ -109,6 +119,38 @@ func (h *Hub) join(after string) *viewer {
 	v.wake <- struct{}{}
 	h.viewers[v] = struct{}{}
 	return v
+}
+
+// makeRoom reports whether there is room for one more viewer of a peer. It may end
+// another one for that, of the peer that has the most.
+func (h *Hub) makeRoom(peer string) bool {
+	count := map[string]int{}
+	for v := range h.viewers {
+		count[v.peer]++
+	}
+	from := peer
+	if count[peer] < maxPerPeer {
+		if len(h.viewers) < maxViewers {
+			return true
+		}
+		for p, n := range count {
+			if n > count[from] {
+				from = p
+			}
+		}
+	}
+	var oldest *viewer
+	for v := range h.viewers {
+		if v.peer == from && (oldest == nil || v.since.Before(oldest.since)) {
+			oldest = v
+		}
+	}
+	if count[from] <= count[peer]+1 && time.Since(oldest.since) < minStay {
+		return false
+	}
+	close(oldest.ended)
+	delete(h.viewers, oldest)
+	return true
 }
 
 func (v *viewer) leave() {

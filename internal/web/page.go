@@ -6,39 +6,33 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"net"
 	"net/http"
-	"net/netip"
 	"path"
-	"strings"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 //go:embed ui
 var assets embed.FS
 
-// Daemon is what is shown. Its methods may be called at the same time.
-type Daemon interface {
-	// Status is control.Daemon's.
-	Status(ctx context.Context, which control.Names, detail bool) control.Status
-}
+// Snapshot describes the containers that match. It may be called at the same time.
+type Snapshot func(ctx context.Context, which api.Names, detail bool) api.Status
 
-// Page serves the page. Make it with New.
+// Page serves the page. New creates it.
 type Page struct {
-	daemon  Daemon
-	hub     *Hub
-	shared  shared
-	waiting chan struct{} // has room for maxWaiting
-	write   time.Duration // writeTimeout; tests have their own
+	hub      *Hub
+	all, one shared
+	waiting  chan struct{} // has room for maxWaiting
+	write    time.Duration // writeTimeout; tests set another
 }
 
-// New returns the page of a daemon whose events go to h.
-func New(d Daemon, h *Hub) *Page {
+// New returns the page of a daemon whose events are published to h.
+func New(s Snapshot, h *Hub) *Page {
 	return &Page{
-		daemon: d, hub: h, write: writeTimeout, waiting: make(chan struct{}, maxWaiting),
-		shared: shared{daemon: d, turn: make(chan struct{}, 1)},
+		hub: h, write: writeTimeout, waiting: make(chan struct{}, maxWaiting),
+		all: shared{snapshot: s, turn: make(chan struct{}, 1)},
+		one: shared{snapshot: s, turn: make(chan struct{}, 1), detail: true},
 	}
 }
 
@@ -49,9 +43,9 @@ func (p *Page) Mount(mux *http.ServeMux) {
 	for _, f := range files {
 		mux.HandleFunc("GET /ui/"+f.Name(), guard(serveAsset(f.Name())))
 	}
-	mux.HandleFunc("GET /api/v1/status", guard(api(p.status)))
-	mux.HandleFunc("GET /api/v1/container", guard(api(p.container)))
-	mux.HandleFunc("GET /api/v1/events", guard(api(p.events)))
+	mux.HandleFunc("GET /api/v1/status", guard(sameSite(p.status)))
+	mux.HandleFunc("GET /api/v1/container", guard(sameSite(p.container)))
+	mux.HandleFunc("GET /api/v1/events", guard(sameSite(p.events)))
 }
 
 // policy allows the page's own files and nothing else, not even a style in an
@@ -82,8 +76,7 @@ func serveAsset(name string) http.HandlerFunc {
 	}
 }
 
-// guard has the headers that all answers have, and refuses hosts' names that are
-// not ours.
+// guard sets the headers that all answers have.
 func guard(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
@@ -94,38 +87,17 @@ func guard(next http.HandlerFunc) http.HandlerFunc {
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		if !ours(r) {
-			fail(w, http.StatusForbidden, "this address is for this host alone, so it answers to localhost and IP addresses, and to no other name: ask for http://localhost and the port, or have the proxy set the Host header so")
-			return
-		}
 		next(w, r)
 	}
 }
 
-// ours reports whether a request that came to a loopback address names it so. A
-// script of another site, whose name was made to resolve to 127.0.0.1, cannot.
-func ours(r *http.Request) bool {
-	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
-	if !ok || !local.IP.IsLoopback() {
-		return true
-	}
-	host := r.Host
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
-	}
-	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
-	// Browsers look up neither of these. Without a Host it is no browser.
-	_, err := netip.ParseAddr(host)
-	return err == nil || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost")
-}
-
-// api refuses other sites' scripts: they could not read the answers, but would
+// sameSite refuses other sites' scripts: they could not read the answers, but would
 // take the viewers' places.
-func api(next http.HandlerFunc) http.HandlerFunc {
+func sameSite(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("Sec-Fetch-Site") {
 		case "cross-site", "same-site":
-			fail(w, http.StatusForbidden, "this is for logwatch's own page, and for programs, and not for other sites")
+			fail(w, http.StatusForbidden, "this is for logwatch's page and programs, not for other sites")
 		default:
 			next(w, r)
 		}

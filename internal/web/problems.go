@@ -5,22 +5,22 @@ import (
 	"slices"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
 // Levels of a Problem.
 const (
 	LevelError   = "error"   // logs may grow past their limits
-	LevelWarning = "warning" // something does not work as it was meant
-	LevelNote    = "note"    // to be known; logwatch copes
+	LevelWarning = "warning" // something does not work as intended
+	LevelNote    = "note"    // information
 )
 
 // Problem is what is wrong, and what to do.
 type Problem struct {
 	Level string    `json:"level"`
 	What  string    `json:"what"`
-	Why   string    `json:"why,omitempty"` // as whoever found it says
+	Why   string    `json:"why,omitempty"` // the error
 	Do    string    `json:"do"`
 	Since time.Time `json:"since,omitzero"`
 	// Affected are the first of the containers that have it, More counts the others.
@@ -30,7 +30,7 @@ type Problem struct {
 
 // Affected is a container that has a problem.
 type Affected struct {
-	control.Names
+	api.Names
 	ID   string `json:"id"`
 	Text string `json:"text"`
 }
@@ -38,20 +38,20 @@ type Affected struct {
 const (
 	// maxAffected of a problem are named.
 	maxAffected = 10
-	// startTime is within which nothing has to have been looked at.
+	// startTime is how long the first sweep may take.
 	startTime = time.Minute
-	// budgetShare is from where on the budget is worth a word, in per cent.
+	// budgetShare is the usage from which the budget is a problem, in percent.
 	budgetShare = 95
 	// queueShare times as many jobs as workers do not wait on a node that is well.
 	queueShare = 25
 )
 
-// Problems are all that a status knows of, the worst first.
-func Problems(s control.Status, now time.Time) []Problem {
+// Problems are all problems in a status, the worst first.
+func Problems(s api.Status, now time.Time) []Problem {
 	n := s.Node
 	if n.Waiting != "" {
 		return []Problem{{
-			Level: LevelError, What: "logwatch has not begun: nothing is rotated yet", Why: n.Waiting, Since: n.Started,
+			Level: LevelError, What: "logwatch is starting: nothing is rotated yet", Why: n.Waiting, Since: n.Started,
 			Do: "See whether a container runtime runs (systemctl status containerd crio). If it does, set containerRuntimeEndpoint to its socket.",
 		}}
 	}
@@ -67,7 +67,7 @@ func Problems(s control.Status, now time.Time) []Problem {
 }
 
 // daemonProblems are those of the daemon and of what it works with.
-func daemonProblems(n control.Node, now time.Time) (list []Problem) {
+func daemonProblems(n api.Node, now time.Time) (list []Problem) {
 	if n.Unhealthy != "" {
 		list = append(list, Problem{
 			Level: LevelError, What: "A loop of logwatch is stuck", Why: n.Unhealthy,
@@ -78,37 +78,37 @@ func daemonProblems(n control.Node, now time.Time) (list []Problem) {
 	case n.Runtime.Reachable:
 	case starting:
 		list = append(list, Problem{
-			Level: LevelNote, What: "logwatch is starting: it looks at all logs for the first time", Why: n.Runtime.Error,
+			Level: LevelNote, What: "logwatch is starting: the first sweep is running", Why: n.Runtime.Error,
 			Do: "Wait a moment.", Since: n.Started,
 		})
 	default:
 		list = append(list, Problem{
-			Level: LevelError, What: "The container runtime does not answer: nothing is rotated until it does", Why: n.Runtime.Error,
+			Level: LevelError, What: "The container runtime is unreachable: rotation is suspended", Why: n.Runtime.Error,
 			Do: "See what the runtime is doing (systemctl status containerd crio; crictl --runtime-endpoint " + n.Runtime.Endpoint + " ps). If it listens somewhere else, set containerRuntimeEndpoint.",
 		})
 	}
 	if n.Config.Error != "" {
 		list = append(list, Problem{
-			Level: LevelWarning, What: "The configuration was not reloaded: the one before is in force", Why: n.Config.Error, Since: n.Config.Failed,
-			Do: "Mend the file and check it: logwatch check-config " + n.Config.File + ". It is reloaded as soon as it changes.",
+			Level: LevelWarning, What: "Reload failed: the previous configuration is still active", Why: n.Config.Error, Since: n.Config.Failed,
+			Do: "Correct the file and check it: logwatch check-config " + n.Config.File + ". It is reloaded when it changes.",
 		})
 	}
 	return list
 }
 
 // logProblems are those of containers.
-func logProblems(s control.Status) (list []Problem) {
+func logProblems(s api.Status) (list []Problem) {
 	failed := Problem{
-		Level: LevelError, What: "Logs could not be rotated, or tidied up",
-		Do: "logwatch tries again by itself. Most often the reason is the disk (df -h, df -i), rights, or the runtime (crictl logs, journalctl -u containerd).",
+		Level: LevelError, What: "Rotation or housekeeping failed",
+		Do: "logwatch retries by itself. The usual reasons are the disk (df -h, df -i), permissions, or the runtime (crictl logs, journalctl -u containerd).",
 	}
-	refused := Problem{
-		Level: LevelWarning, What: "Logs are not rotated, for they are not logwatch's to touch",
-		Do: "If they are to be rotated, set podLogsDir to the directory that kubelet has its pods log to. Else this is as it should be.",
+	skipped := Problem{
+		Level: LevelWarning, What: "Logs are skipped: they are not rotated",
+		Do: "Each container has its reason. For a log path that is not below podLogsDir, set podLogsDir to kubelet's.",
 	}
-	rejects := Problem{
-		Level: LevelWarning, What: "Annotations of pods do not hold as they are",
-		Do: "Mend the annotation, or raise its ceiling in the configuration. What holds for a container: logwatch check-config --explain NAMESPACE/POD/CONTAINER.",
+	rejected := Problem{
+		Level: LevelWarning, What: "Pod annotations were ignored or capped",
+		Do: "Correct the annotation, or raise its ceiling in the configuration. logwatch check-config --explain NAMESPACE/POD/CONTAINER prints the effective policy.",
 	}
 	for _, c := range s.Containers {
 		if e := c.LastError; e != nil {
@@ -117,14 +117,14 @@ func logProblems(s control.Status) (list []Problem) {
 				failed.Since = e.Time
 			}
 		}
-		if c.Refused != "" {
-			refused.add(c, c.Refused)
+		if c.Skipped != "" {
+			skipped.add(c, c.Skipped)
 		}
-		for _, r := range c.Rejects {
-			rejects.add(c, r.Annotation+"="+r.Value+": "+r.Reason)
+		for _, r := range c.Rejected {
+			rejected.add(c, r.Annotation+"="+r.Value+": "+r.Reason)
 		}
 	}
-	for _, p := range []Problem{failed, refused, rejects} {
+	for _, p := range []Problem{failed, skipped, rejected} {
 		if len(p.Affected) > 0 {
 			list = append(list, p)
 		}
@@ -132,7 +132,7 @@ func logProblems(s control.Status) (list []Problem) {
 	return list
 }
 
-func (p *Problem) add(c control.Container, text string) {
+func (p *Problem) add(c api.Container, text string) {
 	if len(p.Affected) >= maxAffected {
 		p.More++
 		return
@@ -141,29 +141,29 @@ func (p *Problem) add(c control.Container, text string) {
 }
 
 // roomProblems are those of the disk and of the pools.
-func roomProblems(n control.Node) (list []Problem) {
+func roomProblems(n api.Node) (list []Problem) {
 	if b := n.Budget; b != nil && b.Usage*100 >= b.Limit*budgetShare {
 		p := Problem{
-			Level: LevelWarning, What: fmt.Sprintf("The node's logs take %d %% of their budget", b.Usage*100/max(1, b.Limit)),
-			Do: "Over it, logwatch removes the oldest rotated logs of those containers that hold the most. To keep more, raise nodeLogBudget; to need less, give the largest containers (sort by all logs) smaller limits.",
+			Level: LevelWarning, What: fmt.Sprintf("The node's logs take %d%% of their budget", b.Usage*100/max(1, b.Limit)),
+			Do: "Over it, logwatch removes the oldest rotated logs of those containers that hold the most. To keep more, raise nodeLogBudget; to need less, give the largest containers (sort by total size) smaller limits.",
 		}
 		if b.Usage > b.Limit {
-			p.Why = "What is left may be live logs, or be written still: it is freed as soon as it can be."
+			p.Why = "The remaining logs are live or still open for writing. They are pruned as soon as possible."
 		}
 		list = append(list, p)
 	}
 	if b := n.Backlog; b.Files > 0 {
 		list = append(list, Problem{
-			Level: LevelWarning, What: fmt.Sprintf("%d rotated logs (%s) are to be compressed or removed, and could not be", b.Files, status.Size(b.Bytes)),
-			Do: "For a moment after a rotation this is as it should be: the runtime still writes the file's end. If it stays, see who has them open (lsof +D " + n.PodLogsDir + "), and whether the disk is full (df -h, df -i).",
+			Level: LevelWarning, What: fmt.Sprintf("%d rotated logs (%s) could not be compressed or removed yet", b.Files, status.Size(b.Bytes)),
+			Do: "This is normal for a moment after a rotation, while the runtime writes the rest of the file. If it lasts, see which processes have them open (lsof +D " + n.PodLogsDir + "), and whether the disk is full (df -h, df -i).",
 		})
 	}
 	knobs := map[string]string{"rotate": "; else raise containerLogMaxWorkers", "compress": "; else raise compression.workers"}
 	for _, p := range n.Pools {
 		if p.Queued > queueShare*max(1, p.Workers) {
 			list = append(list, Problem{
-				Level: LevelWarning, What: fmt.Sprintf("%d jobs wait in the %s pool, which has %d workers", p.Queued, p.Name, p.Workers),
-				Do: "If it does not go down by itself, see whether the disk or the runtime is slow" + knobs[p.Name] + ".",
+				Level: LevelWarning, What: fmt.Sprintf("%d jobs are queued in the %s pool, which has %d workers", p.Queued, p.Name, p.Workers),
+				Do: "If the number does not decrease, see whether the disk or the runtime is slow" + knobs[p.Name] + ".",
 			})
 		}
 	}
@@ -171,17 +171,17 @@ func roomProblems(n control.Node) (list []Problem) {
 }
 
 // watchProblems are inotify's. The sweep finds what it lost.
-func watchProblems(n control.Node) (list []Problem) {
+func watchProblems(n api.Node) (list []Problem) {
 	if n.WatchErrors > 0 {
 		list = append(list, Problem{
-			Level: LevelWarning, What: fmt.Sprintf("inotify could not watch a directory, %d times since the start: such logs are looked at by the sweep alone", n.WatchErrors),
-			Do: "Raise the kernel's limit, for instance: sysctl fs.inotify.max_user_watches=1048576 (and for good in /etc/sysctl.d).",
+			Level: LevelWarning, What: fmt.Sprintf("inotify failed to watch a directory %d times since the start: only the sweep checks such logs", n.WatchErrors),
+			Do: "Raise the kernel's limit, for instance: sysctl fs.inotify.max_user_watches=1048576 (and permanently in /etc/sysctl.d).",
 		})
 	}
 	if n.Overflows > 0 {
 		list = append(list, Problem{
-			Level: LevelNote, What: fmt.Sprintf("inotify lost events %d times since the start: a sweep followed each time at once", n.Overflows),
-			Do: "If it happens again and again, raise the kernel's limit, for instance: sysctl fs.inotify.max_queued_events=65536 (and for good in /etc/sysctl.d).",
+			Level: LevelNote, What: fmt.Sprintf("inotify lost events %d times since the start: a sweep followed each time", n.Overflows),
+			Do: "If it happens repeatedly, raise the kernel's limit, for instance: sysctl fs.inotify.max_queued_events=65536 (and permanently in /etc/sysctl.d).",
 		})
 	}
 	return list

@@ -6,50 +6,50 @@ import (
 	"testing"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // fine is a status with nothing wrong.
-func fine() control.Status {
-	return control.Status{
-		Node: control.Node{
+func fine() api.Status {
+	return api.Status{
+		Node: api.Node{
 			Started: now.Add(-time.Hour), LastSweep: now, PodLogsDir: "/var/log/pods",
-			Runtime: control.Runtime{Endpoint: "unix:///run/x.sock", Reachable: true},
-			Budget:  &control.Budget{Limit: 100, Usage: 94}, Pools: []control.Pool{{Name: "rotate", Workers: 4, Queued: 100}},
+			Runtime: api.Runtime{Endpoint: "unix:///run/x.sock", Reachable: true},
+			Budget:  &api.Budget{Limit: 100, Usage: 94}, Pools: []api.Pool{{Name: "rotate", Workers: 4, Queued: 100}},
 			Failures: 3, // of before
 		},
-		Containers: []control.Container{{Names: control.Names{Namespace: "n", Pod: "p", Container: "c"}, ID: "1"}},
+		Containers: []api.Container{{Names: api.Names{Namespace: "n", Pod: "p", Container: "c"}, ID: "1"}},
 	}
 }
 
 func TestProblems(t *testing.T) {
 	for name, tt := range map[string]struct {
-		change func(*control.Status)
+		change func(*api.Status)
 		level  string
 		what   string
 		do     string
 	}{
-		"waiting":    {func(s *control.Status) { s.Node.Waiting = "for a runtime" }, LevelError, "has not begun", "containerRuntimeEndpoint"},
-		"stuck":      {func(s *control.Status) { s.Node.Unhealthy = "no sweep" }, LevelError, "stuck", "restart logwatch"},
-		"no runtime": {func(s *control.Status) { s.Node.Runtime.Reachable = false }, LevelError, "does not answer", "unix:///run/x.sock ps"},
-		"starting": {func(s *control.Status) {
+		"waiting":    {func(s *api.Status) { s.Node.Waiting = "for a runtime" }, LevelError, "nothing is rotated yet", "containerRuntimeEndpoint"},
+		"stuck":      {func(s *api.Status) { s.Node.Unhealthy = "no sweep" }, LevelError, "stuck", "restart logwatch"},
+		"no runtime": {func(s *api.Status) { s.Node.Runtime.Reachable = false }, LevelError, "unreachable", "unix:///run/x.sock ps"},
+		"starting": {func(s *api.Status) {
 			s.Node.Runtime.Reachable, s.Node.LastSweep, s.Node.Started = false, time.Time{}, now
 		}, LevelNote, "starting", "Wait"},
-		"never began": {func(s *control.Status) { s.Node.Runtime.Reachable, s.Node.LastSweep = false, time.Time{} }, LevelError, "does not answer", "crictl"},
-		"reload":      {func(s *control.Status) { s.Node.Config.Error, s.Node.Config.File = "f:1: no", "/etc/f" }, LevelWarning, "not reloaded", "check-config /etc/f"},
-		"budget":      {func(s *control.Status) { s.Node.Budget.Usage = 95 }, LevelWarning, "95 %", "nodeLogBudget"},
-		"over budget": {func(s *control.Status) { s.Node.Budget.Usage = 150 }, LevelWarning, "150 %", "nodeLogBudget"},
-		"backlog":     {func(s *control.Status) { s.Node.Backlog = control.Backlog{Files: 2, Bytes: 3 << 20} }, LevelWarning, "2 rotated logs (3Mi)", "lsof"},
-		"queue":       {func(s *control.Status) { s.Node.Pools[0].Queued = 101 }, LevelWarning, "101 jobs wait", "containerLogMaxWorkers"},
-		"failing":     {func(s *control.Status) { s.Containers[0].LastError = &control.Problem{Time: now, Text: "no space"} }, LevelError, "could not be rotated", "df -h"},
-		"refused":     {func(s *control.Status) { s.Containers[0].Refused = "outside" }, LevelWarning, "not logwatch's", "podLogsDir"},
-		"an annotation": {func(s *control.Status) {
-			s.Containers[0].Rejects = []control.Reject{{Annotation: "logwatch/max-size", Value: "x", Reason: "no size"}}
-		}, LevelWarning, "Annotations", "--explain"},
-		"overflow":  {func(s *control.Status) { s.Node.Overflows = 1 }, LevelNote, "lost events", "max_queued_events"},
-		"unwatched": {func(s *control.Status) { s.Node.WatchErrors = 1 }, LevelWarning, "could not watch", "max_user_watches"},
+		"never began": {func(s *api.Status) { s.Node.Runtime.Reachable, s.Node.LastSweep = false, time.Time{} }, LevelError, "unreachable", "crictl"},
+		"reload":      {func(s *api.Status) { s.Node.Config.Error, s.Node.Config.File = "f:1: no", "/etc/f" }, LevelWarning, "Reload failed", "check-config /etc/f"},
+		"budget":      {func(s *api.Status) { s.Node.Budget.Usage = 95 }, LevelWarning, "95%", "nodeLogBudget"},
+		"over budget": {func(s *api.Status) { s.Node.Budget.Usage = 150 }, LevelWarning, "150%", "nodeLogBudget"},
+		"backlog":     {func(s *api.Status) { s.Node.Backlog = api.Backlog{Files: 2, Bytes: 3 << 20} }, LevelWarning, "2 rotated logs (3Mi)", "lsof"},
+		"queue":       {func(s *api.Status) { s.Node.Pools[0].Queued = 101 }, LevelWarning, "101 jobs are queued", "containerLogMaxWorkers"},
+		"failing":     {func(s *api.Status) { s.Containers[0].LastError = &api.Problem{Time: now, Text: "no space"} }, LevelError, "Rotation or housekeeping failed", "df -h"},
+		"skipped":     {func(s *api.Status) { s.Containers[0].Skipped = "outside" }, LevelWarning, "skipped", "podLogsDir"},
+		"an annotation": {func(s *api.Status) {
+			s.Containers[0].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch/max-size", Value: "x", Reason: "no size"}}
+		}, LevelWarning, "annotations", "--explain"},
+		"overflow":  {func(s *api.Status) { s.Node.Overflows = 1 }, LevelNote, "lost events", "max_queued_events"},
+		"unwatched": {func(s *api.Status) { s.Node.WatchErrors = 1 }, LevelWarning, "failed to watch", "max_user_watches"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := fine()
@@ -71,8 +71,8 @@ func TestManyProblems(t *testing.T) {
 	s.Node.Config.Error, s.Node.Overflows, s.Node.WatchErrors = "no", 1, 1
 	s.Containers = nil
 	for i := range 500 {
-		s.Containers = append(s.Containers, control.Container{
-			ID: fmt.Sprint(i), Refused: "outside", LastError: &control.Problem{Time: now.Add(-time.Duration(i) * time.Second), Text: "no"},
+		s.Containers = append(s.Containers, api.Container{
+			ID: fmt.Sprint(i), Skipped: "outside", LastError: &api.Problem{Time: now.Add(-time.Duration(i) * time.Second), Text: "no"},
 		})
 	}
 	got := Problems(s, now)

@@ -2,13 +2,16 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/logwatch/logwatch/internal/api"
 )
 
-func newShared(f *fake) *shared { return &shared{daemon: f, turn: make(chan struct{}, 1)} }
+func newShared(f *fake) *shared { return &shared{snapshot: f.Status, turn: make(chan struct{}, 1)} }
 
 // TestOneLookForAll: viewers cost together what one of them does, and nothing when
 // there are none.
@@ -33,7 +36,7 @@ func TestOneLookForAll(t *testing.T) {
 				for range 20 {
 					g.Go(func() {
 						for !tt.noViewers && sleep(ctx, 50*time.Millisecond) {
-							if a, err := s.get(ctx); err == nil && len(a.doc) == 0 || err != nil && ctx.Err() == nil {
+							if a, err := s.get(ctx, api.Names{}); err == nil && len(a.doc) == 0 || err != nil && ctx.Err() == nil {
 								t.Errorf("%+v, %v", a, err)
 							}
 						}
@@ -59,7 +62,7 @@ func TestLeavesInTheMiddle(t *testing.T) {
 		begin := time.Now()
 		for range 100 {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-			if _, err := s.get(ctx); err == nil {
+			if _, err := s.get(ctx, api.Names{}); err == nil {
 				t.Error("half an answer")
 			}
 			cancel()
@@ -67,7 +70,7 @@ func TestLeavesInTheMiddle(t *testing.T) {
 		if n, took := f.looks.Load(), time.Since(begin); n > int64(took/fresh)+1 {
 			t.Errorf("%d looks in %v", n, took)
 		}
-		if a, err := s.get(t.Context()); err != nil || len(a.doc) == 0 {
+		if a, err := s.get(t.Context(), api.Names{}); err != nil || len(a.doc) == 0 {
 			t.Errorf("%+v, %v", a, err)
 		}
 	})
@@ -81,15 +84,41 @@ func TestWaitsNoLongerThanItsViewer(t *testing.T) {
 		s := newShared(f)
 		long, end := context.WithCancel(t.Context())
 		var g sync.WaitGroup
-		g.Go(func() { _, _ = s.get(long) })
+		g.Go(func() { _, _ = s.get(long, api.Names{}) })
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()
-		if _, err := s.get(ctx); err == nil || time.Since(begin) > time.Second {
+		if _, err := s.get(ctx, api.Names{}); err == nil || time.Since(begin) > time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 		end()
 		g.Wait()
+	})
+}
+
+// TestManyContainers: clients that ask for another container each time cause no more
+// work than workShare allows.
+func TestManyContainers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := two()
+		f.takes = 10 * time.Millisecond
+		s := newShared(f)
+		s.detail = true
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		var g sync.WaitGroup
+		for i := range 20 {
+			g.Go(func() {
+				for n := 0; ctx.Err() == nil; n++ {
+					_, _ = s.get(ctx, api.Names{Namespace: "n", Pod: fmt.Sprint(i, n)})
+				}
+			})
+		}
+		g.Wait()
+		// A pause of workShare times as long comes before each.
+		if n := f.looks.Load(); n < 300 || n > 650 {
+			t.Errorf("%d snapshots of 10ms in a minute", n)
+		}
 	})
 }

@@ -11,11 +11,11 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 )
 
 const (
-	// fresh is how old an answer may be. One costs a listing for each container, so
+	// fresh is how old an answer may be. One costs a listing of each container, so that
 	// all viewers share it; where it takes long, it is fresh for workShare as long.
 	fresh     = time.Second
 	workShare = 10
@@ -27,16 +27,18 @@ const (
 type View struct {
 	Time     time.Time `json:"time"` // it is of; viewers' clocks may differ
 	Problems []Problem `json:"problems"`
-	control.Status
+	api.Status
 }
 
 // shared is the answer that viewers share.
 type shared struct {
-	daemon Daemon
-	turn   chan struct{} // has room for one: whoever is in it may touch what follows
-	begun  time.Time     // the last one
-	took   time.Duration
-	last   *answer
+	snapshot Snapshot
+	detail   bool
+	turn     chan struct{} // has room for one: its holder may access what follows
+	which    api.Names     // of the last answer
+	begun    time.Time
+	took     time.Duration
+	last     *answer // nil: it was interrupted
 }
 
 // answer is a View in JSON.
@@ -60,39 +62,43 @@ func encode(v View) *answer {
 	return a
 }
 
-// get returns an answer that is fresh. An error: ctx ended.
-func (s *shared) get(ctx context.Context) (*answer, error) {
+// get returns a fresh answer about the containers that match. An error: ctx ended.
+func (s *shared) get(ctx context.Context, which api.Names) (*answer, error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if wait := max(fresh, workShare*s.took) - time.Since(s.begun); wait > 0 {
-		if s.last != nil {
+	pause, same := workShare*s.took, which == s.which
+	if same {
+		pause = max(fresh, pause)
+	}
+	if wait := pause - time.Since(s.begun); wait > 0 {
+		if same && s.last != nil {
 			return s.last, nil
 		}
-		// Whoever asked before left in the middle, and must not cause more work by
-		// that than others.
+		// A client that disconnected, or asks for another container each time, must not
+		// cause more work than others.
 		if !sleep(ctx, wait) {
 			return nil, ctx.Err()
 		}
 	}
-	s.begun, s.last = time.Now(), nil
-	v := look(ctx, s.daemon, control.Names{}, false)
+	s.begun, s.which, s.last = time.Now(), which, nil
+	a := encode(look(ctx, s.snapshot, which, s.detail))
 	s.took = time.Since(s.begun)
-	if ctx.Err() != nil { // then it is not whole
+	if ctx.Err() != nil { // then it is incomplete
 		return nil, ctx.Err()
 	}
-	s.last = encode(v)
-	return s.last, nil
+	s.last = a
+	return a, nil
 }
 
-// look asks the daemon.
-func look(ctx context.Context, d Daemon, which control.Names, detail bool) View {
-	v := View{Time: time.Now(), Status: d.Status(ctx, which, detail)}
+// look takes a snapshot.
+func look(ctx context.Context, s Snapshot, which api.Names, detail bool) View {
+	v := View{Time: time.Now(), Status: s(ctx, which, detail)}
 	if v.Containers == nil { // [] in JSON
-		v.Containers = []control.Container{}
+		v.Containers = []api.Container{}
 	}
 	v.Problems = Problems(v.Status, v.Time)
 	return v
@@ -100,46 +106,33 @@ func look(ctx context.Context, d Daemon, which control.Names, detail bool) View 
 
 // status is GET /api/v1/status.
 func (p *Page) status(w http.ResponseWriter, r *http.Request) {
-	if !p.enter(w) {
+	p.answer(w, r, &p.all, api.Names{})
+}
+
+// container is GET /api/v1/container.
+func (p *Page) container(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	which := api.Names{Namespace: q.Get("namespace"), Pod: q.Get("pod"), Container: q.Get("container")}
+	if which.Namespace == "" || which.Pod == "" || which.Container == "" {
+		fail(w, http.StatusBadRequest, "namespace, pod and container must be set; /api/v1/status has all containers")
 		return
 	}
-	defer p.leave()
-	if a, err := p.shared.get(r.Context()); err == nil {
+	p.answer(w, r, &p.one, which)
+}
+
+// answer sends an answer, unless too many requests wait for one.
+func (p *Page) answer(w http.ResponseWriter, r *http.Request, s *shared, which api.Names) {
+	select {
+	case p.waiting <- struct{}{}:
+		defer func() { <-p.waiting }()
+	default:
+		fail(w, http.StatusServiceUnavailable, "too many requests at once: try again in a moment")
+		return
+	}
+	if a, err := s.get(r.Context(), which); err == nil {
 		p.send(w, r, a)
 	}
 }
-
-// container is GET /api/v1/container. It costs one listing.
-func (p *Page) container(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	which := control.Names{Namespace: q.Get("namespace"), Pod: q.Get("pod"), Container: q.Get("container")}
-	if which.Namespace == "" || which.Pod == "" || which.Container == "" {
-		fail(w, http.StatusBadRequest, "namespace, pod and container must be named; for all of them ask /api/v1/status")
-		return
-	}
-	if !p.enter(w) {
-		return
-	}
-	defer p.leave()
-	v := look(r.Context(), p.daemon, which, true)
-	if r.Context().Err() == nil {
-		p.send(w, r, encode(v))
-	}
-}
-
-// enter reports whether there is room for one more request, which leave gives
-// back.
-func (p *Page) enter(w http.ResponseWriter) bool {
-	select {
-	case p.waiting <- struct{}{}:
-		return true
-	default:
-		fail(w, http.StatusServiceUnavailable, "too many requests at once: try again in a moment")
-		return false
-	}
-}
-
-func (p *Page) leave() { <-p.waiting }
 
 func (p *Page) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	if a.encoded != nil {
@@ -161,5 +154,5 @@ func (p *Page) send(w http.ResponseWriter, r *http.Request, a *answer) {
 func fail(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(control.Error{Error: text}) // the viewer has gone
+	_ = json.NewEncoder(w).Encode(api.Error{Error: text}) // the viewer has gone
 }

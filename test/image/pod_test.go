@@ -22,7 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/internal/podlogs"
@@ -325,9 +325,9 @@ func (n *cluster) exec(args ...string) string {
 }
 
 // status is what logwatch says of a neighbour.
-func (n *cluster) status(pod *containerd.Pod) control.Container {
+func (n *cluster) status(pod *containerd.Pod) api.Container {
 	n.t.Helper()
-	var st control.Status
+	var st api.Status
 	out := n.exec("status", "-o", "json", "default/"+pod.Spec.Name)
 	if err := json.Unmarshal([]byte(out), &st); err != nil || len(st.Containers) != 1 {
 		n.t.Fatalf("status: %v\n%s", err, out)

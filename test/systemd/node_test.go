@@ -12,7 +12,7 @@ import (
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
-	"github.com/logwatch/logwatch/internal/control"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/internal/testutil"
@@ -149,9 +149,9 @@ func (n *node) config(t *testing.T) string {
 }
 
 // status is what `logwatch status` says.
-func (n *node) status(t *testing.T) control.Status {
+func (n *node) status(t *testing.T) api.Status {
 	t.Helper()
-	var s control.Status
+	var s api.Status
 	out := n.run(t, "logwatch", "status", "-o", "json")
 	if err := json.Unmarshal([]byte(out), &s); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -198,7 +198,7 @@ func reloads(t *testing.T, n *node) {
 	testutil.Eventually(t, "the file's new limit", func() bool { return limit() == 128<<10 })
 
 	n.run(t, "systemctl", "reload", unit)
-	if journal := n.run(t, "journalctl", "--no-pager", "--unit="+unit); !strings.Contains(journal, "asked process "+before+" to reload") {
+	if journal := n.run(t, "journalctl", "--no-pager", "--unit="+unit); !strings.Contains(journal, "the daemon reloaded its configuration") {
 		t.Errorf("systemctl reload did not reach the daemon:\n%s", journal)
 	}
 

@@ -1,4 +1,4 @@
-// The page: what comes from the daemon goes to those who show it.
+// The page passes what comes from the daemon to the parts that show it.
 
 import { byID, clock, mark, plural, say } from "./text.js";
 import { Model } from "./model.js";
@@ -20,12 +20,12 @@ const words = {
   connecting: () => "connecting …",
   live: () => "live",
   paused: (since) => `paused at ${clock(since)}`,
-  stale: (since, why) => `stale since ${clock(since)}, trying again: ${why}`,
+  stale: (since, why) => `stale since ${clock(since)}, retrying: ${why}`,
 };
 
 const feed = new Feed({
   status(view) {
-    if (model.node && model.node.started !== view.node.started) events.note("logwatch was started again");
+    if (model.node && model.node.started !== view.node.started) events.note("logwatch was restarted");
     model.take(view, table.held);
     problems.show(view.problems);
     tiles.show(view.node, view.containers, model.now());

@@ -39,14 +39,14 @@ export class Details {
 
   #build(c) {
     say(byID("details-title"), nameOf(c));
-    const live = meter("Live log"), total = meter("All logs"), spark = sparkline({ width: 360, height: 56 });
-    const facts = new Facts(), policy = new Facts("from");
-    const gone = make("p", "gone", "It does not run any more.");
+    const live = meter("Live log"), total = meter("Total"), spark = sparkline({ width: 360, height: 56 });
+    const facts = new Facts(), policy = new Facts("source");
+    const gone = make("p", "gone", "This container is not running.");
     const trouble = make("div", "trouble");
     this.#parts = { live, total, spark, facts, policy, gone, trouble };
     const figure = (name, m) => make("div", "bar-of", make("span", "label", name), m.el);
-    const known = make("div", "", trouble, figure("Live log", live), figure("All logs", total),
-      spark.el, facts.el, make("h3", "", "Policy in force"), policy.el);
+    const known = make("div", "", trouble, figure("Live log", live), figure("Total", total),
+      spark.el, facts.el, make("h3", "", "Effective policy"), policy.el);
     this.#parts.known = known;
     this.#body.replaceChildren(gone, known);
   }
@@ -69,7 +69,7 @@ export class Details {
         this.#more = found;
         this.#policy(found);
       }
-    } catch { // the page says that the daemon is away
+    } catch { // the page shows that the daemon is unreachable
     } finally {
       this.#asking = false;
     }
@@ -92,10 +92,10 @@ export class Details {
       ["Rotations", count(c.rotations)],
       ["Last rotation", r ? `${age(now - Date.parse(r.time))} ago, ${date(Date.parse(r.time))}` : "none yet"],
       ["· to", r ? escape(r.to) : ""],
-      ["· why", r ? cause(r.cause) : ""],
-      ["· size", r ? `${size(r.sizeBytes)}${r.overshootBytes ? `, ${size(r.overshootBytes)} over its limit` : ""}` : ""],
+      ["· cause", r ? cause(r.cause) : ""],
+      ["· size", r ? `${size(r.sizeBytes)}${r.overshootBytes ? `, ${size(r.overshootBytes)} over the limit` : ""}` : ""],
       ["· took", r ? took(r.seconds || 0) : ""],
-      ["Looked at", c.refused ? "" : c.hot ? "hot: on a timer, for it is written often" : "cold: when it is written"],
+      ["Tracking", c.skipped ? "" : c.polled ? "polled: its size is checked on a timer" : "watched: through inotify"],
       ["Log", c.dir ? escape(`${c.dir}/${c.log}`) : ""],
       ["Container ID", escape(c.id)],
     ]);
@@ -103,9 +103,9 @@ export class Details {
 
   #trouble(c) {
     const lines = [];
-    if (c.refused) lines.push(`Not rotated: ${escape(c.refused)}`);
+    if (c.skipped) lines.push(`Skipped: ${escape(c.skipped)}`);
     if (c.lastError) lines.push(`Since ${date(Date.parse(c.lastError.time))}: ${escape(c.lastError.text)}`);
-    for (const r of c.rejects ?? []) lines.push(`Annotation ${escape(r.annotation)}=${escape(r.value)}: ${escape(r.reason)}`);
+    for (const r of c.rejected ?? []) lines.push(`Annotation ${escape(r.annotation)}=${escape(r.value)}: ${escape(r.reason)}`);
     const el = this.#parts.trouble, text = lines.join("\n");
     if (el.shown === text) return;
     el.shown = text;

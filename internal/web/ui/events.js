@@ -76,7 +76,7 @@ export class Events {
     return item;
   }
 
-  // speak tells screen readers, now and then, how it goes on.
+  // speak announces new events to screen readers, at intervals.
   #speak() {
     say(byID("announce"), `${plural(this.#unspoken, "event", "events")}, the last of ${this.#newest}`);
     this.#unspoken = 0;
@@ -93,13 +93,13 @@ function more(e) {
       const over = e.overshootBytes ? `, ${size(e.overshootBytes)} over` : "";
       return `${cause(e.cause)} · ${took(e.seconds || 0)}${over}`;
     }
-    case "reopened": return "was missing, and was reopened";
-    case "failed": return `not rotated: ${escape(e.error)}`;
+    case "reopened": return "reopened: it was missing";
+    case "failed": return `rotation failed: ${escape(e.error)}`;
     default: return `housekeeping failed: ${escape(e.error)}`;
   }
 }
 
-const causes = { write: "at its limit", startup: "found at the start", sweep: "found by the sweep", overflow: "found after lost events", retry: "tried again", reload: "new limits", age: "for its age", pressure: "for disk pressure", operator: "asked for" };
+const causes = { write: "at its limit", startup: "found at startup", sweep: "found by the sweep", overflow: "found after lost events", retry: "retried", reload: "new limits", age: "for its age", pressure: "for disk pressure", operator: "requested" };
 export const cause = (c) => causes[c] ?? escape(c);
 
 function noteItem(text) {
@@ -108,4 +108,4 @@ function noteItem(text) {
   return item;
 }
 
-export const missed = (n) => `${count(n)} events came faster than this page could follow`;
+export const missed = (n) => `${count(n)} events came faster than this page could read`;

@@ -1,6 +1,6 @@
 // Where the page gets what it shows: a status every now and then, and events as
-// they happen. It stops while nobody looks, and tries again when the daemon is
-// away.
+// they happen. It stops while the page is hidden, and retries while the daemon is
+// unreachable.
 
 const EVERY = 2000; // ms between two statuses
 const PATIENCE = 8000; // ms for one answer
@@ -86,7 +86,7 @@ export class Feed {
 
   // watch notices an answer that does not come.
   #watch() {
-    if (this.#running && performance.now() - this.#last > SILENT) this.#on.state("stale", this.#shownAt(), "it does not answer");
+    if (this.#running && performance.now() - this.#last > SILENT) this.#on.state("stale", this.#shownAt(), "no response");
   }
 
   #listen() {

@@ -6,7 +6,7 @@ import { escape } from "./text.js";
 const POINTS = 60; // of a rate's line: two minutes
 const GAP = 15000; // ms without a status after which a line is broken
 
-// Series are the last rates, NaN where nobody knows.
+// Series are the last rates, NaN where they are unknown.
 class Series {
   values = new Float32Array(POINTS).fill(NaN);
   end = 0;
@@ -52,14 +52,14 @@ const orders = {
 const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const lastAt = (c) => (c.last ? c.lastAt : 0);
 
-export const troubled = (c) => Boolean(c.refused || c.lastError || (c.rejects && c.rejects.length));
+export const troubled = (c) => Boolean(c.skipped || c.lastError || (c.rejected && c.rejected.length));
 
 const shows = {
   "": () => true,
   trouble: troubled,
-  hot: (c) => c.hot,
-  cold: (c) => !c.hot && !c.refused,
-  off: (c) => Boolean(c.refused) || !c.limitBytes,
+  polled: (c) => c.polled,
+  watched: (c) => !c.polled && !c.skipped,
+  off: (c) => Boolean(c.skipped) || !c.limitBytes,
 };
 
 export class Model {

@@ -13,7 +13,7 @@ export class Problems {
   show(list) {
     const worst = list[0]?.level ?? "well";
     mark(byID("problems"), "data-level", worst);
-    say(byID("problems-title"), list.length ? `${plural(list.length, "thing needs", "things need")} a look` : "Nothing is wrong");
+    say(byID("problems-title"), list.length ? plural(list.length, "problem", "problems") : "No problems");
     const now = JSON.stringify(list);
     if (now === this.#shown) return;
     this.#shown = now;
@@ -34,7 +34,7 @@ export class Problems {
         open.addEventListener("click", () => this.#onOpen(a));
         return make("li", "", open, make("span", "why", escape(a.text)));
       }));
-      if (p.more) affected.append(make("li", "quiet", `and ${count(p.more)} more: show those “in trouble” below`));
+      if (p.more) affected.append(make("li", "quiet", `and ${count(p.more)} more: show those “with problems” below`));
       item.append(affected);
     }
     item.append(make("p", "do", make("strong", "", "What to do: "), escape(p.do)));
@@ -53,22 +53,22 @@ const pools = { rotate: "rotating", prune: "pruning", compress: "compressing", l
 // Tiles are the node's figures.
 export class Tiles {
   #tiles = new Map();
-  #budget = meter("All logs, of the node's budget");
+  #budget = meter("Logs on disk, of the node's budget");
 
   show(n, containers, now) {
     say(byID("about"), `${escape(n.version) || "unknown version"} · ${escape(n.podLogsDir) || "starting"} · up ${age(now - Date.parse(n.started))}`);
     const total = containers.reduce((sum, c) => sum + c.totalBytes, 0);
     this.#tile("Logs on disk", n.budget ? "" : size(total), n.budget ? "of nodeLogBudget" : "no nodeLogBudget");
     this.#showBudget(n.budget);
-    this.#tile("Followed", count(n.hot + n.cold), `${count(n.hot)} hot, ${count(n.cold)} cold`);
+    this.#tile("Tracked logs", count(n.polled + n.watched), `${count(n.polled)} polled, ${count(n.watched)} watched`);
     this.#tile("Rotations", count(n.rotations), `${count(n.failures)} failed, since the start`, n.failures ? "note" : "");
-    this.#tile("Runtime", n.runtime.reachable ? "answers" : n.waiting ? "none yet" : "does not answer", escape(n.runtime.endpoint) || "–", n.runtime.reachable ? "" : "error");
+    this.#tile("Runtime", n.runtime.reachable ? "ready" : n.waiting ? "none yet" : "unreachable", escape(n.runtime.endpoint) || "–", n.runtime.reachable ? "" : "error");
     const last = n.lastSweep ? Date.parse(n.lastSweep) : 0;
     this.#tile("Last sweep", last ? `${age(now - last)} ago` : "none yet", last ? `took ${(n.sweepSeconds * 1000).toFixed(0)} ms` : "", n.unhealthy ? "error" : "");
     this.#tile("Workers", (n.pools ?? []).map((p) => `${p.running}/${p.workers}`).join("  ·  ") || "–",
       (n.pools ?? []).map((p) => `${pools[p.name] ?? escape(p.name)}${p.queued ? ` +${count(p.queued)} waiting` : ""}`).join(", "));
     this.#tile("Backlog", n.backlog.files ? plural(n.backlog.files, "file", "files") : "none", n.backlog.files ? size(n.backlog.bytes) : "to compress or remove", n.backlog.files ? "warning" : "");
-    this.#tile("Configuration", n.config.error ? "reload failed" : "in force", `${escape(n.config.file) || "defaults"}${since(n.config.loaded, now)}`, n.config.error ? "warning" : "");
+    this.#tile("Configuration", n.config.error ? "reload failed" : "active", `${escape(n.config.file) || "defaults"}${since(n.config.loaded, now)}`, n.config.error ? "warning" : "");
   }
 
   // tile makes a tile, or changes it.

@@ -8,7 +8,7 @@ import { troubled } from "./model.js";
 const BEYOND = 6; // rows above and below what can be seen
 const SPARK = { width: 84, height: 22 };
 
-// Row is a row of the table, whosever it is at the time.
+// Row is a row of the table. The container that it shows changes.
 class Row {
   #c = null;
   #version = -1;
@@ -22,7 +22,7 @@ class Row {
     this.where = make("span", "where");
     this.state = make("span", "state");
     this.live = meter("Live log");
-    this.total = meter("All logs");
+    this.total = meter("Total");
     this.spark = sparkline();
     this.rate = make("span", "figure");
     this.rotations = make("span", "figure");
@@ -54,8 +54,8 @@ class Row {
     say(this.state, stateOf(c));
     mark(this.tr, "data-state", stateOf(c));
     const none = `${size(c.sizeBytes)}, no limit`;
-    this.live.set(c.sizeBytes, c.refused ? 0 : c.limitBytes, c.refused ? "not rotated" : none, 1.05);
-    this.total.set(c.totalBytes, c.refused ? 0 : c.maxTotalBytes, c.refused ? "–" : `${size(c.totalBytes)}, no limit`, 1.01);
+    this.live.set(c.sizeBytes, c.skipped ? 0 : c.limitBytes, c.skipped ? "not rotated" : none, 1.05);
+    this.total.set(c.totalBytes, c.skipped ? 0 : c.maxTotalBytes, c.skipped ? "–" : `${size(c.totalBytes)}, no limit`, 1.01);
     say(this.rate, rate(c.rate));
     say(this.rotations, count(c.rotations));
     this.tick(now);
@@ -75,11 +75,11 @@ class Row {
 }
 
 function stateOf(c) {
-  if (c.refused) return "refused";
+  if (c.skipped) return "skipped";
   if (c.lastError) return "failing";
   if (troubled(c)) return "annotation";
   if (!c.limitBytes) return "off";
-  return c.hot ? "hot" : "cold";
+  return c.polled ? "polled" : "watched";
 }
 
 export function sparkline(box = SPARK) {
@@ -133,7 +133,7 @@ export class Table {
     this.#heads();
   }
 
-  // held: somebody is about to use a row, which must not move away under him.
+  // held: a row is about to be used, and must not move away.
   get held() {
     return performance.now() - this.#moved < 3000 || this.#body.contains(document.activeElement) || byID("details").open;
   }
@@ -244,7 +244,7 @@ export class Table {
     say(byID("count"), n === all ? count(all) : `${count(n)} of ${count(all)}`);
     const nothing = byID("nothing");
     nothing.hidden = n > 0 || !this.#model.node;
-    say(nothing, all ? "No container fits the filter." : this.#model.node?.runtime.reachable ? "No containers run on this node." : "No containers are known yet.");
+    say(nothing, all ? "No container matches the filter." : this.#model.node?.runtime.reachable ? "No running containers." : "No containers are known yet.");
     this.#el.hidden = n === 0;
   }
 

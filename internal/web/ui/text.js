@@ -19,36 +19,28 @@ export function escape(text) {
 // nameOf is a container's whole name.
 export const nameOf = (c) => (c.container ? `${escape(c.namespace)}/${escape(c.pod)}/${escape(c.container)}` : escape(c.dir));
 
-const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+const units = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
-// size is bytes with three digits at most.
+// size is a number of bytes as `logwatch status` has it: 512, 9.8Mi, 104Mi.
 export function size(bytes) {
-  let v = Math.max(0, bytes), i = 0;
-  while (v >= 999.5 && i < units.length - 1) { v /= 1024; i++; }
-  return `${round(v, i)} ${units[i]}`;
+  let v = Math.max(0, bytes), i = -1;
+  if (v < 1000) return String(Math.floor(v));
+  while (v >= 1000 && i < units.length - 1) { v /= 1024; i++; }
+  return (v < 9.95 ? v.toFixed(1).replace(/\.0$/, "") : v.toFixed(0)) + units[i];
 }
 
-const round = (v, i) => (i === 0 || v >= 99.5 ? v.toFixed(0) : v >= 9.95 ? v.toFixed(1) : v.toFixed(2)).replace(/\.0+$/, "");
-
-// ofLimit is "5 of 10 MiB": both in the limit's unit, where that says enough.
-export function ofLimit(bytes, limit) {
-  const [l, unit] = size(limit).split(" ");
-  const i = units.indexOf(unit), v = bytes / 1024 ** i;
-  return bytes > 0 && v < 0.05 ? `${size(bytes)} of ${l} ${unit}` : `${round(v, i || 1)} of ${l} ${unit}`;
-}
-
-export const rate = (v) => (v < 0.5 ? "0" : `${size(v)}/s`);
+export const rate = (v) => `${size(v)}/s`;
 
 export const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
 
 export const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 
-// age is a span of time in its largest unit.
+// age is a span of time as `logwatch status` has it: 3s, 5m, 2h, 14d.
 export function age(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
-  if (s < 120) return `${s} s`;
-  if (s < 7200) return `${Math.floor(s / 60)} min`;
-  return s < 48 * 3600 ? `${Math.floor(s / 3600)} h` : `${Math.floor(s / 86400)} d`;
+  if (s < 120) return `${s}s`;
+  if (s < 7200) return `${Math.floor(s / 60)}m`;
+  return s < 48 * 3600 ? `${Math.floor(s / 3600)}h` : `${Math.floor(s / 86400)}d`;
 }
 
 export const took = (seconds) => (seconds < 1 ? `${(seconds * 1000).toPrecision(2).replace(/\.0$/, "")} ms` : `${seconds.toFixed(1)} s`);
@@ -96,7 +88,7 @@ export function meter(label) {
     el,
     set(value, limit, none, warnAbove = 1) {
       const share = limit > 0 ? value / limit : 0;
-      const words = limit > 0 ? ofLimit(value, limit) : none;
+      const words = limit > 0 ? `${size(value)} of ${size(limit)}` : none;
       say(text, words);
       mark(el, "aria-valuetext", words);
       mark(el, "aria-valuemax", String(limit > 0 ? Math.max(limit, value) : Math.max(1, value)));

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"bufio"
@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -33,31 +34,31 @@ type fake struct {
 
 const hostile = "<script>\n\x1b[2J\u202e"
 
-func (f fake) names(i int) Names {
-	return Names{Namespace: "ns", Pod: fmt.Sprintf("%s%d", hostile, i), Container: "c"}
+func (f fake) names(i int) api.Names {
+	return api.Names{Namespace: "ns", Pod: fmt.Sprintf("%s%d", hostile, i), Container: "c"}
 }
 
-func (f fake) Status(_ context.Context, which Names, detail bool) (s Status) {
-	s.Containers = []Container{}
+func (f fake) Status(_ context.Context, which api.Names, detail bool) (s api.Status) {
+	s.Containers = []api.Container{}
 	for i := range f.n {
-		c := Container{Names: f.names(i), ID: strings.Repeat("x", 64)}
+		c := api.Container{Names: f.names(i), ID: strings.Repeat("x", 64)}
 		if detail {
-			c.Policy = []Field{{"maxSize", strings.Repeat("v", 1000), "default"}}
+			c.Policy = []api.Field{{Name: "maxSize", Value: strings.Repeat("v", 1000), Source: "default"}}
 		}
-		if which.Fits(c.Names) {
+		if which.Matches(c.Names) {
 			s.Containers = append(s.Containers, c)
 		}
 	}
 	return s
 }
 
-func (f fake) Rotate(_ context.Context, which Names) (<-chan Result, int, error) {
-	out, n := make(chan Result, f.n), 0
+func (f fake) Rotate(_ context.Context, which api.Names) (<-chan api.Result, int, error) {
+	out, n := make(chan api.Result, f.n), 0
 	for i := range f.n {
-		if which.Fits(f.names(i)) {
+		if which.Matches(f.names(i)) {
 			n++
 			if f.stuck == nil {
-				out <- Result{Names: f.names(i), Outcome: Rotated, To: "0.log.1", Size: 5}
+				out <- api.Result{Names: f.names(i), Result: api.Rotated, To: "0.log.1", Size: 5}
 			}
 		}
 	}
@@ -65,6 +66,11 @@ func (f fake) Rotate(_ context.Context, which Names) (<-chan Result, int, error)
 		close(f.stuck)
 	}
 	return out, n, nil
+}
+
+// options serve the fake on a control socket.
+func (f fake) options(path string, log zerolog.Logger) Options {
+	return Options{ControlSocket: path, Log: log, Snapshot: f.Status, Rotate: f.Rotate}
 }
 
 // lines keeps what is logged.
@@ -101,12 +107,12 @@ func socketDir(t *testing.T) string {
 }
 
 // start runs a server until stop is called or the test ends.
-func start(t *testing.T, s *Server) (stop func()) {
+func start(t *testing.T, o Options) (stop func()) {
 	t.Helper()
-	s.retry = time.Millisecond
+	o.retry = time.Millisecond
 	ctx, cancel := context.WithCancel(t.Context())
 	var g sync.WaitGroup
-	g.Go(func() { s.Run(ctx) })
+	g.Go(func() { Run(ctx, o) })
 	stop = func() {
 		cancel()
 		g.Wait()
@@ -127,14 +133,14 @@ func listens(path string) func() bool {
 
 func TestAsk(t *testing.T) {
 	path := filepath.Join(socketDir(t), "run", "s.sock") // the directory is missing
-	stop := start(t, &Server{Path: path, Daemon: fake{n: 3}, Log: zerolog.Nop()})
+	stop := start(t, fake{n: 3}.options(path, zerolog.Nop()))
 	testutil.Eventually(t, "the socket", listens(path))
 	st, err := os.Lstat(path)
 	if err != nil || st.Mode() != fs.ModeSocket|0o600 {
 		t.Errorf("mode %v, %v", st.Mode(), err)
 	}
-	c := NewClient(path)
-	s, err := c.Status(t.Context(), Names{}, true)
+	c := api.NewClient(path)
+	s, err := c.Status(t.Context(), api.Names{}, true)
 	if err != nil || len(s.Containers) != 3 || len(s.Containers[0].Policy) != 1 {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -143,14 +149,14 @@ func TestAsk(t *testing.T) {
 	if err != nil || len(s.Containers) != 1 || s.Containers[0].Names != one || s.Containers[0].Policy != nil {
 		t.Errorf("%+v, %v", s, err)
 	}
-	var got []Result
-	if err := c.Rotate(t.Context(), Selector{All: true}, func(r Result) { got = append(got, r) }); err != nil || len(got) != 3 || got[1].Names != one {
+	var got []api.Result
+	if err := c.Rotate(t.Context(), api.Selector{All: true}, func(r api.Result) { got = append(got, r) }); err != nil || len(got) != 3 || got[1].Names != one {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := c.Rotate(t.Context(), Selector{Names: Names{Namespace: "ns", Pod: "none"}}, nil); !errors.Is(err, ErrNone) {
+	if err := c.Rotate(t.Context(), api.Selector{Names: api.Names{Namespace: "ns", Pod: "none"}}, nil); !errors.Is(err, api.ErrNone) {
 		t.Errorf("nobody: %v", err)
 	}
-	if err := c.Rotate(t.Context(), Selector{Names: Names{Namespace: "ns"}}, nil); err == nil || !strings.Contains(err.Error(), "must be named") {
+	if err := c.Rotate(t.Context(), api.Selector{Names: api.Names{Namespace: "ns"}}, nil); err == nil || !strings.Contains(err.Error(), "must be set") {
 		t.Errorf("a namespace: %v", err)
 	}
 	stop()
@@ -162,26 +168,28 @@ func TestAsk(t *testing.T) {
 // TestRaw: requests that no Client makes.
 func TestRaw(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
-	start(t, &Server{Path: path, Daemon: fake{n: 1}, Log: zerolog.Nop()})
+	start(t, fake{n: 1}.options(path, zerolog.Nop()))
 	testutil.Eventually(t, "the socket", listens(path))
 	for _, tt := range []struct {
 		method, path, body string
 		code               int
 		want               string
 	}{
-		{"GET", "/debug/pprof/cmdline", "", 200, "control.test"},
+		{"GET", "/debug/pprof/cmdline", "", 200, "server.test"},
 		{"GET", "/debug/pprof/goroutine?debug=1", "", 200, "goroutine profile"},
 		{"GET", "/v1/rotate", "", 404, "different versions"},
 		{"GET", "/v2/status", "", 404, "different versions"},
-		{"POST", "/v1/rotate", "x", 400, "cannot be read"},
+		{"POST", "/v1/rotate", "x", 400, "invalid request"},
 		{"POST", "/v1/rotate", `{"namespace":"` + strings.Repeat("a", maxRequest) + `"}`, 400, "too large"},
 	} {
-		c := NewClient(path)
+		c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		}}}
 		req, err := http.NewRequestWithContext(t.Context(), tt.method, "http://x"+tt.path, strings.NewReader(tt.body))
 		if err != nil {
 			t.Fatal(err)
 		}
-		resp, err := c.http.Do(req)
+		resp, err := c.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,13 +213,13 @@ func TestTakesOver(t *testing.T) {
 	}
 	l.SetUnlinkOnClose(false)
 	log := &lines{}
-	stop := start(t, &Server{Path: path, Daemon: fake{n: 1}, Log: zerolog.New(log)})
+	stop := start(t, fake{n: 1}.options(path, zerolog.New(log)))
 	testutil.Eventually(t, "the refusal", func() bool { return log.count("another daemon answers there") == 1 })
 	if err := l.Close(); err != nil { // as a kill does
 		t.Fatal(err)
 	}
-	c := NewClient(path)
-	testutil.Eventually(t, "its own socket", func() bool { _, err := c.Status(t.Context(), Names{}, false); return err == nil })
+	c := api.NewClient(path)
+	testutil.Eventually(t, "its own socket", func() bool { _, err := c.Status(t.Context(), api.Names{}, false); return err == nil })
 	if n := log.count("another daemon answers there"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
@@ -227,8 +235,8 @@ func TestTakesOver(t *testing.T) {
 		t.Errorf("%q, %v", data, err)
 	}
 	log = &lines{}
-	stop = start(t, &Server{Path: path, Daemon: fake{}, Log: zerolog.New(log)})
-	testutil.Eventually(t, "the refusal", func() bool { return log.count("is no socket: remove it") == 1 })
+	stop = start(t, fake{}.options(path, zerolog.New(log)))
+	testutil.Eventually(t, "the refusal", func() bool { return log.count("is not a socket: remove it") == 1 })
 	stop()
 	if data, err := os.ReadFile(path); err != nil || string(data) != "mine" {
 		t.Errorf("%q, %v", data, err)
@@ -239,17 +247,14 @@ func TestTakesOver(t *testing.T) {
 func TestNowhere(t *testing.T) {
 	dir := filepath.Join(socketDir(t), "a", "b")
 	log := &lines{}
-	s := &Server{Path: filepath.Join(dir, "s.sock"), Daemon: fake{n: 1}, Log: zerolog.New(log)}
-	start(t, s)
-	testutil.Eventually(t, "the message", func() bool { return log.count("no control socket") == 1 })
-	if log.count("logs are rotated all the same") != 1 {
-		t.Error("it does not say that rotation goes on")
-	}
+	o := fake{n: 1}.options(filepath.Join(dir, "s.sock"), zerolog.New(log))
+	start(t, o)
+	testutil.Eventually(t, "the message", func() bool { return log.count("control socket unavailable") == 1 })
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	testutil.Eventually(t, "the socket", listens(s.Path))
-	if n := log.count("no control socket"); n != 1 {
+	testutil.Eventually(t, "the socket", listens(o.ControlSocket))
+	if n := log.count("control socket unavailable"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
 }
@@ -257,7 +262,7 @@ func TestNowhere(t *testing.T) {
 // TestReadOnly: as a read-only /run.
 func TestReadOnly(t *testing.T) {
 	log := &lines{}
-	start(t, &Server{Path: "/proc/self/s.sock", Daemon: fake{}, Log: zerolog.New(log)})
+	start(t, fake{}.options("/proc/self/s.sock", zerolog.New(log)))
 	testutil.Eventually(t, "the message", func() bool { return log.count("set controlSocket to") == 1 })
 }
 
@@ -265,7 +270,9 @@ func TestReadOnly(t *testing.T) {
 // sends half a request hold up neither others nor the stop.
 func TestStuckClient(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
-	stop := start(t, &Server{Path: path, Daemon: fake{n: 5000}, Log: zerolog.Nop(), write: time.Second})
+	o := fake{n: 5000}.options(path, zerolog.Nop())
+	o.write = time.Second
+	stop := start(t, o)
 	testutil.Eventually(t, "the socket", listens(path))
 	stuck := func(send string) net.Conn {
 		c, err := net.Dial("unix", path)
@@ -281,7 +288,7 @@ func TestStuckClient(t *testing.T) {
 	for _, c := range []net.Conn{reads, stuck(""), stuck("POST /v1/rotate HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"), stuck("GET /v1")} {
 		defer c.Close() //nolint:errcheck // given up
 	}
-	s, err := NewClient(path).Status(t.Context(), Names{}, false)
+	s, err := api.NewClient(path).Status(t.Context(), api.Names{}, false)
 	if err != nil || len(s.Containers) != 5000 {
 		t.Errorf("%d containers, %v", len(s.Containers), err)
 	}
@@ -312,10 +319,10 @@ func waits(c net.Conn) bool {
 func TestStopsInTheMiddle(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	begun := make(chan struct{})
-	stop := start(t, &Server{Path: path, Daemon: fake{n: 1, stuck: begun}, Log: zerolog.Nop()})
+	stop := start(t, fake{n: 1, stuck: begun}.options(path, zerolog.Nop()))
 	testutil.Eventually(t, "the socket", listens(path))
 	asked := make(chan error, 1)
-	go func() { asked <- NewClient(path).Rotate(t.Context(), Selector{All: true}, func(Result) {}) }()
+	go func() { asked <- api.NewClient(path).Rotate(t.Context(), api.Selector{All: true}, func(api.Result) {}) }()
 	<-begun
 	stop()
 	if err := <-asked; err == nil || !strings.Contains(err.Error(), "daemon") {
@@ -345,7 +352,7 @@ func TestClientErrors(t *testing.T) {
 		filepath.Join(dir, "none.sock"): "is it running? systemctl status logwatch",
 		other:                           "is it logwatch?",
 	} {
-		if _, err := NewClient(path).Status(t.Context(), Names{}, false); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := api.NewClient(path).Status(t.Context(), api.Names{}, false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", path, err, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package control
+package api
 
 import "time"
 
@@ -8,35 +8,34 @@ type Status struct {
 	Containers []Container `json:"containers"` // running ones, by namespace, pod and name
 }
 
-// Node is what holds for the daemon as a whole.
+// Node describes the daemon as a whole.
 type Node struct {
 	Version    string    `json:"version"`
 	PID        int       `json:"pid"`
 	Started    time.Time `json:"started"`
 	PodLogsDir string    `json:"podLogsDir"`
-	// Waiting is what the daemon's start waits for; "": nothing, it is at work.
+	// Waiting is what the start waits for; "": nothing, the daemon is running.
 	Waiting string `json:"waiting,omitempty"`
 
-	Runtime   Runtime   `json:"runtime"`
-	LastSweep time.Time `json:"lastSweep,omitzero"`
-	// SweepSeconds is how long that one took.
-	SweepSeconds float64 `json:"sweepSeconds"`
-	// Unhealthy is what /healthz says; "": all is well.
+	Runtime      Runtime   `json:"runtime"`
+	LastSweep    time.Time `json:"lastSweep,omitzero"`
+	SweepSeconds float64   `json:"sweepSeconds"` // duration of the last sweep
+	// Unhealthy is what /healthz reports; "": healthy.
 	Unhealthy string `json:"unhealthy,omitempty"`
 
 	Config  Config  `json:"config"`
 	Budget  *Budget `json:"budget,omitempty"` // nil: there is none
-	Hot     int64   `json:"hot"`              // logs that are looked at on a timer
-	Cold    int64   `json:"cold"`             // logs that are watched
+	Polled  int64   `json:"polled"`           // logs whose size is checked on a timer
+	Watched int64   `json:"watched"`          // logs whose directory is watched
 	Backlog Backlog `json:"backlog"`
 	Pools   []Pool  `json:"pools"`
 
 	Rotations uint64 `json:"rotations"` // since the start, as the next ones
 	Failures  uint64 `json:"failures"`
-	Refused   uint64 `json:"refused"`
-	Rejects   uint64 `json:"rejects"`
-	// Overflows are of inotify's queue, WatchErrors directories that it could not
-	// watch: the sweep stands in for both.
+	Skipped   uint64 `json:"skipped"`  // logs that are not rotated
+	Rejected  uint64 `json:"rejected"` // annotations
+	// Overflows are of inotify's queue, WatchErrors directories that could not be
+	// watched: the sweep covers both.
 	Overflows   uint64 `json:"overflows"`
 	WatchErrors uint64 `json:"watchErrors"`
 }
@@ -44,15 +43,15 @@ type Node struct {
 // Runtime is the container runtime.
 type Runtime struct {
 	Endpoint  string `json:"endpoint"`
-	Reachable bool   `json:"reachable"`       // when last asked
+	Reachable bool   `json:"reachable"`       // at the last request
 	Error     string `json:"error,omitempty"` // of that
 }
 
-// Config is the configuration in force.
+// Config is the active configuration.
 type Config struct {
 	File   string    `json:"file"` // "": none, the defaults and flags
 	Loaded time.Time `json:"loaded"`
-	// Error is why the last reload, at Failed, was refused; "": it was not.
+	// Error is why the last reload, at Failed, was rejected; "": it was not.
 	Error  string    `json:"error,omitempty"`
 	Failed time.Time `json:"failed,omitzero"`
 }
@@ -60,10 +59,10 @@ type Config struct {
 // Budget is the node's, in bytes.
 type Budget struct {
 	Limit int64 `json:"limitBytes"`
-	Usage int64 `json:"usageBytes"` // as of the last count
+	Usage int64 `json:"usageBytes"` // at the last count
 }
 
-// Backlog is what housekeeping could not do yet.
+// Backlog is the pending housekeeping.
 type Backlog struct {
 	Files int64 `json:"files"`
 	Bytes int64 `json:"bytes"`
@@ -77,31 +76,37 @@ type Pool struct {
 	Workers int    `json:"workers"`
 }
 
-// Names are what a container is called.
+// Names identify a container, or several: as a selector, empty names match all.
 type Names struct {
 	Namespace string `json:"namespace"`
 	Pod       string `json:"pod"`
 	Container string `json:"container"`
 }
 
+// Matches reports whether a container is among those that n selects.
+func (n Names) Matches(c Names) bool {
+	return (n.Namespace == "" || n.Namespace == c.Namespace) && (n.Pod == "" || n.Pod == c.Pod) &&
+		(n.Container == "" || n.Container == c.Container)
+}
+
 // Container is a running container.
 type Container struct {
 	Names
 	ID string `json:"id"`
-	// Dir is its logs' directory, relative to podLogsDir, and Log its live log's
-	// name in there. Both "" if it is refused.
+	// Dir is its logs' directory, relative to podLogsDir, and Log its live log's name
+	// in there. Both are "" if it is skipped.
 	Dir string `json:"dir"`
 	Log string `json:"log"`
-	// Refused is why its log is not rotated; "": it is.
-	Refused string `json:"refused,omitempty"`
+	// Skipped is why its log is not rotated; "": it is.
+	Skipped string `json:"skipped,omitempty"`
 
 	Size     int64 `json:"sizeBytes"`     // of the live log
 	Limit    int64 `json:"limitBytes"`    // 0: it is not rotated
 	Total    int64 `json:"totalBytes"`    // of all logs
 	MaxTotal int64 `json:"maxTotalBytes"` // 0: no limit
-	Files    int   `json:"files"`         // the live log included
+	Files    int   `json:"files"`         // including the live log
 	MaxFiles int   `json:"maxFiles"`
-	Hot      bool  `json:"hot"` // looked at on a timer; else its directory is watched
+	Polled   bool  `json:"polled"` // its size is checked on a timer; else its directory is watched
 	// Written are bytes since the daemon first saw it; Rate is of the time between
 	// the last two sweeps, in bytes a second.
 	Written int64   `json:"writtenBytes"`
@@ -111,71 +116,65 @@ type Container struct {
 	LastRotation *Rotation `json:"lastRotation,omitempty"`
 	LastError    *Problem  `json:"lastError,omitempty"` // one that lasts
 
-	Policy  []Field  `json:"policy,omitempty"` // with detail alone
-	Rejects []Reject `json:"rejects,omitempty"`
+	Policy   []Field              `json:"policy,omitempty"` // only with detail
+	Rejected []RejectedAnnotation `json:"rejected,omitempty"`
 }
 
-// Rotation is one that was done.
+// Rotation is a completed rotation.
 type Rotation struct {
 	Time  time.Time `json:"time"`
 	Cause string    `json:"cause"`
 	To    string    `json:"to"` // the rotated log's name
 	Size  int64     `json:"sizeBytes"`
-	// Overshoot is what it had over its limit, in bytes; 0 for a cause that knows
-	// no limit (age, pressure, operator).
+	// Overshoot is what it had over its limit, in bytes; 0 for a cause without a limit
+	// (age, pressure, operator).
 	Overshoot int64   `json:"overshootBytes"`
-	Seconds   float64 `json:"seconds"` // until the live log was there again
+	Seconds   float64 `json:"seconds"` // until the live log existed again
 }
 
-// Problem is why a container's log could not be rotated, or tidied up.
+// Problem is why a container's log could not be rotated, or its housekeeping failed.
 type Problem struct {
 	Time time.Time `json:"time"`
 	Text string    `json:"text"`
 }
 
-// Field is a value of a policy, and where it comes from.
+// Field is a value of a policy and its source.
 type Field struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
 	Source string `json:"source"`
 }
 
-// Reject is an annotation that does not hold as it is.
-type Reject struct {
+// RejectedAnnotation is one that was ignored, or capped at its ceiling.
+type RejectedAnnotation struct {
 	Annotation string `json:"annotation"`
 	Value      string `json:"value"`
 	Reason     string `json:"reason"`
 }
 
-// Selector says which containers; names that are empty fit all.
+// Selector is the body of POST /v1/rotate.
 type Selector struct {
 	Names
-	// All must be true to rotate without a name.
+	// All is required to rotate without a name.
 	All bool `json:"all,omitempty"`
 }
 
-// Fits reports whether a container is among them.
-func (s Names) Fits(c Names) bool {
-	return (s.Namespace == "" || s.Namespace == c.Namespace) && (s.Pod == "" || s.Pod == c.Pod) &&
-		(s.Container == "" || s.Container == c.Container)
-}
-
-// Outcomes of a rotation that was asked for.
+// Results of a requested rotation.
 const (
-	Rotated  = "rotated"
-	Reopened = "reopened" // it was missing, and is there again
-	Empty    = "empty"    // left as it is
-	Changed  = "changed"  // somebody else rotated it a moment before
-	Gone     = "gone"     // its container does not run any more
-	Failed   = "failed"   // Error says why
+	Rotated        = "rotated"
+	Reopened       = "reopened"        // the live log was missing, and exists again
+	Empty          = "empty"           // there was nothing to rotate
+	AlreadyRotated = "already_rotated" // in the meantime, for another cause
+	Stopped        = "stopped"         // the container is not running
+	Failed         = "failed"          // Error says why
 )
 
-// Result is what became of one container's log.
+// Result is what was done with one container's log.
 type Result struct {
 	Names
-	Outcome string `json:"outcome"`
-	Error   string `json:"error,omitempty"`
-	// What follows is of Rotated.
+	Result string `json:"result"`
+	Error  string `json:"error,omitempty"`
+	// The following is set only with Rotated.
 	To      string  `json:"to,omitempty"`
 	Size    int64   `json:"sizeBytes,omitempty"`
 	Seconds float64 `json:"seconds,omitempty"`

@@ -1,4 +1,4 @@
-package control
+package server
 
 import (
 	"context"
@@ -14,32 +14,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// probeTimeout is for the question whether somebody listens on a socket that is
-// there; a living daemon's kernel answers at once.
+// probeTimeout is for connecting to a socket that exists; with a live daemon the
+// kernel answers at once.
 const probeTimeout = time.Second
 
-// listen makes the socket. The folder that it is in is made if only that is
-// missing.
+// listen creates the socket, and its directory if only that is missing.
 func listen(ctx context.Context, path string) (*net.UnixListener, error) {
 	if err := os.Mkdir(filepath.Dir(path), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%w: make the directory, or set controlSocket to a path in another one", err)
+		return nil, fmt.Errorf("%w: create the directory, or set controlSocket to a path in another one", err)
 	}
 	if err := clear(ctx, path); err != nil {
 		return nil, err
 	}
-	// The mode is set before there is a name: who may not connect never could.
+	// The mode is set before the name exists, so that other users never can connect.
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		return errors.Join(c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }), err)
 	}}
 	l, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: set controlSocket to a path that can be written, or to \"\" for none", err)
+		return nil, fmt.Errorf("%w: set controlSocket to a writable path, or to \"\" for none", err)
 	}
 	ul, ok := l.(*net.UnixListener)
 	if !ok {
 		return nil, errors.Join(fmt.Errorf("%s: not a Unix socket", path), l.Close())
 	}
-	ul.SetUnlinkOnClose(false) // by then it may be somebody else's: see remove
+	ul.SetUnlinkOnClose(false) // by then it may be another daemon's: see remove
 	return ul, nil
 }
 
@@ -52,7 +51,7 @@ func clear(ctx context.Context, path string) error {
 	case err != nil:
 		return err
 	case st.Mode().Type() != fs.ModeSocket:
-		return fmt.Errorf("%s is there and is no socket: remove it, or set controlSocket to another path", path)
+		return fmt.Errorf("%s exists and is not a socket: remove it, or set controlSocket to another path", path)
 	}
 	d := net.Dialer{Timeout: probeTimeout}
 	c, err := d.DialContext(ctx, "unix", path)
@@ -66,12 +65,12 @@ func clear(ctx context.Context, path string) error {
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
-	default: // it is busy, or not ours
-		return fmt.Errorf("%w: somebody may be listening there: set controlSocket to another path", err)
+	default: // it is busy, or cannot be connected to
+		return fmt.Errorf("%w: another process may be listening there: set controlSocket to another path", err)
 	}
 }
 
-// identity is which file a path is.
+// identity tells files apart.
 type identity struct{ dev, ino uint64 }
 
 func identify(path string) (identity, bool) {
@@ -82,9 +81,9 @@ func identify(path string) (identity, bool) {
 	return identity{uint64(st.Dev), st.Ino}, true //nolint:unconvert // Dev's type differs between architectures
 }
 
-// remove removes the socket unless another one has its name by now.
-func remove(path string, ours identity) {
-	if now, ok := identify(path); ok && now == ours {
+// remove removes the socket unless another file has its name by now.
+func remove(path string, own identity) {
+	if now, ok := identify(path); ok && now == own {
 		_ = os.Remove(path) // what stays is replaced by the next start
 	}
 }

@@ -1,4 +1,4 @@
-package control
+package api
 
 import (
 	"bytes"
@@ -16,27 +16,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// statusTimeout is for a whole Status. The daemon lists each container's
-// directory for it.
+// statusTimeout is for a whole Status, for which the daemon lists each container's
+// directory.
 const statusTimeout = 30 * time.Second
 
-// Client asks a daemon. Make it with NewClient.
+const maxError = 64 << 10 // bytes of an answer that is an error
+
+// Client sends requests to a daemon. NewClient creates it.
 type Client struct {
 	path string
 	http http.Client
 }
 
-// NewClient makes a Client for the socket at path. It does not connect yet.
+// NewClient returns a Client for the socket at path. It does not connect yet.
 func NewClient(path string) *Client {
 	return &Client{path: path, http: http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, // one command, one question
+		DisableKeepAlives: true, // one command, one request
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
 		},
 	}}}
 }
 
-// Status asks for the containers that fit.
+// Status requests the containers that match.
 func (c *Client) Status(ctx context.Context, which Names, detail bool) (s Status, err error) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -60,8 +62,8 @@ func (c *Client) Status(ctx context.Context, which Names, detail bool) (s Status
 	return s, nil
 }
 
-// Rotate asks for rotations and calls each with every outcome, as it comes.
-// ErrNone: no container fits.
+// Rotate requests rotations and calls each with every result, as it comes.
+// ErrNone: no container matches.
 func (c *Client) Rotate(ctx context.Context, which Selector, each func(Result)) error {
 	request, err := json.Marshal(which)
 	if err != nil {
@@ -84,8 +86,20 @@ func (c *Client) Rotate(ctx context.Context, which Selector, each func(Result)) 
 	}
 }
 
-// ErrNone says that no running container has the names that were asked for.
-var ErrNone = errors.New("no such container runs")
+// Reload has the configuration reloaded. An error of the daemon's is why it was not:
+// the previous one is still active.
+func (c *Client) Reload(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	body, err := c.do(ctx, http.MethodPost, "/v1/reload", nil)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// ErrNone says that no running container matches.
+var ErrNone = errors.New("no such container is running")
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://logwatch"+path, bytes.NewReader(body))
@@ -101,7 +115,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.R
 	}
 	defer resp.Body.Close() //nolint:errcheck // given up
 	var e Error
-	switch err := json.NewDecoder(io.LimitReader(resp.Body, maxRequest)).Decode(&e); {
+	switch err := json.NewDecoder(io.LimitReader(resp.Body, maxError)).Decode(&e); {
 	case err != nil:
 		return nil, fmt.Errorf("the daemon at %s answers %s: is it logwatch?", c.path, resp.Status)
 	case resp.StatusCode == http.StatusNotFound && method == http.MethodPost && e.Error == ErrNone.Error():
@@ -110,7 +124,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.R
 	return nil, fmt.Errorf("the daemon: %s", e.Error)
 }
 
-// explain says what to do about an error.
+// explain adds to an error what to do about it.
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
@@ -118,11 +132,11 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("no daemon answers at %s: is it running? systemctl status logwatch; if it has another controlSocket, name its file with --config", c.path)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s: permission denied: run this as root, as the daemon runs", c.path)
+		return fmt.Errorf("%s: permission denied: run this as root", c.path)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("the daemon at %s does not answer in time: see journalctl -u logwatch", c.path)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fmt.Errorf("the daemon at %s went away before it had answered: see journalctl -u logwatch", c.path)
+		return fmt.Errorf("the daemon at %s closed the connection before it had answered: see journalctl -u logwatch", c.path)
 	}
 	return fmt.Errorf("the daemon at %s: %w: see journalctl -u logwatch", c.path, err)
 }

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/rs/zerolog"
+
+	"github.com/logwatch/logwatch/internal/web"
+)
+
+const (
+	publicWriteTimeout = 30 * time.Second
+	maxScrapes         = 8 // at once
+)
+
+// publicHandler has /metrics, /healthz, /readyz and the page.
+func (o *Options) publicHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{
+		ErrorLog: scrapeErrors{o.Log}, ErrorHandling: promhttp.ContinueOnError,
+		MaxRequestsInFlight: maxScrapes, EnableOpenMetrics: true,
+	}))
+	mux.HandleFunc("GET /healthz", check(o.Healthy))
+	mux.HandleFunc("GET /readyz", check(o.Ready))
+	if o.Events != nil {
+		web.New(o.Snapshot, o.Events).Mount(mux)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !ownName(r) {
+			http.Error(w, "a loopback address answers only to localhost and IP addresses: use http://localhost and the port, or have the proxy set the Host header to that", http.StatusForbidden)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// ownName reports whether a request that came to a loopback address names it so. A
+// script of another site, whose name was made to resolve to 127.0.0.1, cannot.
+func ownName(r *http.Request) bool {
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
+	if !ok || !local.IP.IsLoopback() {
+		return true
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	// Browsers look up neither of these, and always send a Host.
+	_, err := netip.ParseAddr(host)
+	return err == nil || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// check answers with what is wrong.
+func check(wrong func(context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		text := "ok"
+		if err := wrong(r.Context()); err != nil {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			text = err.Error()
+		}
+		_, _ = fmt.Fprintln(w, text) // the client may have disconnected
+	}
+}
+
+type scrapeErrors struct{ log zerolog.Logger }
+
+func (s scrapeErrors) Println(v ...any) {
+	s.log.Warn().Str("error", fmt.Sprint(v...)).Msg("a scrape is incomplete")
+}
