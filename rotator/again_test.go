@@ -64,7 +64,7 @@ func TestAgainAfterError(t *testing.T) {
 			t.Errorf("%s: Logs hides what it could not list: %v", op, err)
 		}
 	}
-	if rep, err := housekeep(newRotator(t.TempDir(), nil), t.Context(), container, keepAll); err != nil || rep.Again != 0 {
+	if rep, err := housekeep(newRotator(t.TempDir(), nil), t.Context(), keepAll); err != nil || rep.Again != 0 {
 		t.Errorf("a directory that is gone: %+v, %v", rep, err)
 	}
 }
