@@ -139,7 +139,7 @@ func newAgent(o Options) *agent {
 		}
 	}
 	a.metrics = telemetry.New(a.registry, build, a.state)
-	a.metrics.Expect(causes, pruneReasons)
+	a.metrics.Expect(dispatch.Causes(), pruneReasons)
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if o.Config.Metrics.PerContainer {
 		a.registry.MustRegister(telemetry.Containers(a.containers))
@@ -147,14 +147,8 @@ func newAgent(o Options) *agent {
 	return a
 }
 
-// causes and pruneReasons have series from the start.
-var (
-	causes = []string{
-		string(watcher.CauseWrite), string(watcher.CauseStartup), string(watcher.CauseSweep), string(watcher.CauseOverflow), string(watcher.CauseRetry),
-		string(watcher.CauseReload), string(watcher.CauseAge), string(watcher.CausePressure), string(watcher.CauseOperator),
-	}
-	pruneReasons = []string{string(rotator.ByFiles), string(rotator.BySize), string(rotator.ByAge), string(rotator.ByPressure)}
-)
+// pruneReasons have series from the start.
+var pruneReasons = []string{string(rotator.ByFiles), string(rotator.BySize), string(rotator.ByAge), string(rotator.ByPressure)}
 
 // newParts wires the parts together.
 func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {

@@ -12,7 +12,6 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/telemetry"
 	"github.com/logwatch/logwatch/rotator"
-	"github.com/logwatch/logwatch/watcher"
 )
 
 // Answers to an operator who asked for a rotation.
@@ -218,22 +217,4 @@ func fallbackReason(why error) string {
 		return telemetry.FallbackExchange
 	}
 	return telemetry.FallbackCreate
-}
-
-// bySize reports whether a cause is that a log is past its limit.
-func bySize(c watcher.Cause) bool {
-	switch c {
-	case watcher.CauseAge, watcher.CausePressure, watcher.CauseOperator, watcher.CauseMissing:
-		return false
-	}
-	return true
-}
-
-// bySweep reports whether a cause is a sweep rather than an event.
-func bySweep(c watcher.Cause) bool {
-	switch c {
-	case watcher.CauseStartup, watcher.CauseSweep, watcher.CauseOverflow, watcher.CauseReload, watcher.CauseMissing:
-		return true
-	}
-	return false
 }

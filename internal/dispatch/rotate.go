@@ -30,12 +30,6 @@ type operator struct {
 	answer func(Answer)
 }
 
-// strength orders causes: what is logged and counted is the strongest one.
-var strength = []watcher.Cause{
-	watcher.CauseRetry, watcher.CauseWrite, watcher.CauseSweep, watcher.CauseReload, watcher.CauseOverflow, watcher.CauseStartup,
-	watcher.CauseAge, watcher.CausePressure, watcher.CauseMissing, watcher.CauseOperator,
-}
-
 // merge adds another cause to what is wanted. A want for another live log, which
 // an earlier or later restart of the container has, is replaced: the next sweep
 // finds that log again if it is due.
@@ -47,7 +41,8 @@ func (w *want) merge(due watcher.Due) {
 	w.Limit = min(w.Limit, due.Limit)
 	w.Size = max(w.Size, due.Size)
 	w.Growing = w.Growing || due.Growing
-	if slices.Index(strength, due.Cause) > slices.Index(strength, w.Cause) {
+	now, _ := rank(w.Cause)
+	if more, _ := rank(due.Cause); more > now {
 		w.Cause = due.Cause
 	}
 }
