@@ -173,9 +173,15 @@ func (v *Inventory) Unresolved() (ids []string) {
 	return ids
 }
 
-// Resolve asks the runtime for a listed container's log path: one RPC. An error
-// concerns this container only, which stays unresolved.
+// Resolve asks the runtime for a listed container's log path: one RPC, unless it is
+// known already. An error concerns this container only, which stays unresolved.
 func (v *Inventory) Resolve(ctx context.Context, id string) (Container, error) {
+	v.mu.Lock()
+	known := v.byID[id]
+	v.mu.Unlock()
+	if known != nil && known.Resolved {
+		return *known, nil
+	}
 	st, err := v.client.status(ctx, id)
 	v.progressed()
 	v.mu.Lock()

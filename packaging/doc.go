@@ -1,4 +1,3 @@
-// Package packaging holds what hack/package makes packages of, and the tests of
-// what comes out. That they install, upgrade and go away as they should is shown by
-// test/systemd.
+// Package packaging has the contents of the packages that hack/package builds, and
+// their tests. test/systemd installs, upgrades and removes them.
 package packaging

@@ -16,7 +16,7 @@ import (
 
 const version = "1.2.3~rc.1"
 
-// need skips without these programs; in CI, where nobody reads a skip, it fails.
+// need skips without these programs; in CI it fails.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	for _, p := range programs {
@@ -43,10 +43,15 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// pack makes all packages of the checkout at root, and returns what it made.
+// pack builds all packages of the checkout at root, and returns their paths by name.
 func pack(t *testing.T, root, umask string, env ...string) map[string]string {
 	t.Helper()
 	dist := t.TempDir()
+	for _, old := range []string{"logwatch-kubernetes_1.2.3_arm64.deb", "logwatch-1.2.3~rc.1+1.g123-linux-amd64.tar.gz"} {
+		if err := os.WriteFile(filepath.Join(dist, old), nil, 0o600); err != nil { // of other versions
+			t.Fatal(err)
+		}
+	}
 	cmd := exec.Command("sh", "-c", `umask "$0"; exec "$@"`, umask, filepath.Join(root, "hack/package"), "deb", "rpm", "tarball")
 	cmd.Env = append(os.Environ(), "DIST="+dist, "VERSION="+version, "SOURCE_DATE_EPOCH=1700000000")
 	cmd.Env = append(cmd.Env, env...)
@@ -64,13 +69,13 @@ func pack(t *testing.T, root, umask string, env ...string) map[string]string {
 	return made
 }
 
-// TestPackages makes everything twice, the second time in another place and for
-// somebody with other habits, and looks at what is in it.
+// TestPackages builds everything twice, the second time in another directory and
+// environment, and checks the contents.
 func TestPackages(t *testing.T) {
 	if testing.Short() {
 		t.Skip("packages are built for both architectures, twice, with tools from the Go module proxy")
 	}
-	// Copies, so that whoever works on the checkout meanwhile makes no difference.
+	// Copies, so that changes of the checkout in the meantime have no effect.
 	here, elsewhere := filepath.Join(t.TempDir(), "here"), filepath.Join(t.TempDir(), "else", "where")
 	copyTree(t, "..", here)
 	copyTree(t, here, elsewhere)
@@ -119,8 +124,8 @@ func equal(t *testing.T, made map[string]string, elsewhere string) {
 	}
 }
 
-// copyTree copies the sources, as a tarball of them would have them: other times,
-// other permissions, no git.
+// copyTree copies the sources as a tarball has them: other times, other permissions,
+// no git.
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
@@ -152,13 +157,13 @@ func copyTree(t *testing.T, from, to string) {
 	}
 }
 
-// installed is what both kinds of package put on a node.
+// installed are files of both the deb and the rpm.
 var installed = []string{
 	"/usr/bin/logwatch", "/usr/lib/systemd/system/logwatch.service", "/etc/logwatch/logwatch.yaml",
 	"/usr/share/man/man1/logwatch.1.gz", "/usr/share/man/man1/logwatch-run.1.gz",
 	"/usr/share/bash-completion/completions/logwatch", "/usr/share/fish/vendor_completions.d/logwatch.fish",
 	"/usr/share/doc/logwatch-kubernetes/README.md", "/usr/share/doc/logwatch-kubernetes/PRIVILEGES.md",
-	"/usr/share/doc/logwatch-kubernetes/logwatch.spdx.json",
+	"/usr/share/doc/logwatch-kubernetes/logwatch.spdx.json", "/usr/share/logwatch-kubernetes/90-logwatch.conf",
 }
 
 func deb(t *testing.T, path string) {
@@ -225,7 +230,7 @@ func tarball(t *testing.T, path string) {
 	}
 }
 
-// static: the program is for this machine, and needs nothing but a kernel.
+// static checks that the program is for this machine and statically linked.
 func static(t *testing.T, path string, machine elf.Machine) {
 	t.Helper()
 	f, err := elf.Open(path)
@@ -250,7 +255,7 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// TestVersion: what git knows, in the order in which packages sort it.
+// TestVersion: each version sorts after the one before it.
 func TestVersion(t *testing.T) {
 	need(t, "git", "dpkg")
 	repo := t.TempDir()
@@ -267,7 +272,7 @@ func TestVersion(t *testing.T) {
 		return strings.TrimSpace(run(t, "git", args...))
 	}
 	t.Setenv("VERSION", "")
-	t.Setenv("GIT_COMMITTER_DATE", "2026-01-02T23:59:59-05:00") // the next day in UTC
+	t.Setenv("GIT_COMMITTER_DATE", "2026-01-02T23:59:58-05:00") // the next day in UTC
 	git("init", "--quiet")
 	git("add", ".")
 	last := "0.0.0~"
@@ -286,7 +291,9 @@ func TestVersion(t *testing.T) {
 		git("commit", "--quiet", "--allow-empty", "--message=m")
 		return git("rev-parse", "--short=12", "HEAD")
 	}
-	is("0.0.0~git20260103." + commit())
+	is("0.0.0~git20260103045958." + commit())
+	t.Setenv("GIT_COMMITTER_DATE", "2026-01-02T23:59:59-05:00") // whatever its commit's name
+	is("0.0.0~git20260103045959." + commit())
 	git("tag", "v1.2.0-rc.1")
 	is("1.2.0~rc.1")
 	is("1.2.0~rc.1+1.g" + commit())
@@ -306,5 +313,5 @@ func TestVersion(t *testing.T) {
 
 func TestShellcheck(t *testing.T) {
 	need(t, "shellcheck")
-	run(t, "shellcheck", "postinst", "prerm", "postrm", "../hack/package", "../hack/version")
+	run(t, "shellcheck", "postinst", "prerm", "postrm", "../hack/package", "../hack/version", "../hack/test-deps")
 }

@@ -69,8 +69,8 @@ func TestAgainAfterError(t *testing.T) {
 	}
 }
 
-// TestSomebodysTemp: kubelet is compressing this very log. Its temp stays.
-func TestSomebodysTemp(t *testing.T) {
+// TestForeignTemp: kubelet is compressing this very log. Its temp stays.
+func TestForeignTemp(t *testing.T) {
 	root := t.TempDir()
 	place(t, root, "0.log.20260101-000001", someLines(0, 10))
 	place(t, root, "0.log.20260101-000002", []byte("content"))
@@ -107,7 +107,7 @@ func TestGzIsThere(t *testing.T) {
 				written++
 			}
 			if o == op && (op == "rename" || strings.HasSuffix(name, ".gz")) {
-				place(t, root, "0.log.20260101-000001.gz", []byte("somebody's"))
+				place(t, root, "0.log.20260101-000001.gz", []byte("foreign"))
 			}
 			return nil
 		}}
@@ -115,7 +115,7 @@ func TestGzIsThere(t *testing.T) {
 			t.Errorf("%s: %d writes, %v", op, written, err)
 		}
 		wantNames(t, root, "0.log.20260101-000001", "0.log.20260101-000001.gz", "0.log.20260101-000002")
-		if b, err := os.ReadFile(filepath.Join(root, container, "0.log.20260101-000001.gz")); err != nil || string(b) != "somebody's" {
+		if b, err := os.ReadFile(filepath.Join(root, container, "0.log.20260101-000001.gz")); err != nil || string(b) != "foreign" {
 			t.Errorf("the .gz holds %q (%v)", b, err)
 		}
 		r.fs = plain

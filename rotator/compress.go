@@ -216,9 +216,9 @@ func encode(ctx context.Context, dst io.Writer, src io.Reader, size int64, p Pol
 	return zw.Close()
 }
 
-// sameContent reports whether a compressed log holds exactly what plain does. One
-// that is damaged is not the same; that is no error.
-func sameContent(ctx context.Context, d podlogs.Dir, plain io.Reader, name podlogs.Name) (bool, error) {
+// sameContent reports whether a compressed log holds exactly what source does. One
+// that is damaged is not the same, which is not an error.
+func sameContent(ctx context.Context, d podlogs.Dir, source io.Reader, name podlogs.Name) (bool, error) {
 	compressed, _, err := podlogs.OpenRegular(d, name.String())
 	if errors.Is(err, podlogs.ErrNotRegular) {
 		return false, nil
@@ -233,7 +233,7 @@ func sameContent(ctx context.Context, d podlogs.Dir, plain io.Reader, name podlo
 	}
 	defer zr.Close() //nolint:errcheck // read to where it differs
 	// Whatever it decompresses to, no more is read than the source has.
-	want, got := bufio.NewReaderSize(plain, compareSize), bufio.NewReaderSize(zr, compareSize)
+	want, got := bufio.NewReaderSize(source, compareSize), bufio.NewReaderSize(zr, compareSize)
 	for {
 		a, aerr := want.Peek(compareSize)
 		b, berr := got.Peek(compareSize)

@@ -25,8 +25,8 @@ type fakeRuntime struct {
 	path   string
 	conmon bool
 	rename bool // the test has logs renamed, not exchanged
-	// mood is what it makes of a request; nil: it does it.
-	mood func(ctx context.Context, do func()) error
+	// answer is what it does with a request; nil: it reopens the log.
+	answer func(ctx context.Context, do func()) error
 
 	log *os.File
 	// tail is the former log: containerd closes it after Reopen has returned,
@@ -58,8 +58,8 @@ func (rt *fakeRuntime) ReopenContainerLog(ctx context.Context, id string) error 
 	if fi, err := os.Lstat(rt.path); err == nil && (fi.Size() > 0 || !fi.Mode().IsRegular()) || err != nil && !errors.Is(err, fs.ErrNotExist) {
 		rt.t.Errorf("asked to reopen %s, which has content: conmon would discard it (%v)", rt.path, err)
 	}
-	if rt.mood != nil {
-		return rt.mood(ctx, rt.do)
+	if rt.answer != nil {
+		return rt.answer(ctx, rt.do)
 	}
 	rt.do()
 	return nil
@@ -98,7 +98,7 @@ func (rt *fakeRuntime) close(f *os.File) {
 	}
 }
 
-// stop ends the container: nobody writes any more.
+// stop ends the container: no process writes.
 func (rt *fakeRuntime) stop() {
 	rt.closeTail()
 	rt.close(rt.log)

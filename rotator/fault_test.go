@@ -42,8 +42,22 @@ func (f *faults) hook(op, name string) error {
 	return f.err
 }
 
-// scene is a container's directory with something of everything in it.
+// variant is a scene's runtime and form of rotation. Housekeeping depends on
+// neither: one is full, the others are rotations only.
+type variant struct{ conmon, rename, full bool }
+
+func variants(t *testing.T, test func(t *testing.T, v variant)) {
+	for name, v := range map[string]variant{
+		"full": {full: true}, "containerd exchange": {}, "containerd rename": {rename: true},
+		"conmon exchange": {conmon: true}, "conmon rename": {conmon: true, rename: true},
+	} {
+		t.Run(name, func(t *testing.T) { test(t, v) })
+	}
+}
+
+// scene is a container's directory; a full one has something of everything in it.
 type scene struct {
+	variant
 	t    *testing.T
 	root string
 	rt   *fakeRuntime
@@ -75,10 +89,23 @@ var (
 	gz     [][]byte
 )
 
-func newScene(t *testing.T, conmon bool) *scene {
-	s := &scene{t: t, root: t.TempDir(), like: map[string]os.FileInfo{}}
+func newScene(t *testing.T, v variant) *scene {
+	s := &scene{variant: v, t: t, root: t.TempDir(), like: map[string]os.FileInfo{}}
+	if v.full {
+		s.fill()
+	}
+	s.rt = newRuntime(t, s.root, v.conmon)
+	if v.full {
+		s.rt.lines = 5 * sceneLines
+	}
+	s.rt.write(sceneLines)
+	return s
+}
+
+func (s *scene) fill() {
+	t := s.t
 	content := func(i int) []byte { return someLines((i-1)*sceneLines, sceneLines) }
-	packed := func(i int) []byte { return sceneGz(t)[i-1] }
+	zipped := func(i int) []byte { return sceneGz(t)[i-1] }
 	for i := 1; i <= 5; i++ {
 		name := fmt.Sprintf("0.log.20260101-00000%d", i)
 		path := place(t, s.root, name, content(i))
@@ -111,27 +138,34 @@ func newScene(t *testing.T, conmon bool) *scene {
 			}
 		}
 	}
-	same(1, ".gz", packed(1))
+	same(1, ".gz", zipped(1))
 	if err := os.Remove(filepath.Join(s.root, container, "0.log.20260101-000001")); err != nil {
 		t.Fatal(err)
 	}
-	same(2, ".gz", packed(2))
-	same(3, ".gz", packed(3)[:40])
-	place(t, s.root, "0.log.20260101-000004.tmp", packed(4)[:30])
-	s.rt = newRuntime(t, s.root, conmon)
-	s.rt.lines = 5 * sceneLines
-	s.rt.write(sceneLines)
-	return s
+	same(2, ".gz", zipped(2))
+	same(3, ".gz", zipped(3)[:40])
+	place(t, s.root, "0.log.20260101-000004.tmp", zipped(4)[:30])
+}
+
+// rotator is one over the scene, whose operations ask hook first.
+func (s *scene) rotator(rt Runtime, hook func(op, name string) error) *Rotator {
+	r := newRotator(s.root, rt)
+	if s.rename {
+		r.fs = failing(r.fs, "exchange", unix.EINVAL)
+	}
+	r.fs = hookFS{FS: r.fs, hook: hook, idleSync: true}
+	return r
 }
 
 // run is a rotation and what follows, with the runtime writing throughout.
 func (s *scene) run(f *faults) {
-	r := newRotator(s.root, hookedRuntime{s.rt, f})
-	r.fs = hookFS{FS: r.fs, hook: f.hook, idleSync: true}
+	r := s.rotator(hookedRuntime{s.rt, f}, f.hook)
 	_, _ = r.Rotate(context.Background(), request(sceneRotate))
 	s.rt.write(2)
 	for range 2 {
-		_, _ = housekeep(r, context.Background(), container, scenePolicy)
+		if s.full {
+			_, _ = housekeep(r, context.Background(), container, scenePolicy)
+		}
 		s.rt.write(1)
 	}
 }
@@ -154,9 +188,8 @@ func (rt hookedRuntime) ReopenContainerLog(ctx context.Context, id string) error
 // must be true then.
 func (s *scene) repair() {
 	s.t.Helper()
-	r := newRotator(s.root, s.rt)
-	r.fs = hookFS{FS: r.fs, hook: func(string, string) error { return nil }, idleSync: true}
-	for range 2 { // the live log was missing, and now it is due
+	r := s.rotator(s.rt, func(string, string) error { return nil })
+	for range 2 { // the live log needed a reopen, and now it is due
 		if _, err := r.Rotate(s.t.Context(), request(sceneRotate)); err != nil && !errors.Is(err, ErrNotDue) {
 			s.t.Fatal(err)
 		}
@@ -165,6 +198,13 @@ func (s *scene) repair() {
 	s.rt.write(2)
 	tidy(s.t, r, scenePolicy)
 	s.rt.live()
+	if !s.full {
+		s.rt.wantLines(r, 0)
+		if got := ls(s.t, s.root); len(got) != 2 && len(got) != 3 {
+			s.t.Fatalf("files: %q", got)
+		}
+		return
+	}
 	s.rt.wantLines(r, sceneGone)
 	s.wantFiles()
 }
@@ -192,18 +232,14 @@ func (s *scene) wantFiles() {
 	}
 }
 
-func runtimes(t *testing.T, test func(t *testing.T, conmon bool)) {
-	t.Run("containerd", func(t *testing.T) { test(t, false) })
-	t.Run("conmon", func(t *testing.T) { test(t, true) })
-}
-
 // enumerate runs the scene with a fault at operation 0, 1, 2 … until a run meets
-// none, and has it repaired each time. It returns how many operations there were.
-func enumerate(t *testing.T, conmon bool, err error, crash bool) int {
-	for k := 0; ; k++ {
+// none, and has it repaired each time. It logs how many operations there were.
+func enumerate(t *testing.T, v variant, err error, crash bool) {
+	k := 0
+	for ; ; k++ {
 		f := &faults{at: k, err: err, crash: crash}
 		ok := t.Run(fmt.Sprint(k), func(t *testing.T) {
-			s := newScene(t, conmon)
+			s := newScene(t, v)
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Logf("%v at %s", err, f.met)
@@ -213,25 +249,25 @@ func enumerate(t *testing.T, conmon bool, err error, crash bool) int {
 			s.repair()
 		})
 		if f.met == "" || !ok {
-			return k
+			break
 		}
+	}
+	t.Logf("%d operations, each with: %v", k, err)
+	if k < 14 || v.full && k < 100 {
+		t.Errorf("only %d operations: the scene does too little", k)
 	}
 }
 
 // TestFaults: whatever operation fails, no line is lost or doubled, and the next
 // run leaves what the policy says.
 func TestFaults(t *testing.T) {
-	runtimes(t, func(t *testing.T, conmon bool) {
+	variants(t, func(t *testing.T, v variant) {
 		for _, err := range []error{
 			unix.EIO, unix.ENOSPC, unix.EDQUOT, unix.EROFS, unix.EACCES, unix.EMFILE, unix.ESTALE, unix.ENOENT, errShort,
 		} {
 			t.Run(err.Error(), func(t *testing.T) {
 				t.Parallel()
-				n := enumerate(t, conmon, err, false)
-				t.Logf("%d operations, each failed with %v", n, err)
-				if n < 100 {
-					t.Errorf("only %d operations: the scene does too little", n)
-				}
+				enumerate(t, v, err, false)
 			})
 		}
 	})
@@ -240,24 +276,22 @@ func TestFaults(t *testing.T) {
 // TestCrashes: the process ends at an operation; the runtime keeps its
 // descriptor and writes on; a new process finds what is on disk.
 func TestCrashes(t *testing.T) {
-	runtimes(t, func(t *testing.T, conmon bool) {
-		n := enumerate(t, conmon, errCrashed, true)
-		t.Logf("%d operations, with a crash at each", n)
-		if n < 100 {
-			t.Errorf("only %d operations: the scene does too little", n)
-		}
-	})
+	variants(t, func(t *testing.T, v variant) { enumerate(t, v, errCrashed, true) })
 }
 
 // TestCrashesTwice: a second crash, in the middle of the repair.
 func TestCrashesTwice(t *testing.T) {
-	runtimes(t, func(t *testing.T, conmon bool) {
+	variants(t, func(t *testing.T, v variant) {
+		step1, step2 := 1, 3
+		if v.full {
+			step1, step2 = 17, 19
+		}
 		pairs := 0
-		for first := 0; ; first += 7 {
+		for first := 0; ; first += step1 {
 			f := &faults{at: first, err: errCrashed, crash: true}
-			for second := 0; ; second += 11 {
+			for second := 0; ; second += step2 {
 				g := &faults{at: second, err: errCrashed, crash: true}
-				s := newScene(t, conmon)
+				s := newScene(t, v)
 				s.run(f)
 				s.run(g)
 				s.repair()
@@ -278,7 +312,7 @@ func TestCrashesTwice(t *testing.T) {
 // TestOrder: content, sync, close, rename, sync of the directory, and only then
 // does the source go.
 func TestOrder(t *testing.T) {
-	s := newScene(t, false)
+	s := newScene(t, variant{full: true})
 	f := &faults{at: -1}
 	s.run(f)
 	after := func(ops ...string) {

@@ -19,7 +19,7 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// The container's directory belongs to whoever can write to /var/log/pods.
+// Any process that can write to /var/log/pods owns the container's directory.
 
 // secret makes a file outside podLogsDir, on the same file system, and checks at
 // the end that nothing about it but its link count has changed.
@@ -65,7 +65,7 @@ func wantNoCopy(t *testing.T, r *Rotator, root, outside string) {
 		if !ok || !fi.Mode().IsRegular() || fi.Sys().(*syscall.Stat_t).Nlink > 1 || n.Kind == podlogs.Temp {
 			continue
 		}
-		if bytes.Contains(unpacked(t, r, name), want) {
+		if bytes.Contains(decompressed(t, r, name), want) {
 			t.Errorf("%s holds what is outside", name)
 		}
 	}
@@ -259,8 +259,8 @@ func TestForeignNames(t *testing.T) {
 	}
 }
 
-// TestGzipBomb: what lies under a .gz's name unpacks to a gigabyte. No more of it
-// is unpacked than its source holds.
+// TestGzipBomb: what lies under a .gz's name decompresses to a gigabyte. No more
+// of it is read than its source holds.
 func TestGzipBomb(t *testing.T) {
 	root := t.TempDir()
 	bomb := bytes.Repeat(gzipped(t, make([]byte, 1<<22)), 1<<8)
@@ -322,8 +322,8 @@ func TestCompareEnds(t *testing.T) {
 	}
 	place(t, root, "0.log.20260101-000001.gz", bytes.Repeat(gzipped(t, make([]byte, 1<<22)), 1<<6))
 	place(t, root, "0.log.20260101-000002", []byte("content"))
-	for _, packed := range []bool{true, false} {
-		if !packed {
+	for _, pair := range []bool{true, false} {
+		if !pair {
 			if err := os.Remove(filepath.Join(root, container, "0.log.20260101-000001.gz")); err != nil {
 				t.Fatal(err)
 			}

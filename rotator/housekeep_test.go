@@ -92,7 +92,7 @@ func tidy(t testing.TB, r *Rotator, p Policy) (all Report) {
 
 func did(rep Report) (text string) { return planText(rep.Done, 0) }
 
-func unpacked(t testing.TB, r *Rotator, name string) []byte {
+func decompressed(t testing.TB, r *Rotator, name string) []byte {
 	t.Helper()
 	f, err := podlogs.OpenLog(r.fs, container, name)
 	if err != nil {
@@ -151,7 +151,7 @@ func TestCompress(t *testing.T) {
 			if rep.BytesIn != int64(len(content)) || rep.BytesOut != after.Size() {
 				t.Errorf("reported %d bytes in, %d out; they are %d and %d", rep.BytesIn, rep.BytesOut, len(content), after.Size())
 			}
-			if !bytes.Equal(unpacked(t, r, "0.log.20260101-000001.gz"), content) {
+			if !bytes.Equal(decompressed(t, r, "0.log.20260101-000001.gz"), content) {
 				t.Error("the .gz holds something else")
 			}
 		})
@@ -209,7 +209,7 @@ compress 0.log.20260101-000004 N
 	wantNames(t, root, "0.log", "0.log.notes", "0.log.20260101-000003.gz", "0.log.20260101-000004.gz", "0.log.20260101-000005")
 }
 
-// TestWrittenStays: a rotated log that somebody has open for writing is neither
+// TestWrittenStays: a rotated log that is open for writing is neither
 // compressed nor removed, whatever the policy says, until it is closed.
 func TestWrittenStays(t *testing.T) {
 	for name, p := range map[string]Policy{
@@ -261,8 +261,7 @@ func TestBusyPause(t *testing.T) {
 }
 
 // TestRuntimeWritesRotated: a crash came between rename and reopen, and the
-// runtime writes on into the rotated log for as long as nobody tells it
-// otherwise. However tight the policy, not a line goes.
+// runtime writes on into the rotated log until it reopens the live log. However tight the policy, not a line goes.
 func TestRuntimeWritesRotated(t *testing.T) {
 	tight := Policy{MaxFiles: 1, MaxTotalSize: 1, Codec: Gzip}
 	for _, conmon := range []bool{false, true} {
@@ -408,7 +407,7 @@ func TestReconcile(t *testing.T) {
 				wantNames(t, root, "0.log", "0.log.20260101-000001", "0.log.20260101-000002")
 			}
 			tidy(t, r, keepAll)
-			if !bytes.Equal(unpacked(t, r, "0.log.20260101-000001.gz"), content) {
+			if !bytes.Equal(decompressed(t, r, "0.log.20260101-000001.gz"), content) {
 				t.Error("the .gz holds something else")
 			}
 		})
@@ -452,13 +451,13 @@ func TestChanged(t *testing.T) {
 			if seen < tt.nth || rep.Again == 0 || tt.op != "read" && !errors.Is(err, errChanged) {
 				t.Fatalf("%+v, %v; seen %d", rep, err, seen)
 			}
-			if !bytes.Equal(unpacked(t, r, source), someLines(0, 11)) {
+			if !bytes.Equal(decompressed(t, r, source), someLines(0, 11)) {
 				t.Fatal("the source is gone, or not what it was")
 			}
 			r.fs = plain
 			tidy(t, r, keepAll)
 			wantNames(t, root, "0.log.20260101-000001.gz", "0.log.20260101-000002")
-			if !bytes.Equal(unpacked(t, r, source+".gz"), someLines(0, 11)) {
+			if !bytes.Equal(decompressed(t, r, source+".gz"), someLines(0, 11)) {
 				t.Error("the .gz holds something else")
 			}
 		})

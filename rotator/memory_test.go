@@ -31,7 +31,7 @@ func (c crowd) Stat(string) (podlogs.Stat, error) {
 }
 
 // TestMemory: what a listing and its plan take is bounded, however many rotated
-// logs somebody puts there; and choosing a name takes nothing.
+// logs there are; and choosing a name takes nothing.
 func TestMemory(t *testing.T) {
 	live := func() uint64 {
 		runtime.GC()

@@ -25,7 +25,7 @@ var update = flag.Bool("update", false, "write the plans into testdata/plan")
 var planNow = time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)
 
 // TestPlan runs the cases in testdata/plan. A listing's line is a file's name,
-// its size in bytes, the time since its last change, and "not-plain" if so.
+// its size in bytes, the time since its last change, and "irregular" if so.
 func TestPlan(t *testing.T) {
 	cases, err := filepath.Glob("testdata/plan/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -111,7 +111,7 @@ func parseListing(t *testing.T, text []byte) (files []podlogs.File) {
 			t.Fatal(err)
 		}
 		files = append(files, podlogs.File{
-			Name: parseName(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Modified: planNow.Add(-age), Regular: !strings.HasSuffix(line, " not-plain\n"),
+			Name: parseName(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Modified: planNow.Add(-age), Regular: !strings.HasSuffix(line, " irregular\n"),
 		})
 	}
 	return files

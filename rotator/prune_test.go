@@ -21,7 +21,7 @@ func logNames(t testing.TB, line string) (names []podlogs.Name) {
 	for s := range strings.FieldsSeq(line) {
 		n, ok := podlogs.ParseName(s)
 		if !ok {
-			t.Fatalf("%q is no log's name", s)
+			t.Fatalf("%q is not a log's name", s)
 		}
 		names = append(names, n)
 	}
@@ -90,7 +90,7 @@ func TestPruneRefusesLiveLogs(t *testing.T) {
 	}
 }
 
-// TestPruneLeavesNoHole: what somebody writes stays, and what is newer with it.
+// TestPruneLeavesNoHole: what is open for writing stays, and what is newer with it.
 func TestPruneLeavesNoHole(t *testing.T) {
 	root := t.TempDir()
 	for _, name := range []string{"0.log", first, second, third, "1.log.20260101-000001"} {

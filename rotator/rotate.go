@@ -38,8 +38,8 @@ type Rotation struct {
 	// Renamed is the time from the call to that moment; Took, to the end.
 	Renamed, Took time.Duration
 	// Fallback is why the live log was renamed instead of exchanged, so that its
-	// path was absent until the reopen; empty if it was exchanged.
-	Fallback string
+	// path was absent until the reopen; nil if it was exchanged.
+	Fallback error
 	// Reopened is set when the runtime is proved to write to the live log's path.
 	Reopened bool
 	// Undone is set when the live log has its name back.
@@ -119,9 +119,8 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 	}
 	to := next.String()
 	put, err = exchange(d, req.Log, to, live)
-	fallback := ""
-	if err != nil && !errors.Is(err, fs.ErrExist) && !isGone(err) {
-		fallback = reason(err)
+	fallback := err
+	if err != nil {
 		err = d.Rename(req.Log, to)
 	}
 	if err != nil {
@@ -157,17 +156,9 @@ func exchange(d podlogs.Dir, log, to string, live fileState) (put uint64, err er
 		err = d.Exchange(log, to)
 	}
 	if err != nil {
-		return 0, errors.Join(err, removeEmpty(d, to, empty.Inode))
+		return 0, errors.Join(err, removeEmpty(d, to))
 	}
 	return empty.Inode, nil
-}
-
-// reason is an error without the path.
-func reason(err error) string {
-	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		return pe.Op + ": " + pe.Err.Error()
-	}
-	return err.Error()
 }
 
 // reopen requests the runtime to reopen the live log, and proves that it did. put
@@ -263,21 +254,20 @@ func giveBack(d podlogs.Dir, log, to string) error {
 	}
 	// By path no process opens the empty file any longer. One that opened it just
 	// before gets it back.
-	if err := removeEmpty(d, to, live.Inode); errors.Is(err, ErrBusy) {
+	if err := removeEmpty(d, to); errors.Is(err, ErrBusy) {
 		return errors.Join(err, d.Exchange(log, to))
 	}
 	return nil // if it could not be removed, the next Tidy does it
 }
 
-// removeEmpty removes a file that has this inode, is empty and not open for
-// writing; else ErrBusy.
-func removeEmpty(d podlogs.Dir, name string, inode uint64) error {
+// removeEmpty removes a file that is empty and not open for writing; else ErrBusy.
+func removeEmpty(d podlogs.Dir, name string) error {
 	s, err := stateAt(d, name)
+	if err == nil && !s.unused() {
+		err = fmt.Errorf("%s: %w", name, ErrBusy)
+	}
 	if err != nil {
 		return err
-	}
-	if s.Inode != inode || !s.unused() {
-		return fmt.Errorf("%s: %w", name, ErrBusy)
 	}
 	return d.Remove(name)
 }

@@ -30,7 +30,7 @@ func TestZstd(t *testing.T) {
 		t.Fatalf("%v, %v", logs, err)
 	}
 	for i, l := range logs {
-		if !bytes.Equal(unpacked(t, r, l.Name.String()), want[i]) {
+		if !bytes.Equal(decompressed(t, r, l.Name.String()), want[i]) {
 			t.Errorf("%s holds something else", l.Name.String())
 		}
 	}
@@ -44,8 +44,8 @@ func TestReconcileZstd(t *testing.T) {
 	}
 	whole := enc.EncodeAll(content, nil)
 	for name, c := range map[string]struct {
-		packed []byte
-		whole  bool
+		compressed []byte
+		whole      bool
 	}{
 		"whole":     {whole, true},
 		"cut short": {whole[:len(whole)-5], false},
@@ -57,7 +57,7 @@ func TestReconcileZstd(t *testing.T) {
 			root := t.TempDir()
 			const source = "0.log.20260101-000001"
 			place(t, root, source, content)
-			place(t, root, source+".zst", c.packed)
+			place(t, root, source+".zst", c.compressed)
 			r := newRotator(root, nil)
 			if _, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 9, Codec: NoCodec}); err != nil {
 				t.Fatal(err)
@@ -67,7 +67,7 @@ func TestReconcileZstd(t *testing.T) {
 				left += ".zst"
 			}
 			wantNames(t, root, left)
-			if !bytes.Equal(unpacked(t, r, left), content) {
+			if !bytes.Equal(decompressed(t, r, left), content) {
 				t.Error("the content is another")
 			}
 		})

@@ -7,10 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/logwatch/logwatch/cri/fake"
-	"github.com/logwatch/logwatch/internal/agent"
 )
 
 // watchEvents notes when each entry came into the list, by the browser's clock,
@@ -45,18 +43,8 @@ func TestPageShowsRotation(t *testing.T) {
 	b.open()
 	b.await(`document.querySelectorAll("tr.row").length === 4`)
 	eval[any](b, watchEvents)
-	for len(n.rotated) > 0 { // those before
-		<-n.rotated
-	}
-	var done []agent.Rotated
-	for len(done) < 20 {
-		select {
-		case r := <-n.rotated:
-			done = append(done, r)
-		case <-time.After(time.Minute):
-			t.Fatalf("%d rotations in a minute", len(done))
-		}
-	}
+	n.SkipRotations() // those before
+	done := n.WaitRotations(20)
 	b.await(`window.came.length >= 20`)
 	var listed, rows []float64
 	for _, c := range eval[[]came](b, `window.came`) {
@@ -121,7 +109,7 @@ func TestPageTellsTrouble(t *testing.T) {
 	}
 	b.await(`![...document.querySelectorAll(".problem .what")].some((p) => p.textContent.includes("runtime is unreachable"))`)
 
-	n.stop()
+	n.Stop()
 	b.await(`/^stale since \d\d:\d\d:\d\d, retrying: (?!no response)/.test(document.getElementById("link").textContent)`)
 	n.start()
 	b.await(`document.getElementById("link").textContent === "live"`)

@@ -1,51 +1,24 @@
 package test
 
 import (
-	"context"
 	"fmt"
 	"hash/crc32"
+	"net"
 	"os"
-	"regexp"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/logwatch/logwatch/cri/fake"
-	"github.com/logwatch/logwatch/internal/agent"
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/agenttest"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// watched is a real daemon on the embedded runtime, whose page is looked at.
+// watched is an agent on the fake runtime, whose page a browser shows.
 type watched struct {
+	*agenttest.Daemon
 	t       *testing.T
 	runtime *fake.Runtime
-	cfg     config.Config
-	log     *text
-	rotated chan agent.Rotated
 	base    string
-	stop    func()
-}
-
-// text keeps what the daemon logs.
-type text struct {
-	mu  sync.Mutex
-	all strings.Builder
-}
-
-func (l *text) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(p)
-}
-
-func (l *text) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
 }
 
 // newWatched has the runtime; start runs the daemon.
@@ -72,44 +45,20 @@ func newWatched(t *testing.T, yaml string) *watched {
 			t.Error(err)
 		}
 	})
-	cfg, err := config.Parse("test.yaml", []byte(yaml))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.ContainerRuntimeEndpoint, cfg.PodLogsDir = rt.Endpoint(), rt.PodLogsDir()
-	cfg.Metrics.ListenAddress, cfg.ControlSocket = "127.0.0.1:0", ""
-	return &watched{t: t, runtime: rt, cfg: cfg, rotated: make(chan agent.Rotated, 10_000)}
+	d := agenttest.NewDaemon(t, rt.Endpoint(), rt.PodLogsDir(), yaml)
+	d.Options.Listen, d.Options.Version = true, "v1.0.0"
+	d.Options.Config.Metrics.ListenAddress, d.Options.Config.ControlSocket = "127.0.0.1:0", ""
+	return &watched{Daemon: d, t: t, runtime: rt}
 }
 
-var address = regexp.MustCompile(`"address":"([^"]+)","webConfig"`)
-
-// start runs the daemon until the test ends, or stop is called.
+// start runs the agent until the test ends, or Stop is called.
 func (n *watched) start() {
 	n.t.Helper()
-	n.log = &text{}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- agent.Run(ctx, agent.Options{
-			Config: n.cfg, Log: zerolog.New(n.log), Listen: true, Version: "v1.0.0",
-			Rotated: func(r agent.Rotated) {
-				select {
-				case n.rotated <- r:
-				default: // nobody counts them
-				}
-			},
-		})
-	}()
-	n.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			n.t.Errorf("the daemon: %v", err)
-		}
-	})
-	n.t.Cleanup(n.stop)
-	testutil.Eventually(n.t, "the server", func() bool { return address.MatchString(n.log.String()) })
-	n.base = "http://" + address.FindStringSubmatch(n.log.String())[1]
-	n.cfg.Metrics.ListenAddress = n.base[len("http://"):] // the same after a restart
+	at := make(chan net.Addr, 10)
+	n.Options.Listening = func(a net.Addr) { at <- a }
+	n.Start()
+	n.base = "http://" + (<-at).String()
+	n.Options.Config.Metrics.ListenAddress = n.base[len("http://"):] // the same after a restart
 }
 
 func (n *watched) run(spec fake.ContainerSpec) *fake.Container {

@@ -81,7 +81,7 @@ diskPressure: {highThresholdPercent: 80, lowThresholdPercent: 70}
 		c.wait(t)
 	}
 	percent := most()
-	l.stop()
+	l.Stop()
 	if percent > 95 || percent < 75 {
 		t.Errorf("the disk was up to %.1f %% full, want at most 95 %%, and pressure", percent)
 	}
@@ -95,7 +95,7 @@ diskPressure: {highThresholdPercent: 80, lowThresholdPercent: 70}
 			t.Error("the loud one lost nothing")
 		}
 		rotations := 0
-		for _, r := range l.rotations() {
+		for _, r := range l.Rotated() {
 			if r.Due.Dir == c.dir() {
 				rotations++
 			}
@@ -107,8 +107,8 @@ diskPressure: {highThresholdPercent: 80, lowThresholdPercent: 70}
 		t.Logf("the loud one: %d rotations, %d of %d lines pruned, %d files left", rotations, res.Pruned(), loads[i].lines, len(res.Logs))
 	}
 	passes := 0
-	for _, line := range l.lines {
-		if strings.Contains(line, "removed rotated logs early") {
+	for line := range strings.Lines(l.Log.String()) {
+		if strings.Contains(line, "pruned rotated logs to relieve pressure") {
 			passes++
 			if strings.Contains(line, "quiet") {
 				t.Errorf("a quiet one paid: %s", line)

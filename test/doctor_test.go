@@ -19,13 +19,13 @@ import (
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-// patient is a node with a real containerd and a logwatch, for doctor to look at.
+// patient is a node with a real containerd and a logwatch, for doctor to check.
 type patient struct {
 	t    *testing.T
 	node realNode
 	p    *process
 	conf string // the daemon's configuration
-	bin  string // of stand-ins for what would restart services, and logwatch
+	bin  string // logwatch, and stand-ins for what would restart services
 }
 
 func newPatient(t *testing.T) *patient {
@@ -69,8 +69,8 @@ func (d *patient) shell(script string) *exec.Cmd {
 	return cmd
 }
 
-// look runs doctor; before is what is done first in a mount namespace of its own.
-func (d *patient) look(before string) (doctor.Report, error) {
+// examine runs doctor; before is what is done first in a mount namespace of its own.
+func (d *patient) examine(before string) (doctor.Report, error) {
 	d.t.Helper()
 	cmd := d.shell("logwatch doctor --config " + d.conf + " -o json")
 	if before != "" {
@@ -106,7 +106,7 @@ func (d *patient) find(r doctor.Report, name string) doctor.Check {
 // is fails unless a check has this outcome, and returns it.
 func (d *patient) is(before, name string, want doctor.Status, text string) doctor.Check {
 	d.t.Helper()
-	r, _ := d.look(before) // whether others fail is not the question
+	r, _ := d.examine(before) // whether others fail is not the question
 	c := d.find(r, name)
 	if c.Status != want || !strings.Contains(c.Summary+"\n"+c.Detail, text) {
 		d.t.Errorf("%+v\nwant %s, %q", c, want, text)
@@ -118,7 +118,7 @@ func (d *patient) is(before, name string, want doctor.Status, text string) docto
 func (d *patient) fix(c doctor.Check) {
 	d.t.Helper()
 	if c.Fix == "" {
-		d.t.Fatalf("%s: no command mends it", c.Name)
+		d.t.Fatalf("%s: no command fixes it", c.Name)
 	}
 	if out, err := d.shell(c.Fix).CombinedOutput(); err != nil {
 		d.t.Fatalf("%s: %v\n%s", c.Fix, err, out)
@@ -140,8 +140,8 @@ func (d *patient) pretend(args ...string) (stop func()) {
 	return func() { _ = errors.Join(stdin.Close(), cmd.Wait()) } // read ends with its input
 }
 
-// TestDoctor looks at a node on which all is well, then breaks one thing after
-// another, sees it found, and does what doctor says.
+// TestDoctor checks a node without problems, then breaks one thing after another,
+// sees it found, and runs the commands that fix it.
 func TestDoctor(t *testing.T) {
 	needRoot(t)
 	d := newPatient(t)
@@ -151,18 +151,18 @@ func TestDoctor(t *testing.T) {
 		return strings.Contains(d.p.text(), `"msg":"rotated"`) || strings.Contains(d.p.text(), "rotated")
 	})
 
-	r, err := d.look("")
+	r, err := d.examine("")
 	for _, c := range r.Checks {
 		if c.Status == doctor.Fail {
-			t.Errorf("all is well, but %+v", c)
+			t.Errorf("there is no problem, but %+v", c)
 		}
 	}
 	for _, name := range []string{
-		"config", "daemon", "control-socket", "metrics-port", "privileges", "pod-logs-dir", "rename", "leases",
-		"runtime-socket", "runtime", "log-paths", "live-logs", "clock-stamps", "logrotate", "shippers", "time-zone",
+		"config", "daemon", "control-socket", "skipped-logs", "metrics-port", "privileges", "pod-logs-dir", "rename", "leases",
+		"runtime-socket", "runtime", "log-paths", "live-logs", "log-writers", "clock-stamps", "logrotate", "conmon", "shippers", "time-zone",
 	} {
 		if c := d.find(r, name); c.Status != doctor.OK {
-			t.Errorf("all is well, but %+v", c)
+			t.Errorf("there is no problem, but %+v", c)
 		}
 	}
 	if err != nil {
@@ -175,8 +175,10 @@ func TestDoctor(t *testing.T) {
 	t.Run("shipper", d.shipper)
 	t.Run("configuration", d.configuration)
 	t.Run("runtime", d.runtime)
-	t.Run("nobody", d.nobody)
+	t.Run("unprivileged", d.unprivileged)
 	d.p.stop()
+	t.Run("impostor", d.impostor)
+	t.Run("no reopen", d.noReopen)
 	t.Run("second rotator", d.secondRotator)
 	t.Run("service", d.readOnlyService)
 }
@@ -198,7 +200,7 @@ func (d *patient) kubelet(t *testing.T) {
 	defer d.pretend("kubelet", "--config="+file, "--config-dir", dropIns)()
 	c := d.is("", "kubelet-rotation", doctor.Fail, "kubelet rotates the same logs at 1Mi")
 	d.fix(c)
-	d.is("", "kubelet-rotation", doctor.OK, "at 1Gi each 1h0m0s")
+	d.is("", "kubelet-rotation", doctor.OK, "at 1Gi, checks every 1h0m0s")
 	if _, err := os.Stat(dropIns + "/90-logwatch.conf"); err != nil {
 		t.Error(err)
 	}
@@ -207,7 +209,7 @@ func (d *patient) kubelet(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.is("", "pod-logs-dir", doctor.Fail, "kubelet's is /data/pods")
-	d.fix(d.is("", "kubelet-cleaning", doctor.Warn, "nobody removes the logs"))
+	d.fix(d.is("", "kubelet-cleaning", doctor.Warn, "are not removed"))
 	d.is("", "kubelet-cleaning", doctor.OK, "logwatch removes")
 }
 
@@ -268,13 +270,13 @@ func (d *patient) configuration(t *testing.T) {
 	reloads := func() bool { return strings.Contains(d.p.text(), "was not reloaded") }
 	write(string(good) + "containerLogMaxFiles: 1\n")
 	testutil.Eventually(t, "the daemon to refuse", reloads)
-	d.is("", "config", doctor.Fail, "containerLogMaxFiles: 1 is too small")
+	d.is("", "config", doctor.Fail, "containerLogMaxFiles: must be at least 2")
 	write(string(good))
 	testutil.Eventually(t, "the daemon to take it", func() bool {
-		r, _ := d.look("") // the question is one check of it
+		r, _ := d.examine("") // the question is one check of it
 		return d.find(r, "control-socket").Status == doctor.OK
 	})
-	d.is("", "config", doctor.OK, "is good")
+	d.is("", "config", doctor.OK, "is valid")
 }
 
 // runtime: one that was killed, and is there again.
@@ -284,7 +286,7 @@ func (d *patient) runtime(t *testing.T) {
 		t.Fatal(err)
 	}
 	begin := time.Now()
-	d.is("", "runtime-socket", doctor.Fail, "nobody listens")
+	d.is("", "runtime-socket", doctor.Fail, "no process listens")
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -296,8 +298,8 @@ func (d *patient) runtime(t *testing.T) {
 	d.is("", "runtime", doctor.OK, "containerd")
 }
 
-// nobody: without rights nothing fails for want of them.
-func (d *patient) nobody(t *testing.T) {
+// unprivileged: no check fails for want of rights.
+func (d *patient) unprivileged(t *testing.T) {
 	d = d.on(t)
 	out, err := d.shell("exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all logwatch doctor --config " + d.conf + " -o json").Output()
 	var r doctor.Report
@@ -315,7 +317,32 @@ func (d *patient) nobody(t *testing.T) {
 	}
 }
 
-// secondRotator: the lock on podLogsDir is somebody else's.
+// impostor: another program has the daemon's name and arguments.
+func (d *patient) impostor(t *testing.T) {
+	d = d.on(t)
+	defer d.pretend("logwatch", "run", "--config", d.conf)()
+	d.is("", "daemon", doctor.Warn, "no logwatch runs on")
+}
+
+// noReopen: as after a crash in the middle of a rotation.
+func (d *patient) noReopen(t *testing.T) {
+	d = d.on(t)
+	live, err := filepath.Glob(d.node.PodLogsDir() + "/*/*/0.log")
+	if err != nil || len(live) != 1 {
+		t.Fatalf("%v %v", live, err)
+	}
+	rotated := live[0] + ".20260102-030405"
+	if err := os.Rename(live[0], rotated); err != nil {
+		t.Fatal(err)
+	}
+	d.is("", "log-writers", doctor.Warn, rotated)
+	if err := os.Rename(rotated, live[0]); err != nil {
+		t.Fatal(err)
+	}
+	d.is("", "log-writers", doctor.OK, "")
+}
+
+// secondRotator: another process holds the lock on podLogsDir.
 func (d *patient) secondRotator(t *testing.T) {
 	d = d.on(t)
 	f, err := os.Open(d.node.PodLogsDir())

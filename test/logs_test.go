@@ -35,7 +35,7 @@ func logsFollow(t *testing.T, n node) {
 	testutil.Eventually(t, "the log", func() bool { _, err := os.Stat(live); return err == nil })
 	prompt, slow := p.logs(n, w.name), p.logs(n, w.name)
 	files := len(names(t, n, c.dir()))
-	for !c.exited() { // the slow one runs once in ten rotations
+	for !c.exited() { // the slow one runs once every ten rotations
 		slow.signal(unix.SIGSTOP)
 		testutil.Eventually(t, "ten rotations", func() bool { return len(names(t, n, c.dir())) >= files+10 || c.exited() })
 		before := slow.size()
@@ -62,10 +62,10 @@ func logsFollow(t *testing.T, n node) {
 // logsOf is `logwatch logs -f` as its own process, into a file.
 type logsOf struct {
 	*exec.Cmd
-	t          *testing.T
-	out, notes string
-	last       int64 // size of the output at the last settled
-	same       int   // how often it has not grown since
+	t             *testing.T
+	out, warnings string
+	last          int64 // size of the output at the last call of settled
+	same          int   // calls since then without growth
 }
 
 // logs starts to follow the container of a pod.
@@ -74,26 +74,26 @@ func (p *process) logs(n node, pod string) *logsOf {
 	dir := p.t.TempDir()
 	l := &logsOf{
 		Cmd: p.command("logs", "-f", "default/"+pod+"/app", "--pod-logs-dir", n.PodLogsDir()),
-		t:   p.t, out: filepath.Join(dir, "out"), notes: filepath.Join(dir, "notes"),
+		t:   p.t, out: filepath.Join(dir, "out"), warnings: filepath.Join(dir, "warnings"),
 	}
 	out, err := os.Create(l.out)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer out.Close() //nolint:errcheck // the process has its own
-	notes, err := os.Create(l.notes)
+	warnings, err := os.Create(l.warnings)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	defer notes.Close() //nolint:errcheck // the process has its own
-	l.Stdout, l.Stderr = out, notes
+	defer warnings.Close() //nolint:errcheck // the process has its own
+	l.Stdout, l.Stderr = out, warnings
 	l.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
 	if err := l.Start(); err != nil {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() {
 		if l.ProcessState == nil {
-			_ = l.Process.Kill() // the test has failed already
+			_ = l.Process.Kill() // the test has failed
 			_ = l.Wait()
 		}
 	})
@@ -115,17 +115,17 @@ func (l *logsOf) size() int64 {
 	return i.Size()
 }
 
-// settled reports whether nothing has come for so long that nothing will.
+// settled reports whether nothing more was printed for so long that nothing will be.
 func (l *logsOf) settled() bool {
-	const often = 2000 // times 5 ms and more
+	const enough = 2000 // calls, 5 ms or more each
 	if size := l.size(); size > l.last {
 		l.last, l.same = size, 0
 	}
 	l.same++
-	return l.same > often
+	return l.same > enough
 }
 
-// check goes through what was printed.
+// check checks what was printed.
 func (l *logsOf) check() linecheck.Report {
 	l.t.Helper()
 	f, err := os.Open(l.out)
@@ -145,14 +145,14 @@ func (l *logsOf) check() linecheck.Report {
 	return checker.Report()
 }
 
-// stop is Ctrl-C, after which it ends with 0 and had nothing to tell.
+// stop is Ctrl-C, after which it exits with 0, without warnings.
 func (l *logsOf) stop() {
 	l.t.Helper()
 	l.signal(unix.SIGINT)
 	if err := l.Wait(); err != nil {
 		l.t.Errorf("logwatch logs: %v", err)
 	}
-	if notes, err := os.ReadFile(l.notes); err != nil || len(notes) > 0 {
-		l.t.Errorf("%v: it told\n%s", err, notes)
+	if warnings, err := os.ReadFile(l.warnings); err != nil || len(warnings) > 0 {
+		l.t.Errorf("%v: it warned\n%s", err, warnings)
 	}
 }

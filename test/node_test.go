@@ -7,17 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/logwatch/logwatch/cri/fake"
-	"github.com/logwatch/logwatch/internal/agent"
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/agenttest"
 	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/internal/testutil"
@@ -65,65 +61,10 @@ type container interface {
 
 const waitAtMost = 2 * time.Minute
 
-// logwatch is a running daemon.
-type logwatch struct {
-	t     *testing.T
-	stop  func()
-	mu    sync.Mutex
-	done  []agent.Rotated
-	lines []string
-}
-
-// start runs the daemon on a node, with more config in YAML.
-func start(t *testing.T, n node, yaml string) *logwatch {
+// start runs the agent on a node, with more configuration in YAML.
+func start(t *testing.T, n node, yaml string) *agenttest.Daemon {
 	t.Helper()
-	cfg, err := config.Parse("test.yaml", []byte(yaml))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.ContainerRuntimeEndpoint, cfg.PodLogsDir = n.Endpoint(), n.PodLogsDir()
-	l := &logwatch{t: t}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- agent.Run(ctx, agent.Options{
-			Config: cfg, Log: zerolog.New(l).Level(zerolog.DebugLevel),
-			Rotated: func(r agent.Rotated) {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				l.done = append(l.done, r)
-			},
-		})
-	}()
-	l.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("the daemon: %v", err)
-		}
-	})
-	t.Cleanup(func() {
-		l.stop()
-		if t.Failed() {
-			t.Log("the daemon's log:\n" + strings.Join(l.lines, "\n"))
-		}
-	})
-	return l
-}
-
-// Write takes the daemon's log lines, which are shown when the test fails.
-func (l *logwatch) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.lines) < 1000 {
-		l.lines = append(l.lines, string(p[:len(p)-1]))
-	}
-	return len(p), nil
-}
-
-func (l *logwatch) rotations() []agent.Rotated {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]agent.Rotated(nil), l.done...)
+	return agenttest.Start(t, n.Endpoint(), n.PodLogsDir(), yaml)
 }
 
 // found reads a container's logs and fails on lines that are damaged, doubled,

@@ -51,11 +51,11 @@ func overshoot(t *testing.T, n node, yaml string, count, rate int) {
 		c.wait(t)
 	}
 	top := largest()
-	l.stop()
+	l.Stop()
 	for i, c := range cs {
 		found(t, n, c.dir(), loads[i].written())
 	}
-	report(t, l.rotations(), top)
+	report(t, l.Rotated(), top)
 }
 
 // largestLive samples the live logs' sizes until the function that it returns

@@ -52,14 +52,14 @@ overrides:
 	count, limits := map[string]int{}, map[string]int64{}
 	testutil.Eventually(t, "rotations of each", func() bool {
 		clear(count)
-		for _, r := range l.rotations() {
+		for _, r := range l.Rotated() {
 			if count[r.Due.Dir]++; count[r.Due.Dir] == 3 {
 				limits[r.Due.Dir] = r.Due.Limit
 			}
 		}
 		return len(limits) == len(want)
 	})
-	l.stop()
+	l.Stop()
 	for dir, limit := range want {
 		if limits[dir] != limit {
 			t.Errorf("%s was rotated at %d, want %d", dir, limits[dir], limit)
@@ -95,7 +95,7 @@ minRotationInterval: 0s
 	}
 	c.wait(t)
 	testutil.Eventually(t, "the total", func() bool { _, all := sizes(dir); return all <= total })
-	l.stop()
+	l.Stop()
 	t.Logf("%d restarts: at most %d bytes together, %d at the end, of %d", restarts, top, func() int64 { _, all := sizes(dir); return all }(), total)
 	// The reaction: what a container or two write until housekeeping has run.
 	if top > 2*total {

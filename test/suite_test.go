@@ -10,6 +10,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/agenttest"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/watcher"
@@ -77,7 +78,7 @@ func eachLineOnce(t *testing.T, n node) {
 	for _, c := range containers {
 		c.wait(t)
 	}
-	l.stop()
+	l.Stop()
 	for i, c := range containers {
 		res := all(t, n, c.dir(), loads[i].written())
 		if len(res.Logs) < 5 {
@@ -105,7 +106,7 @@ minRotationInterval: 0s
 		return len(all) >= 3 && len(all) <= 4 && all[0] == "0.log" && !packed(all[len(all)-1]) &&
 			slices.ContainsFunc(all, packed) && !slices.ContainsFunc(all, func(name string) bool { return strings.HasSuffix(name, ".tmp") })
 	})
-	l.stop()
+	l.Stop()
 	if res := found(t, n, c.dir(), w.written()); res.Pruned() == 0 {
 		t.Error("nothing was pruned")
 	}
@@ -123,7 +124,7 @@ func reopensMissing(t *testing.T, n node) {
 	l := start(t, n, strict)
 	testutil.Eventually(t, "the live log to be there again", func() bool { _, err := os.Stat(live); return err == nil })
 	c.wait(t)
-	l.stop()
+	l.Stop()
 	all(t, n, c.dir(), w.written())
 }
 
@@ -137,7 +138,7 @@ func runtimeComesBack(t *testing.T, n node) {
 	n.bounce(t)
 	rotatedAtLeast(t, l, c, 6)
 	c.wait(t)
-	l.stop()
+	l.Stop()
 	all(t, n, c.dir(), w.written())
 }
 
@@ -147,7 +148,7 @@ func containerRestarts(t *testing.T, n node) {
 	c := n.run(t, w)
 	again := c.restart(t)
 	again.wait(t)
-	l.stop()
+	l.Stop()
 	byBase := map[string]int{}
 	for _, name := range names(t, n, again.dir()) {
 		parsed, ok := podlogs.ParseName(name)
@@ -169,19 +170,19 @@ func startsOnFullLogs(t *testing.T, n node) {
 	testutil.Eventually(t, "a full log", func() bool { st, err := os.Stat(live); return err == nil && st.Size() > 300<<10 })
 	l := start(t, n, strict)
 	rotatedAtLeast(t, l, c, 1)
-	if cause := l.rotations()[0].Due.Cause; cause != watcher.CauseStartup && cause != watcher.CauseWrite {
+	if cause := l.Rotated()[0].Due.Cause; cause != watcher.CauseStartup && cause != watcher.CauseWrite {
 		t.Errorf("cause %q", cause)
 	}
 	c.wait(t)
-	l.stop()
+	l.Stop()
 	all(t, n, c.dir(), w.written())
 }
 
-func rotatedAtLeast(t *testing.T, l *logwatch, c container, count int) {
+func rotatedAtLeast(t *testing.T, l *agenttest.Daemon, c container, count int) {
 	t.Helper()
 	testutil.Eventually(t, "rotations", func() bool {
 		done := 0
-		for _, r := range l.rotations() {
+		for _, r := range l.Rotated() {
 			if r.Due.Dir == c.dir() {
 				done++
 			}

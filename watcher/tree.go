@@ -4,7 +4,6 @@ import (
 	"errors"
 	"maps"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -114,11 +113,18 @@ func (l *loop) tree(p *podDir, res result) {
 
 // known returns the directories in podLogsDir or a pod's directory, as far as
 // they were seen.
-func (l *loop) known(rel string) []string {
-	if rel != "" {
-		return slices.Collect(maps.Keys(l.pods[rel].dirs))
+func (l *loop) known(rel string) (dirs []string) {
+	for dir := range l.pods[rel].dirs {
+		dirs = append(dirs, dir)
 	}
-	return slices.DeleteFunc(slices.Collect(maps.Keys(l.pods)), func(pod string) bool { return pod == "" })
+	if rel == "" {
+		for pod := range l.pods {
+			if pod != "" {
+				dirs = append(dirs, pod)
+			}
+		}
+	}
+	return dirs
 }
 
 func (l *loop) foundPod(rel string, c Cause) {
@@ -134,8 +140,7 @@ func (l *loop) foundPod(rel string, c Cause) {
 	p.seen = l.sweep.number
 	// It may be another directory by now, and the event that said so lost: one with
 	// the same stamp is the same.
-	now := l.scanner.stamp(rel)
-	same := p.watch.on && now == p.stamp && now != stamp{} && !l.mustRewatch(c)
+	same := p.watch.on && !l.mustRewatch(c) && p.stamp != stamp{} && p.stamp == l.scanner.stamp(rel)
 	if !same {
 		l.watch(rel, &p.watch)
 		p.stamp = stamp{}

@@ -1,14 +1,14 @@
 // Command kubelet-rotator runs kubelet 1.36's ContainerLogManager, unchanged, as
-// a process of its own: the peer that logwatch is measured against. As a process
-// its CPU and memory can be told from everything else's, and it can be killed.
+// a process of its own: the peer that logwatch is measured against. In a
+// process of its own, its CPU and memory can be measured, and it can be killed.
 //
 // It prints "rotating" to standard error once it runs. SIGTERM or SIGINT ends it
-// with exit code 0, in the middle of whatever it does: kubelet does the same,
+// with exit code 0, in the middle of its work: kubelet does the same,
 // since its manager cannot be stopped.
 //
-// It does not rotate what kubelet would not: see kubelet's own rules for
-// running containers, sizes and files. It does not clean up after removed
-// containers: kubelet does that from elsewhere.
+// It does not rotate what kubelet would not: see kubelet's rules for running
+// containers, sizes and files. It does not clean up after removed containers: kubelet
+// does that elsewhere.
 package main
 
 import (
@@ -87,8 +87,8 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("make the log manager: %w", err)
 	}
-	// Not ctx: calls under way when SIGTERM comes are cut off by the exit, as in
-	// kubelet, and not cancelled with errors in the log.
+	// Not ctx: the exit ends calls in progress, as in kubelet, instead of cancelling
+	// them with errors in the log.
 	manager.Start(context.WithoutCancel(ctx))
 	fmt.Fprintln(os.Stderr, "rotating")
 	<-ctx.Done()

@@ -13,14 +13,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Codecs that Compress knows.
+// Codecs of Compress.
 const (
 	CodecKubelet = "kubelet" // the standard library's gzip at its default level
 	CodecGzip    = "gzip"    // klauspost's
 	CodecZstd    = "zstd"    // klauspost's
 )
 
-// Compressed is what a compression came to, as JSON on standard output.
+// Compressed is the result of Compress, as JSON on standard output.
 type Compressed struct {
 	In, Out int64
 	CPU     float64 // seconds of the whole process

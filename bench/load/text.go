@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Text writes size bytes, rounded up to a line, of container log as real
-// programs fill it: JSON, klog and nginx lines in turn by chance, with a runtime's
-// prefix. The same each time.
+// Text writes size bytes, rounded up to a line, of a container log like those of real
+// programs: JSON, klog and nginx lines in random order, with a runtime's prefix. It
+// writes the same text every time.
 func Text(path string, size int64) error {
 	f, err := os.Create(path)
 	if err != nil {

@@ -23,16 +23,12 @@ const sweepEvery = 10 * time.Second
 func Watch(ctx context.Context, root string) error {
 	var w *watcher.Watcher
 	var once sync.Once
-	var pending sync.WaitGroup
-	defer pending.Wait()
 	w = watcher.New(watcher.Config{
 		PodLogsDir: root,
 		Limits: func(string) watcher.Limits {
 			return watcher.Limits{MaxSize: 10 << 20, MaxTotalSize: 50 << 20, MinInterval: time.Second}
 		},
-		Due: func(d watcher.Due) {
-			pending.Go(func() { w.Done(ctx, d.Dir, watcher.Outcome{}) })
-		},
+		Due:     func(watcher.Due) {},
 		Changed: func(string) {},
 		Swept:   func(watcher.Cause) { once.Do(func() { fmt.Fprintln(os.Stderr, Ready) }) },
 		Log:     zerolog.Nop(),

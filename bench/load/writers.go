@@ -1,5 +1,5 @@
-// Package load makes what is measured without a runtime: writers, watchers of
-// their files, log text, and its compression. Each runs as a process of its own.
+// Package load holds what is measured without a runtime: writers, watchers of their
+// files, log text, and its compression. Each runs in a process of its own.
 package load
 
 import (
@@ -30,7 +30,7 @@ const (
 	// 10 MiB, so that checks come as often as before a rotation and the files
 	// stay in memory.
 	wrap = 8 << 20
-	// paceEvery writes the clock is read, at high rates.
+	// At high rates the clock is read after so many writes.
 	paceEvery = 64
 )
 
@@ -40,7 +40,7 @@ type Wrote struct {
 	Seconds float64
 }
 
-// Tree makes a pod logs directory with a live log in each of so many containers.
+// Tree creates a pod logs directory with a live log for each container.
 func Tree(root string, containers int) error {
 	for i := range containers {
 		dir := filepath.Join(root, fmt.Sprintf("default_writer-%03d_uid-%03d", i, i), "app")
@@ -54,10 +54,10 @@ func Tree(root string, containers int) error {
 	return nil
 }
 
-// Write writes to every log below root in turn, 100 bytes each time: neighbouring
+// Write writes to every log below root in turn, 100 bytes each time: neighboring
 // events are of different files then, so inotify cannot join them. rate is writes
-// a second over all files; 0: as fast as it goes. One thread writes: what a
-// watcher costs it is in write(2).
+// a second over all files; 0: no limit. One thread writes: a watcher's cost to it
+// is in write(2).
 func Write(root string, rate float64, d time.Duration) (Wrote, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

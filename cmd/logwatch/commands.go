@@ -201,7 +201,7 @@ func cleanCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		client, err := cri.Dial(endpoint, c.RuntimeRequestTimeout.Duration)
+		client, err := cri.Dial(endpoint, c.RuntimeRequestTimeout)
 		if err != nil {
 			return err
 		}

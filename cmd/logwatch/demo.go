@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
-	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/demo"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 func demoCommand() *cobra.Command {
-	o := demo.Options{MaxSize: config.SizeOf(1 << 20)} // small, so that much happens
+	o := demo.Options{MaxSize: 1 << 20} // small, so that much happens
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show rotations live, with an embedded runtime in a temporary directory",
@@ -30,7 +30,7 @@ It exits with 1 if a line is missing, doubled, out of order or damaged.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Runtime, "runtime", "containerd", "runtime to imitate: containerd or crio")
-	f.TextVar(&o.MaxSize, "max-size", o.MaxSize, "limit of a live log (a `size`), 64Ki to 64Mi")
+	f.Var(setting.Size(&o.MaxSize), "max-size", "limit of a live log, 64Ki to 64Mi")
 	f.DurationVar(&o.MinRotationInterval, "min-rotation-interval", 0, "minimum time between two rotations of a log; 0s: rotate at the limit")
 	f.DurationVar(&o.Duration, "duration", 0, "end after this time; 0s: run until Ctrl-C")
 	f.BoolVar(&o.Keep, "keep", false, "keep the directory and print where it is")

@@ -19,7 +19,7 @@ func TestDemoCommand(t *testing.T) {
 	if err := cmd.ExecuteContext(t.Context()); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
-	for _, want := range []string{"(crio), limit 128Ki\n", " rotations in 0.3s", "\nProven: "} {
+	for _, want := range []string{"(crio), limit 128Ki\n", " rotations in ", "\nProven: "} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, &out)
 		}
@@ -32,7 +32,11 @@ func TestDemoExitCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer os.Remove(dir) //nolint:errcheck // empty, unless the demo left something
+	t.Cleanup(func() {
+		if err := os.Remove(dir); err != nil { // not empty: the demo left something
+			t.Error(err)
+		}
+	})
 	t.Setenv("TMPDIR", dir)
 	stdout, stderr := os.Stdout, os.Stderr
 	defer func() { os.Stdout, os.Stderr = stdout, stderr }()

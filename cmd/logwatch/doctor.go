@@ -15,27 +15,27 @@ import (
 func doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what keeps logwatch from doing its work on this node",
-		Long: `Doctor looks at this node: the runtime, rights and kernel limits, kubelet and other
-rotators, log shippers, disk and clock. For each thing it says ok, warn or fail, why,
-and the commands that mend it, which are for a root shell. What it cannot see is
-skipped, with the reason: run it as root.
+		Short: "Check this node for problems",
+		Long: `Doctor checks this node: the daemon, the runtime, privileges and kernel limits,
+kubelet and other rotators, log shippers, disk and clock. Each check is ok, warn, fail
+or skip; what is not ok has a reason and remediation commands for a root shell. What
+cannot be read is skipped: run it as root.
 
-It changes nothing. It goes by the configuration of the logwatch that runs, or else
-by /etc/logwatch/logwatch.yaml, unless --config names another.
+It changes nothing. It uses the configuration of the running logwatch, or else
+/etc/logwatch/logwatch.yaml, unless --config names another.
 
-It exits with 0 if nothing failed, warnings or not, and with 1 if something did.`,
+The exit code is 1 if a check failed, else 0: warnings do not count.`,
 		Example: `  logwatch doctor
   logwatch doctor --config /etc/logwatch/logwatch.yaml
   logwatch doctor -o json | jq -r '.checks[] | select(.status == "fail") | .fix'`,
 		Args: cobra.NoArgs,
 	}
 	var o doctor.Options
-	cmd.Flags().StringVar(&o.ConfigFile, "config", "", "config `FILE` (YAML) to go by; without it, the running daemon's")
-	format := cmd.Flags().StringP("output", "o", "table", "how to write it: "+strings.Join(doctor.Formats, ", "))
+	cmd.Flags().StringVar(&o.ConfigFile, "config", "", "config `FILE` (YAML) to use; by default the running daemon's")
+	format := cmd.Flags().StringP("output", "o", "table", "output format: "+strings.Join(doctor.Formats, ", "))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if !slices.Contains(doctor.Formats, *format) {
-			return fmt.Errorf("-o %q: write one of %s", *format, strings.Join(doctor.Formats, ", "))
+			return fmt.Errorf("invalid output format %q: must be one of %s", *format, strings.Join(doctor.Formats, ", "))
 		}
 		report, err := examine(cmd, o, *format)
 		if err == nil && report.Fail > 0 {
@@ -50,7 +50,7 @@ It exits with 0 if nothing failed, warnings or not, and with 1 if something did.
 func examine(cmd *cobra.Command, o doctor.Options, format string) (doctor.Report, error) {
 	out := cmd.OutOrStdout()
 	if format == "json" {
-		done := waiting(os.Stderr, "looking at the node")
+		done := waiting(os.Stderr, "checking the node")
 		report, err := doctor.Run(cmd.Context(), o)
 		done()
 		if err == nil {

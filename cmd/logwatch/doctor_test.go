@@ -24,8 +24,8 @@ func doctorOf(t *testing.T, args ...string) (out string, err error) {
 	return b.String(), err
 }
 
-// TestDoctor: this machine need not be well, but it can be looked at; a
-// configuration that is no good is a failure, and the exit code says so.
+// TestDoctor: this machine may have problems, but can be checked; an invalid
+// configuration is a failure, and the exit code shows it.
 func TestDoctor(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {
@@ -40,13 +40,13 @@ func TestDoctor(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "checks failed") {
 		t.Errorf("%v", err)
 	}
-	for _, want := range []string{"fail config            " + bad, "containerLogMaxFiles: 1 is too small", "${EDITOR:-vi} +1 " + bad, " failed, ", "Start with config: "} {
+	for _, want := range []string{"fail config            " + bad, "containerLogMaxFiles: must be at least 2", "${EDITOR:-vi} +1 " + bad, " failed, ", "Start with config: "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
 	}
 	if strings.Contains(out, "\x1b") {
-		t.Error("colours for what is no terminal")
+		t.Error("colors without a terminal")
 	}
 
 	out, err = doctorOf(t, "-o", "json", "--config", bad)
@@ -64,8 +64,8 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestDoctorOnATerminal: colours, unless NO_COLOR is set, and no more columns than
-// there are, but for commands.
+// TestDoctorOnATerminal: colors, unless NO_COLOR is set, and no more columns than
+// there are, except for commands.
 func TestDoctorOnATerminal(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.yaml")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
@@ -90,7 +90,7 @@ func TestDoctorOnATerminal(t *testing.T) {
 		cmd := newCommand()
 		cmd.SetOut(tty)
 		cmd.SetArgs([]string{"doctor", "--config", file})
-		_ = cmd.ExecuteContext(t.Context()) // this machine need not be well
+		_ = cmd.ExecuteContext(t.Context()) // this machine may have problems
 		if err := tty.Close(); err != nil {
 			t.Error(err)
 		}

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,17 +87,17 @@ func TestLogs(t *testing.T) {
 			if !strings.Contains(tt.args, "--pod-logs-dir") {
 				args = append(args, "--pod-logs-dir", root)
 			}
-			var out, notes bytes.Buffer
+			var out, warnings bytes.Buffer
 			cmd := newCommand()
 			cmd.SetOut(&out)
-			cmd.SetErr(&notes)
+			cmd.SetErr(&warnings)
 			cmd.SetArgs(args)
 			message := ""
 			if err := cmd.ExecuteContext(t.Context()); err != nil {
 				message = fmt.Sprint(err)
 			}
-			if message != tt.err || out.String() != tt.out || notes.String() != "" {
-				t.Errorf("error %q, want %q; output\n%q\nwant\n%q\nnotes %s", message, tt.err, out.String(), tt.out, notes.String())
+			if message != tt.err || out.String() != tt.out || warnings.String() != "" {
+				t.Errorf("error %q, want %q; output\n%q\nwant\n%q\nnotes %s", message, tt.err, out.String(), tt.out, warnings.String())
 			}
 		})
 	}
@@ -132,5 +134,47 @@ func TestLogsSince(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	if at, err := (&logsFlags{since: "90m"}).from(now); err != nil || !at.Equal(now.Add(-90*time.Minute)) {
 		t.Errorf("%v, %v", at, err)
+	}
+}
+
+// TestLogsWithoutRoot: another user is asked to run it as root.
+func TestLogsWithoutRoot(t *testing.T) {
+	if os.Getenv("LOGWATCH_TEST_ROOT") != "" { // the process below
+		cmd := newCommand()
+		cmd.SetErr(os.Stdout)
+		cmd.SetArgs([]string{"logs", "shop/web-1/app", "--pod-logs-dir", os.Getenv("LOGWATCH_TEST_ROOT")})
+		fmt.Println("error:", cmd.Execute())
+		return
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("another user's logs need root to create")
+	}
+	root := logTree(t)
+	for path, want := range map[string]string{
+		root:                              "specify the directory",
+		root + "/shop_web-1_u1":           "",
+		root + "/shop_web-1_u1/app":       "",
+		root + "/shop_web-1_u1/app/0.log": "",
+	} {
+		// The temporary directory is open to all; what is in path is root's.
+		for dir := root; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Chmod(path, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("/proc/self/exe", "-test.run=^TestLogsWithoutRoot$")
+		cmd.Env = append(os.Environ(), "LOGWATCH_TEST_ROOT="+root)
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "permission denied: run as root") || !strings.Contains(string(out), want) {
+			t.Errorf("%s: %v\n%s", path, err, out)
+		}
+		if err := os.Chmod(path, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

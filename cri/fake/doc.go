@@ -3,8 +3,8 @@
 // demo and the tests run on it.
 //
 // It serves what logwatch calls (Version, Status, ListContainers, StreamContainers,
-// ContainerStatus, ListPodSandbox, PodSandboxStatus, ReopenContainerLog); every other
-// method answers Unimplemented. It imitates two runtimes in how they reopen a log:
+// ContainerStatus, ListPodSandbox, ReopenContainerLog); every other method answers
+// Unimplemented. It imitates two runtimes in how they reopen a log:
 //
 //   - Containerd opens the path for appending, creating it (0640) if it is absent, and
 //     answers. What was in flight, up to about 4 KiB a stream, still reaches the old

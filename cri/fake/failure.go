@@ -191,6 +191,5 @@ var empty = map[string]any{
 	"ListContainers":     &runtimeapi.ListContainersResponse{},
 	"ContainerStatus":    &runtimeapi.ContainerStatusResponse{},
 	"ListPodSandbox":     &runtimeapi.ListPodSandboxResponse{},
-	"PodSandboxStatus":   &runtimeapi.PodSandboxStatusResponse{},
 	"ReopenContainerLog": &runtimeapi.ReopenContainerLogResponse{},
 }

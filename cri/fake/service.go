@@ -130,10 +130,11 @@ func podID(s ContainerSpec) string {
 	return hex.EncodeToString(id[:])
 }
 
-// sandboxes returns the sandboxes of the pods that have containers, with the labels and
-// annotations of all their specs. One is ready while a container runs.
-func (s *service) sandboxes() (out []*runtimeapi.PodSandbox) {
+// ListPodSandbox returns the sandboxes of the pods that have containers, with the
+// labels and annotations of all their specs. One is ready while a container runs.
+func (s *service) ListPodSandbox(_ context.Context, req *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
 	byID := map[string]*runtimeapi.PodSandbox{}
+	var all []*runtimeapi.PodSandbox
 	for _, c := range s.r.all() {
 		p := byID[c.pod]
 		if p == nil {
@@ -146,7 +147,7 @@ func (s *service) sandboxes() (out []*runtimeapi.PodSandbox) {
 				Annotations: map[string]string{},
 			}
 			byID[c.pod] = p
-			out = append(out, p)
+			all = append(all, p)
 		}
 		maps.Copy(p.Labels, c.spec.Labels)
 		maps.Copy(p.Annotations, c.spec.Annotations)
@@ -154,29 +155,12 @@ func (s *service) sandboxes() (out []*runtimeapi.PodSandbox) {
 			p.State = runtimeapi.PodSandboxState_SANDBOX_READY
 		}
 	}
-	return out
-}
-
-func (s *service) ListPodSandbox(_ context.Context, req *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
 	f := req.GetFilter()
-	out := &runtimeapi.ListPodSandboxResponse{}
-	for _, p := range s.sandboxes() {
-		if (f.GetId() == "" || f.GetId() == p.Id) && (f.GetState() == nil || f.GetState().GetState() == p.State) && contains(p.Labels, f.GetLabelSelector()) {
-			out.Items = append(out.Items, p)
-		}
-	}
-	return out, nil
-}
-
-func (s *service) PodSandboxStatus(_ context.Context, req *runtimeapi.PodSandboxStatusRequest) (*runtimeapi.PodSandboxStatusResponse, error) {
-	for _, p := range s.sandboxes() {
-		if p.Id == req.GetPodSandboxId() {
-			return &runtimeapi.PodSandboxStatusResponse{Status: &runtimeapi.PodSandboxStatus{
-				Id: p.Id, Metadata: p.Metadata, State: p.State, CreatedAt: p.CreatedAt, Labels: p.Labels, Annotations: p.Annotations,
-			}}, nil
-		}
-	}
-	return nil, status.Errorf(codes.NotFound, "an error occurred when try to find sandbox %q: not found", req.GetPodSandboxId())
+	return &runtimeapi.ListPodSandboxResponse{Items: slices.DeleteFunc(all, func(p *runtimeapi.PodSandbox) bool {
+		return f.GetId() != "" && f.GetId() != p.Id ||
+			f.GetState() != nil && f.GetState().GetState() != p.State ||
+			!contains(p.Labels, f.GetLabelSelector())
+	})}, nil
 }
 
 func (s *service) ReopenContainerLog(_ context.Context, req *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error) {

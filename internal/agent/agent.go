@@ -105,12 +105,12 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	client, err := cri.Dial(endpoint, o.Config.RuntimeRequestTimeout.Duration)
+	client, err := cri.Dial(endpoint, o.Config.RuntimeRequestTimeout)
 	if err != nil {
 		return err
 	}
 	defer client.Close() //nolint:errcheck // nothing is lost
-	resolver, err := policy.New(o.Config)
+	resolver, err := policy.New(o.Config.Rules)
 	if err != nil {
 		return err
 	}
@@ -162,7 +162,7 @@ func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 	p := &parts{cfg: cfg, client: client, inventory: cri.NewInventory(client)}
 	p.dispatcher = dispatch.New(dispatch.Options{
 		PodLogsDir: cfg.PodLogsDir, Client: client, Inventory: p.inventory, Metrics: a.metrics,
-		ReopenTimeout: cfg.RuntimeRequestTimeout.Duration,
+		ReopenTimeout: cfg.RuntimeRequestTimeout,
 		RotateWorkers: cfg.ContainerLogMaxWorkers, CompressWorkers: cfg.Compression.Workers,
 		Check: func(dir string) { p.watcher.Check(dir) },
 		Rotated: func(r Rotated) {
@@ -207,14 +207,10 @@ func (p *parts) livePaths() (paths []string) {
 
 // limitsOf is what all logs together are kept to.
 func limitsOf(c config.Config) pressure.Limits {
-	l := pressure.Limits{
-		HighPercent: c.DiskPressure.HighThresholdPercent, LowPercent: c.DiskPressure.LowThresholdPercent,
+	return pressure.Limits{
+		NodeLogBudget: c.NodeLogBudget, HighPercent: c.DiskPressure.HighThresholdPercent, LowPercent: c.DiskPressure.LowThresholdPercent,
 		InodesHighPercent: c.DiskPressure.InodesHighThresholdPercent, InodesLowPercent: c.DiskPressure.InodesLowThresholdPercent,
 	}
-	if c.NodeLogBudget.IsSet() {
-		l.NodeLogBudget = c.NodeLogBudget.Bytes()
-	}
-	return l
 }
 
 // run runs the loops until ctx ends.
@@ -228,7 +224,7 @@ func (a *agent) run(ctx context.Context, p *parts, file []byte) error {
 		wait.UntilWithContext(gctx, func(ctx context.Context) {
 			a.sweep(ctx, p, cause)
 			cause = watcher.CauseSweep
-		}, p.cfg.ContainerLogMonitorInterval.Duration)
+		}, p.cfg.ContainerLogMonitorInterval)
 		return nil
 	})
 	err := g.Wait()

@@ -246,7 +246,7 @@ func TestStatusHasErrors(t *testing.T) {
 	c := n.RunContainer(fake.ContainerSpec{})
 	c.Fail(fake.Failure{Mode: fake.Hang})
 	must(t, c.WriteNumbered("stdout", 1000, 200))
-	n.Options.Config.RuntimeRequestTimeout.Duration = 200 * time.Millisecond
+	n.Options.Config.RuntimeRequestTimeout = 200 * time.Millisecond
 	n.Start()
 	base := url()
 	last := func() *api.Problem {
@@ -281,6 +281,7 @@ func TestManyContainers(t *testing.T) {
 	}
 	n.Start()
 	base := url()
+	testutil.Eventually(t, "the lookups", func() bool { return n.Runtime.Calls("ContainerStatus") >= 5000 })
 	testutil.Eventually(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 	begin := time.Now()
 	s, err := client.Status(t.Context(), api.Names{}, true)

@@ -112,7 +112,7 @@ func (a *agent) healthy(ctx context.Context) error {
 	if p.watcher.Ping(ctx) != nil {
 		return fmt.Errorf("the watcher's loop has not run for %v", pingTimeout)
 	}
-	limit := maxMissedSweeps*p.cfg.ContainerLogMonitorInterval.Duration + p.cfg.RuntimeRequestTimeout.Duration
+	limit := maxMissedSweeps*p.cfg.ContainerLogMonitorInterval + p.cfg.RuntimeRequestTimeout
 	a.progress.mu.Lock()
 	defer a.progress.mu.Unlock()
 	// While a sweep waits for the runtime, each call that ends shows progress.

@@ -28,7 +28,7 @@ func withoutLoops(t *testing.T, a *agent) *parts {
 	must(t, err)
 	t.Cleanup(func() { must(t, client.Close()) })
 	a.o.Config.PodLogsDir = rt.PodLogsDir()
-	resolver, err := policy.New(a.o.Config)
+	resolver, err := policy.New(a.o.Config.Rules)
 	must(t, err)
 	p := a.newParts(client, resolver)
 	t.Cleanup(func() { must(t, p.dispatcher.Stop(context.Background())) })
@@ -72,7 +72,7 @@ func TestHealthOfStuckLoops(t *testing.T) {
 	}
 	runWatcher(t, p)
 	now := time.Now()
-	long := now.Add(-3*p.cfg.ContainerLogMonitorInterval.Duration - p.cfg.RuntimeRequestTimeout.Duration - time.Second)
+	long := now.Add(-3*p.cfg.ContainerLogMonitorInterval - p.cfg.RuntimeRequestTimeout - time.Second)
 	check := func(name, want string, started, ticked, queued time.Time) {
 		t.Helper()
 		a.progress.mu.Lock()

@@ -121,11 +121,11 @@ func monotonic() string {
 }
 
 func (a *agent) apply(p *parts, cfg config.Config) error {
-	merged, ignored := config.KeepStartupKeys(cfg, p.cfg)
+	merged, ignored := cfg.KeepStartupKeys(p.cfg)
 	if len(ignored) > 0 {
 		a.log.Warn().Str("keys", strings.Join(ignored, ", ")).Msg("some keys take effect at the next start only")
 	}
-	resolver, err := policy.New(merged)
+	resolver, err := policy.New(merged.Rules)
 	if err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func TestFind(t *testing.T) {
 func TestLeavesExitedLogs(t *testing.T) {
 	large := strings.NewReplacer("64Ki", "1Gi", "MonitorInterval: 1s", "MonitorInterval: 1h").Replace(agenttest.Small)
 	n := agenttest.New(t, fake.Options{}, large)
-	_, write := n.ConfigFile(large)
+	ask, write := n.ConfigFile(large)
 	long := n.RunContainer(fake.ContainerSpec{Pod: "long-gone"})
 	must(t, long.WriteNumbered("stdout", 1000, 200))
 	long.Exit()
@@ -168,6 +168,7 @@ func TestLeavesExitedLogs(t *testing.T) {
 	n.WaitSweeps(1)
 	just.Exit()
 	write(strings.Replace(large, "1Gi", "64Ki", 1))
+	ask <- unix.SIGHUP // no sweep compares the file
 	testutil.Eventually(t, "the reload", func() bool { return n.Log.Count("configuration reloaded") == 1 })
 	lookups := n.Runtime.Calls("ContainerStatus")
 	testutil.Eventually(t, "the question whether it runs", func() bool { return n.Runtime.Calls("ContainerStatus") > lookups || lookups > 1 })

@@ -1,15 +1,16 @@
 package config
 
 import (
+	"fmt"
 	"math"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
-)
 
-// Values of Compression.Codec.
-const (
-	CodecGzip = "gzip"
-	CodecZstd = "zstd"
-	CodecNone = "none"
+	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 // Values of Logging.Format. FormatAuto is console on a terminal, json otherwise.
@@ -19,146 +20,185 @@ const (
 	FormatJSON    = "json"
 )
 
-// Config is the whole configuration. The tags are the keys of the file; the
-// order of the fields is that of the sample file.
+// Config is the whole configuration. keys says what its fields are.
 type Config struct {
-	// ContainerRuntimeEndpoint is the CRI socket; "" looks for one, see Endpoint.
-	ContainerRuntimeEndpoint string `json:"containerRuntimeEndpoint"`
-	// PodLogsDir is kubelet's podLogsDir, absolute.
-	PodLogsDir string `json:"podLogsDir"`
-	// ContainerLogMaxSize is the limit of a live log; negative: no rotation.
-	ContainerLogMaxSize Size `json:"containerLogMaxSize"`
-	// ContainerLogMaxFiles is how many files a container may have, the live log
-	// counted, as kubelet counts.
-	ContainerLogMaxFiles int `json:"containerLogMaxFiles"`
-	// ContainerLogMaxTotalSize is the limit of a container's files together;
-	// unset: MaxSize × MaxFiles, see MaxTotalSizeBytes.
-	ContainerLogMaxTotalSize Size `json:"containerLogMaxTotalSize"`
-	// ContainerLogMaxAge is the age of its newest line past which a rotated log is
-	// not kept, and of its oldest past which a live log is rotated; 0: no limit.
-	ContainerLogMaxAge Duration `json:"containerLogMaxAge"`
-	// ContainerLogMaxWorkers is how many rotations may run at once.
-	ContainerLogMaxWorkers int `json:"containerLogMaxWorkers"`
-	// ContainerLogMonitorInterval is the time between two sweeps.
-	ContainerLogMonitorInterval Duration `json:"containerLogMonitorInterval"`
-	// CollectorProfile is a log shipper whose needs are the defaults of the next
-	// two; "": none is named. Parse and Flags.Apply put them in place.
-	CollectorProfile string `json:"collectorProfile"`
-	// MinRotationInterval is the least time between two rotations of one log;
-	// 0: rotate whenever it is at its limit. One that is not set holds its
-	// default all the same.
-	MinRotationInterval Duration `json:"minRotationInterval"`
-	// RotatedLogGracePeriod is the least age of a rotated log that is compressed
-	// or removed. One that is not set holds its default all the same.
-	RotatedLogGracePeriod Duration `json:"rotatedLogGracePeriod"`
-	// CleanRemovedContainers: remove the logs of containers that are gone from
-	// the runtime, as kubelet does unless its rotation is off.
-	CleanRemovedContainers bool `json:"cleanRemovedContainers"`
-	// NodeLogBudget is the most bytes that all logs together take; unset: no
-	// limit.
-	NodeLogBudget Size         `json:"nodeLogBudget"`
-	DiskPressure  DiskPressure `json:"diskPressure"`
-	// RuntimeRequestTimeout is the deadline of one call to the runtime.
-	RuntimeRequestTimeout Duration `json:"runtimeRequestTimeout"`
-
-	Compression Compression `json:"compression"`
-	Logging     Logging     `json:"logging"`
-	Metrics     Metrics     `json:"metrics"`
-	// ControlSocket is the absolute path of the socket that commands ask the
-	// daemon through; "": none.
-	ControlSocket string `json:"controlSocket"`
-
-	Annotations Annotations `json:"annotations"`
-	// Overrides are for some containers; the first that matches one holds.
-	Overrides []Override `json:"overrides"`
+	policy.Rules
+	ContainerRuntimeEndpoint    string // "": see Endpoint
+	PodLogsDir                  string
+	ContainerLogMaxWorkers      int
+	ContainerLogMonitorInterval time.Duration
+	CleanRemovedContainers      bool
+	NodeLogBudget               int64 // bytes; 0: no limit
+	DiskPressure                DiskPressure
+	RuntimeRequestTimeout       time.Duration
+	Compression                 Compression
+	Logging                     Logging
+	Metrics                     Metrics
+	ControlSocket               string // "": none
 }
 
-// Compression is how rotated logs are compressed.
-type Compression struct {
-	Codec   string `json:"codec"`   // CodecGzip, CodecZstd or CodecNone
-	Level   int    `json:"level"`   // 1 (fastest) to 9 (smallest)
-	Workers int    `json:"workers"` // files compressed at once
-}
-
-// DiskPressure is about the file system that podLogsDir is on: over a high
-// threshold, logs are removed until it is below the low one. In per cent used; 0:
-// off.
+// DiskPressure has percentages of the file system of podLogsDir: above a high
+// threshold, logs are removed until usage is below the low one; 0: off.
 type DiskPressure struct {
-	HighThresholdPercent       int `json:"highThresholdPercent"`
-	LowThresholdPercent        int `json:"lowThresholdPercent"`
-	InodesHighThresholdPercent int `json:"inodesHighThresholdPercent"`
-	InodesLowThresholdPercent  int `json:"inodesLowThresholdPercent"`
+	HighThresholdPercent, LowThresholdPercent             int
+	InodesHighThresholdPercent, InodesLowThresholdPercent int
 }
 
-// Logging is about the daemon's own log.
-type Logging struct {
-	Level  string `json:"level"`  // trace, debug, info, warn or error
-	Format string `json:"format"` // FormatAuto, FormatConsole or FormatJSON
-}
+// Compression is how compressions run; the policy has what they do.
+type Compression struct{ Workers int }
 
-// Metrics is about the HTTP server with the daemon's metrics and health.
+// Logging is the daemon's own log.
+type Logging struct{ Level, Format string }
+
+// Metrics is the HTTP server of metrics and health.
 type Metrics struct {
-	ListenAddress string `json:"listenAddress"` // host:port; "": no server
-	// WebConfigFile is a Prometheus exporter's web configuration, for TLS and
-	// basic authentication; "": neither.
-	WebConfigFile string `json:"webConfigFile"`
-	PerContainer  bool   `json:"perContainer"` // series for each container too
-	Page          bool   `json:"page"`         // the page at /, which shows containers' names
+	ListenAddress string // host:port; "": no server
+	WebConfigFile string // TLS and basic authentication; "": neither
+	PerContainer  bool
+	Page          bool
 }
 
 // Default returns the configuration of an empty file.
 func Default() Config {
 	return Config{
-		PodLogsDir:                  "/var/log/pods",            // kubelet's default
-		ContainerLogMaxSize:         mustSize("10Mi"),           // kubelet's default
-		ContainerLogMaxFiles:        5,                          // kubelet's default
-		ContainerLogMaxAge:          duration(0),                // kubelet has no such limit: nothing goes that it would have kept
-		ContainerLogMaxWorkers:      4,                          // a rotation waits for the runtime, it does not compute: more than the cores of a small node
-		ContainerLogMonitorInterval: duration(10 * time.Second), // kubelet's default; events do the fast part
-		MinRotationInterval:         profiles[""].interval(),
-		RotatedLogGracePeriod:       profiles[""].grace(),
-		// Short, since a reopen that hangs holds a rotation worker, and since the
-		// daemon has 5 s to exit. A healthy runtime takes milliseconds.
-		RuntimeRequestTimeout: duration(3 * time.Second),
-		Compression: Compression{
-			Codec:   CodecGzip,
-			Level:   5, // what the gzip library takes as its default
-			Workers: 1, // leaves the other cores to the workload
+		Rules: policy.Rules{
+			Patch: policy.Patch{},
+			// Disabled: the author of a pod's annotations is not the node's administrator.
+			Annotations: policy.Annotations{Ceilings: policy.Patch{}},
+			Overrides:   []policy.Override{},
 		},
-		Logging: Logging{Level: "info", Format: FormatAuto},
-		// Not for other hosts: who opens it to them should look at webConfigFile.
-		Metrics:       Metrics{ListenAddress: "127.0.0.1:9790", Page: true},
-		ControlSocket: "/run/logwatch/logwatch.sock", // in systemd's RuntimeDirectory
-		Annotations: Annotations{
-			Enabled: false, // who may write a pod's annotations is not who runs the node
-			// No ceiling: a pod may ask for less than it has, not for more.
-			Ceilings: Ceilings{
-				MaxAge:                Duration{unset: true},
-				MinRotationInterval:   Duration{unset: true},
-				RotatedLogGracePeriod: Duration{unset: true},
-			},
-		},
-		Overrides: []Override{}, // not nil, so that it is written as a list
+		PodLogsDir:                  "/var/log/pods",  // kubelet's default
+		ContainerLogMaxWorkers:      4,                // more than a small node's cores: a rotation waits for the runtime
+		ContainerLogMonitorInterval: 10 * time.Second, // kubelet's default; events do the fast part
+		// Short, since a hanging reopen holds a rotation worker, and the daemon has 5 s
+		// to exit. A healthy runtime takes milliseconds.
+		RuntimeRequestTimeout: 3 * time.Second,
+		Compression:           Compression{Workers: 1}, // leaves the other cores to the workload
+		Logging:               Logging{Level: "info"},
+		Metrics:               Metrics{ListenAddress: "127.0.0.1:9790", Page: true}, // not for other hosts, see webConfigFile
+		ControlSocket:         "/run/logwatch/logwatch.sock",                        // in systemd's RuntimeDirectory
 	}
 }
 
-func duration(d time.Duration) Duration { return Duration{Duration: d} }
+// key is a row of the table that the file, the flags and the documentation are
+// made from. Its value is a setting.Value, *[]string or *[]policy.Override; only
+// the first has a flag.
+type key struct {
+	name  string // nested ones with dots: logging.level
+	usage string // of the flag
+	start bool   // takes effect at a start only, not on reload
+	value any
+}
 
-// MaxSizeBytes is the limit of a live log in bytes. Negative: rotation is off.
-func (c Config) MaxSizeBytes() int64 { return c.ContainerLogMaxSize.Bytes() }
+// keys are the whole table for c, in the order of the sample file.
+func (c *Config) keys() []key {
+	disk, metrics := &c.DiskPressure, &c.Metrics
+	list := []key{
+		{"containerRuntimeEndpoint", "CRI socket of the container runtime (default: the first existing of the usual ones)", true, setting.Text(&c.ContainerRuntimeEndpoint, checkEndpoint)},
+		{"podLogsDir", "directory of the pods' logs, as in kubelet's configuration", true, setting.Path(&c.PodLogsDir)},
+		{"collectorProfile", "log shipper whose needs are the defaults of the rotation interval and the grace period: " + strings.Join(policy.Profiles(), ", "), false, setting.Text(&c.CollectorProfile, setting.OneOf(policy.Profiles()...)).Optional()},
+	}
+	for _, f := range policy.Fields {
+		if f.Key != "" {
+			list = append(list, key{f.Key, f.Usage, false, c.Patch.Key(f)})
+		}
+	}
+	list = append(list, []key{
+		{"compression.workers", "number of concurrent compressions", true, setting.Int(&c.Compression.Workers, 1, math.MaxInt, " (to disable compression set the codec to none)")},
+		{"containerLogMaxWorkers", "number of concurrent rotations", true, setting.Int(&c.ContainerLogMaxWorkers, 1, math.MaxInt, "")},
+		// Below a second a sweep over all logs would itself be load.
+		{"containerLogMonitorInterval", "time between two sweeps over all logs", true, setting.Duration(&c.ContainerLogMonitorInterval, time.Second)},
+		// Below 100 ms a healthy runtime on a busy node would be taken for a dead one.
+		{"runtimeRequestTimeout", "deadline of a call to the runtime; above 4s a hanging call may outlive the shutdown", true, setting.Duration(&c.RuntimeRequestTimeout, 100*time.Millisecond)},
+		{"cleanRemovedContainers", "remove the logs of containers that the runtime has removed, for a kubelet whose own rotation is off", false, setting.Bool(&c.CleanRemovedContainers)},
+		{"nodeLogBudget", "maximum size of all logs together (default: no limit)", false, setting.Size(&c.NodeLogBudget).Optional()},
+		{"diskPressure.highThresholdPercent", "remove logs when more than this percentage of the disk is used; 0: off", false, percent(&disk.HighThresholdPercent)},
+		{"diskPressure.lowThresholdPercent", "remove logs until no more than this percentage is used", false, percent(&disk.LowThresholdPercent)},
+		{"diskPressure.inodesHighThresholdPercent", "the same for inodes; 0: off", false, percent(&disk.InodesHighThresholdPercent)},
+		{"diskPressure.inodesLowThresholdPercent", "the same for inodes", false, percent(&disk.InodesLowThresholdPercent)},
+		{"logging.level", "minimum level: trace, debug, info, warn or error", true, setting.Text(&c.Logging.Level, setting.OneOf("trace", "debug", "info", "warn", "error"))},
+		{"logging.format", "json or console (default: console on a terminal, json otherwise)", true, setting.Text(&c.Logging.Format, setting.OneOf(FormatConsole, FormatJSON)).Optional()},
+		{"metrics.listenAddress", "`host:port` of metrics and health; empty: disabled", true, setting.Text(&metrics.ListenAddress, checkAddress)},
+		{"metrics.webConfigFile", "Prometheus web configuration `file`, for TLS and basic authentication", true, setting.Text(&metrics.WebConfigFile)},
+		{"metrics.perContainer", "serve metrics of each container too", true, setting.Bool(&metrics.PerContainer)},
+		{"metrics.page", "serve the page at /, which shows containers' names, paths and errors", true, setting.Bool(&metrics.Page)},
+		{"controlSocket", "path of the socket for status, rotate and other commands; empty: none", true, setting.Text(&c.ControlSocket, checkControlSocket)},
+		{"annotations.enabled", "let pods choose their own limits with annotations", false, setting.Bool(&c.Annotations.Enabled)},
+	}...)
+	for _, f := range policy.Fields {
+		if f.Ceiling != "" {
+			list = append(list, key{"annotations.ceilings." + f.Name, f.Ceiling, false, c.Annotations.Ceilings.Ceiling(f)})
+		}
+	}
+	return append(list, key{"overrides", "", false, &c.Overrides})
+}
 
-// MaxTotalSizeBytes is the limit, in bytes, of a container's files together.
-// Negative: no limit, which is so when rotation is off and no total is set.
-func (c Config) MaxTotalSizeBytes() int64 {
-	if c.ContainerLogMaxTotalSize.IsSet() {
-		return c.ContainerLogMaxTotalSize.Bytes()
+// overrideKeys are the table of an override.
+func overrideKeys(o *policy.Override) []key {
+	list := []key{
+		{name: "match.namespaces", value: &o.Match.Namespaces},
+		{name: "match.pods", value: &o.Match.Pods},
+		{name: "match.containers", value: &o.Match.Containers},
+		{name: "match.labels", value: setting.Text(&o.Match.Labels, policy.CheckSelector)},
 	}
-	size, files := c.MaxSizeBytes(), int64(c.ContainerLogMaxFiles)
-	switch {
-	case size < 0:
-		return -1
-	case files > 0 && size > math.MaxInt64/files:
-		return math.MaxInt64
+	for _, f := range policy.Fields {
+		list = append(list, key{name: f.Name, value: o.Patch.Value(f)})
 	}
-	return size * files
+	return list
+}
+
+func percent(at *int) setting.Value { return setting.Int(at, 0, 99, " percent") }
+
+func checkAddress(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if _, bad := strconv.ParseUint(port, 10, 16); s != "" && (err != nil || bad != nil) {
+		return fmt.Errorf("invalid address %q: use host:port, such as 127.0.0.1:9790 or [::]:9790, or leave it empty for none", s)
+	}
+	return nil
+}
+
+func checkControlSocket(s string) error {
+	if s != "" && !filepath.IsAbs(s) {
+		return fmt.Errorf("invalid path %q: must be absolute, or empty for none", s)
+	}
+	return checkSocketLength(s)
+}
+
+// Validate reports the values that do not fit each other, one a line. Each is valid
+// by itself in a Config that was read.
+func (c Config) Validate() error {
+	errs := problems{named: strings.Clone}
+	_, err := errs.result(c)
+	return err
+}
+
+// check is Validate, one value at a time.
+func (c Config) check(report func(name string, err error)) {
+	c.Rules.Validate(report)
+	for _, t := range []struct {
+		name      string
+		high, low int
+	}{
+		{"highThresholdPercent", c.DiskPressure.HighThresholdPercent, c.DiskPressure.LowThresholdPercent},
+		{"inodesHighThresholdPercent", c.DiskPressure.InodesHighThresholdPercent, c.DiskPressure.InodesLowThresholdPercent},
+	} {
+		if (t.high != 0 || t.low != 0) && (t.low == 0 || t.low >= t.high) {
+			report("diskPressure."+t.name, fmt.Errorf("must be above the low threshold (%d), which must be above 0, got %d", t.low, t.high))
+		}
+	}
+}
+
+// KeepStartupKeys returns c with the values of old for the keys that take effect at
+// a start only, and the names of those that differ.
+func (c Config) KeepStartupKeys(old Config) (merged Config, ignored []string) {
+	was := old.keys()
+	for i, k := range c.keys() {
+		if v, ok := k.value.(setting.Value); ok && k.start {
+			if before, ok := was[i].value.(setting.Value); ok && v.String() != before.String() {
+				ignored = append(ignored, k.name)
+				_ = v.Set(before.String()) // it was valid
+			}
+		}
+	}
+	return c, ignored
 }

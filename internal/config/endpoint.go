@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// ErrNoSocket is what Endpoint returns while none of the usual sockets exists.
-// The runtime may not have been started yet: a caller can wait and ask again.
+// ErrNoSocket is returned by Endpoint while none of the usual sockets exists. The
+// runtime may not have been started yet: a caller can wait and retry.
 var ErrNoSocket = errors.New("no container runtime socket found")
 
-// usualSockets are where containerd, CRI-O and cri-dockerd listen. /var/run is a
-// link to /run on most nodes, but need not be one in a container's image.
+// usualSockets are those of containerd, CRI-O and cri-dockerd. /var/run is a link
+// to /run on most nodes, but need not be one in a container's image.
 var usualSockets = []string{
 	"/run/containerd/containerd.sock",
 	"/run/crio/crio.sock",
@@ -26,47 +26,45 @@ var usualSockets = []string{
 
 const scheme = "unix://"
 
-// maxSocketPath is the longest path in bytes that fits sockaddr_un with its
-// final zero byte, see unix(7).
-const maxSocketPath = 107
-
-// Endpoint returns the address to dial, unix:///…: the configured one, whether
-// it exists or not, or else the first usual socket that exists now. The error
-// wraps ErrNoSocket when there is none.
+// Endpoint returns the address to dial, unix:///…: the configured one, whether it
+// exists or not, or else the first usual socket that exists now. The error wraps
+// ErrNoSocket when there is none.
 func (c Config) Endpoint() (string, error) {
-	path, err := socketPath(c.ContainerRuntimeEndpoint)
-	if err != nil {
+	if err := checkEndpoint(c.ContainerRuntimeEndpoint); err != nil {
 		return "", fmt.Errorf("containerRuntimeEndpoint: %w", err)
 	}
-	if path == "" {
-		if path, err = firstSocket(usualSockets); err != nil {
-			return "", err
-		}
+	if path := strings.TrimPrefix(c.ContainerRuntimeEndpoint, scheme); path != "" {
+		return scheme + path, nil
 	}
-	return scheme + path, nil
+	return firstSocket(usualSockets)
 }
 
 func firstSocket(paths []string) (string, error) {
 	for _, path := range paths {
 		if info, err := os.Stat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
-			return path, nil
+			return scheme + path, nil
 		}
 	}
-	return "", fmt.Errorf("%w (looked for %s): start the runtime, or set containerRuntimeEndpoint",
+	return "", fmt.Errorf("%w (tried %s): start the runtime, or set containerRuntimeEndpoint",
 		ErrNoSocket, strings.Join(paths, ", "))
 }
 
-// socketPath takes unix:///path or /path; "" stays "".
-func socketPath(endpoint string) (string, error) {
-	if endpoint == "" {
-		return "", nil
-	}
+// checkEndpoint accepts unix:///path, /path and "".
+func checkEndpoint(endpoint string) error {
 	path := strings.TrimPrefix(endpoint, scheme)
-	if !filepath.IsAbs(path) {
-		return "", fmt.Errorf("%q is no socket: write unix:// and an absolute path, such as unix:///run/containerd/containerd.sock", endpoint)
+	if endpoint != "" && !filepath.IsAbs(path) {
+		return fmt.Errorf("invalid socket %q: use unix:// and an absolute path, such as unix:///run/containerd/containerd.sock", endpoint)
 	}
+	return checkSocketLength(path)
+}
+
+// maxSocketPath is the longest path in bytes that fits sockaddr_un with its final
+// zero byte, see unix(7).
+const maxSocketPath = 107
+
+func checkSocketLength(path string) error {
 	if len(path) > maxSocketPath {
-		return "", fmt.Errorf("%q is %d bytes long: the kernel takes at most %d", path, len(path), maxSocketPath)
+		return fmt.Errorf("invalid socket %q: must be at most %d bytes long, got %d", path, maxSocketPath, len(path))
 	}
-	return path, nil
+	return nil
 }

@@ -1,13 +1,16 @@
 package config
 
 import (
-	"encoding/json"
-	"fmt"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 func parseFlags(t *testing.T, args ...string) (*Flags, error) {
@@ -32,28 +35,44 @@ func TestFlagBeatsFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Default()
-	want.ContainerLogMaxFiles = 7 // no flag: the file's
-	want.ContainerLogMaxSize = mustSize("30Mi")
-	want.MinRotationInterval = duration(0 * time.Second)
-	want.Compression.Codec = CodecNone
-	want.Compression.Level = 9
+	want.Patch = policy.Patch{
+		"maxFiles": "7", // no flag: the file's
+		"maxSize":  "30Mi", "minRotationInterval": "0s", "compression.codec": "none", "compression.level": "9",
+	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }
 
-// TestProfileFlag: whatever says which profile, a key that was written wins.
+// TestApplyLeavesItsArgument: the file's configuration is applied to again at a
+// reload.
+func TestApplyLeavesItsArgument(t *testing.T) {
+	file, err := Parse("f.yaml", []byte("annotations: {ceilings: {maxFiles: 9}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := parseFlags(t, "--container-log-max-files=7", "--annotations-ceilings-max-files=10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Apply(file); err != nil || len(file.Patch) != 0 || file.Annotations.Ceilings["maxFiles"] != "9" {
+		t.Errorf("got %+v, %v", file, err)
+	}
+}
+
+// TestProfileFlag: a key that is written wins over the profile, wherever the two are.
 func TestProfileFlag(t *testing.T) {
 	for _, tt := range []struct {
 		file, args      string
-		interval, grace Duration
+		interval, grace time.Duration
 	}{
-		{"", "--collector-profile=otel", Duration{10 * time.Second, true}, Duration{10 * time.Second, true}},
-		{"collectorProfile: vector", "--collector-profile=otel", Duration{10 * time.Second, true}, Duration{10 * time.Second, true}},
-		{"collectorProfile: vector", "--collector-profile=", Duration{time.Second, true}, Duration{0, true}},
-		{"collectorProfile: vector", "--min-rotation-interval=1s", duration(time.Second), Duration{65 * time.Second, true}},
-		{"collectorProfile: vector\nrotatedLogGracePeriod: 2s", "--rotated-log-grace-period=", Duration{time.Second, true}, Duration{65 * time.Second, true}},
-		{"minRotationInterval: 2s", "--collector-profile=otel", duration(2 * time.Second), Duration{10 * time.Second, true}},
+		{"", "--collector-profile=otel", 10 * time.Second, 10 * time.Second},
+		{"collectorProfile: vector", "--collector-profile=otel", 10 * time.Second, 10 * time.Second},
+		{"collectorProfile: vector", "--collector-profile=", time.Second, 0},
+		{"collectorProfile: vector", "--min-rotation-interval=1s", time.Second, 65 * time.Second},
+		{"collectorProfile: filebeat", "--min-rotation-interval=1s", time.Second, 30 * time.Second},
+		{"collectorProfile: vector\nrotatedLogGracePeriod: 2s", "--rotated-log-grace-period=", time.Second, 65 * time.Second},
+		{"minRotationInterval: 2s", "--collector-profile=otel", 2 * time.Second, 10 * time.Second},
 	} {
 		file, err := Parse("f.yaml", []byte(tt.file))
 		if err != nil {
@@ -63,9 +82,16 @@ func TestProfileFlag(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := f.Apply(file)
-		if err != nil || got.MinRotationInterval != tt.interval || got.RotatedLogGracePeriod != tt.grace {
-			t.Errorf("%q, %s: %+v, %+v, %v", tt.file, tt.args, got.MinRotationInterval, got.RotatedLogGracePeriod, err)
+		c, err := f.Apply(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resolver, err := policy.New(c.Rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := resolver.For(policy.Subject{}); got.MinInterval != tt.interval || got.Grace != tt.grace {
+			t.Errorf("%q, %s: %v, %v", tt.file, tt.args, got.MinInterval, got.Grace)
 		}
 	}
 }
@@ -82,76 +108,96 @@ func TestNoFlagsChangeNothing(t *testing.T) {
 	}
 }
 
-// TestEveryKeyIsAFlag: a key without a flag, a flag that is bound to another
-// key's field, or one without a usage, is a mistake in bind.
-func TestEveryKeyIsAFlag(t *testing.T) {
+// TestEveryKeyHasItsOwnVariable: two rows of the table that share a variable, or a
+// flag without a usage, are a mistake.
+func TestEveryKeyHasItsOwnVariable(t *testing.T) {
+	texts := func(c Config) (list []string) {
+		for _, k := range c.keys() {
+			text := ""
+			if v, ok := k.value.(setting.Value); ok {
+				text = v.String()
+			}
+			list = append(list, text)
+		}
+		return list
+	}
+	candidates := []string{"12Mi", "70m", "7", "true", "false", "/srv/x", "127.0.0.1:1", "none", "otel", "debug", "json"}
 	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
-	var c Config
-	goodFiles["all"](&c) // no two values of one type are alike
-	c.ContainerLogMaxWorkers, c.Compression.Workers = 3, 6
-	c.bind(fs)
-	data, err := json.Marshal(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var values map[string]any
-	if err := json.Unmarshal(data, &values); err != nil {
-		t.Fatal(err)
-	}
-	count := 0
-	var compare func(prefix string, values map[string]any)
-	compare = func(prefix string, values map[string]any) {
-		for key, value := range values {
-			if section, ok := value.(map[string]any); ok {
-				compare(prefix+key+".", section)
+	NewFlags(fs)
+	for i, k := range new(Default()).keys() {
+		flag := fs.Lookup(flagName(k.name))
+		if _, ok := k.value.(setting.Value); !ok {
+			if flag != nil {
+				t.Errorf("%s, a list, has a flag", k.name)
+			}
+			continue
+		}
+		if flag == nil || flag.Usage == "" || flag.DefValue != texts(Default())[i] {
+			t.Errorf("%s has the flag %+v", k.name, flag)
+		}
+		changed := false
+		for _, text := range candidates {
+			c := Default()
+			if err := c.keys()[i].value.(setting.Value).Set(text); err != nil || texts(c)[i] == texts(Default())[i] {
 				continue
 			}
-			if _, ok := value.([]any); ok {
-				continue // no flag for a list
-			}
-			count++
-			flag := fs.Lookup(flagName(prefix + key))
-			if flag == nil {
-				t.Errorf("no flag --%s", flagName(prefix+key))
-				continue
-			}
-			if want := fmt.Sprint(value); flag.DefValue != want {
-				t.Errorf("--%s: %q, want the field of %s%s: %q", flag.Name, flag.DefValue, prefix, key, want)
-			}
-			if flag.Usage == "" {
-				t.Errorf("--%s has no usage", flag.Name)
+			changed = true
+			for j, other := range texts(c) {
+				if j != i && other != texts(Default())[j] {
+					t.Errorf("%s set to %s: key %d is %q", k.name, text, j, other)
+				}
 			}
 		}
-	}
-	compare("", values)
-	fs.VisitAll(func(*pflag.Flag) { count-- })
-	if count != 0 {
-		t.Errorf("%d more keys than flags", count)
-	}
-	for _, name := range []string{"container-log-max-total-size", "pod-logs-dir", "logging-level"} {
-		if fs.Lookup(name) == nil {
-			t.Errorf("no flag --%s", name)
+		if !changed {
+			t.Errorf("%s: no candidate fits", k.name)
 		}
+	}
+}
+
+// TestKeepStartupKeys: what only a start can change stays, and is reported if it
+// differs.
+func TestKeepStartupKeys(t *testing.T) {
+	var changed Config
+	goodFiles["all"](&changed)
+	merged, ignored := changed.KeepStartupKeys(Default())
+	want := []string{
+		"containerRuntimeEndpoint", "podLogsDir", "compression.workers", "containerLogMaxWorkers", "containerLogMonitorInterval",
+		"runtimeRequestTimeout", "logging.level", "logging.format", "metrics.listenAddress", "metrics.webConfigFile",
+		"metrics.perContainer", "metrics.page", "controlSocket",
+	}
+	if !slices.Equal(ignored, want) {
+		t.Errorf("ignored %q, want %q", ignored, want)
+	}
+	effective := Default()
+	effective.Rules, effective.CleanRemovedContainers, effective.NodeLogBudget, effective.DiskPressure = changed.Rules, changed.CleanRemovedContainers, changed.NodeLogBudget, changed.DiskPressure
+	if !reflect.DeepEqual(merged, effective) {
+		t.Errorf("got  %+v\nwant %+v", merged, effective)
+	}
+	if _, ignored := merged.KeepStartupKeys(Default()); ignored != nil {
+		t.Errorf("ignored %q of what was kept", ignored)
 	}
 }
 
 func TestBadFlags(t *testing.T) {
 	for _, tt := range []struct{ arg, want string }{
-		{"--container-log-max-size=10m", `invalid argument "10m" for "--container-log-max-size" flag: "10m" is in thousandths of a byte: write 10Mi or 10M`},
-		{"--container-log-max-size=", `--container-log-max-size: must not be 0 or empty: write a size such as 10Mi, or -1 for no rotation`},
-		{"--container-log-max-files=1", `--container-log-max-files: 1 is too small: must be at least 2 (the live log and one rotated log)`},
-		{"--container-log-max-files=x", `invalid argument "x" for "--container-log-max-files" flag: strconv.ParseInt: parsing "x": invalid syntax`},
-		{"--min-rotation-interval=1", `invalid argument "1" for "--min-rotation-interval" flag: "1" is no duration: write a number and its unit, such as 500ms, 10s or 5m`},
+		{"--container-log-max-size=10m", `invalid argument "10m" for "--container-log-max-size" flag: invalid size "10m": m is a thousandth of a byte; use 10Mi or 10M`},
+		{"--container-log-max-size=", `invalid argument "" for "--container-log-max-size" flag: must not be empty`},
+		{"--container-log-max-size=0", `invalid argument "0" for "--container-log-max-size" flag: must be a positive size such as 10Mi, or -1 to disable rotation`},
+		{"--container-log-max-files=1", `invalid argument "1" for "--container-log-max-files" flag: must be at least 2 (the live log and one rotated log), got 1`},
+		{"--container-log-max-files=x", `invalid argument "x" for "--container-log-max-files" flag: invalid number "x": use a whole number such as 5`},
+		{"--min-rotation-interval=1", `invalid argument "1" for "--min-rotation-interval" flag: invalid duration "1": use a number with a unit, such as 500ms, 10s or 5m`},
 		{"--containerLogMaxAge", "unknown flag: --containerLogMaxAge"},
-		{"--container-log-max-age=1s", `--container-log-max-age: 1s is too short: must be at least 1m0s, or 0s for no limit`},
-		{"--collector-profile=x", `--collector-profile: "x" is none of "alloy", "datadog", "filebeat", "fluent-bit", "fluentd", "none", "otel", "vector", "vlagent"`},
-		{"--annotations-ceilings-max-files=1", `--annotations-ceilings-max-files: 1 is below containerLogMaxFiles (5), which every container has: write at least that, or leave the ceiling out`},
+		{"--container-log-max-age=1s", `--container-log-max-age: must be at least 1m0s, or 0s for no limit, got 1s`},
+		{"--collector-profile=x", `invalid argument "x" for "--collector-profile" flag: invalid value "x": must be one of alloy, datadog, filebeat, fluent-bit, fluentd, none, otel, vector, vlagent`},
+		{"--pod-logs-dir=pods", `invalid argument "pods" for "--pod-logs-dir" flag: invalid path "pods": must be absolute, such as /var/log/pods`},
+		{"--annotations-ceilings-max-files=2", `--annotations-ceilings-max-files: must be at least the value for all containers (5), got 2`},
+		{"--metrics-page=maybe", `invalid argument "maybe" for "--metrics-page" flag: invalid value "maybe": must be true or false`},
 		// A flag can make a value of the file wrong: then the key is named.
-		{"--container-log-max-size=50Mi", `containerLogMaxTotalSize: 40Mi is less than containerLogMaxSize (50Mi): must be at least as large, better twice`},
+		{"--container-log-max-size=50Mi", `containerLogMaxTotalSize: must be at least containerLogMaxSize (50Mi), got 40Mi`},
 	} {
 		t.Run(tt.arg, func(t *testing.T) {
 			file := Default()
-			file.ContainerLogMaxTotalSize = mustSize("40Mi")
+			file.Patch["maxTotalSize"] = "40Mi"
 			f, err := parseFlags(t, tt.arg)
 			if err == nil {
 				_, err = f.Apply(file)
@@ -160,5 +206,56 @@ func TestBadFlags(t *testing.T) {
 				t.Errorf("got  %v\nwant %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestPodLogsDirIsClean: paths below podLogsDir are compared as text, so that another
+// spelling of the directory would match no container.
+func TestPodLogsDirIsClean(t *testing.T) {
+	if c := Default(); c.PodLogsDir != filepath.Clean(c.PodLogsDir) {
+		t.Errorf("the default is %s", c.PodLogsDir)
+	}
+	for _, dir := range []string{"/var/log/pods", "/var/log/pods/", "//var/log/pods", "/var/log/../log/pods", "/var/./log//pods/."} {
+		file, err := Parse("f.yaml", []byte("podLogsDir: "+dir))
+		if err != nil || file.PodLogsDir != "/var/log/pods" {
+			t.Errorf("in a file, %s is %s, %v", dir, file.PodLogsDir, err)
+		}
+		f, err := parseFlags(t, "--pod-logs-dir", dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Default()
+		c.PodLogsDir = "/elsewhere"
+		if c, err = f.Apply(c); err != nil || c.PodLogsDir != "/var/log/pods" {
+			t.Errorf("as a flag, %s is %s, %v", dir, c.PodLogsDir, err)
+		}
+	}
+}
+
+// TestRotationByFlag: a size in a flag enables rotation that the file disables, and
+// the reverse.
+func TestRotationByFlag(t *testing.T) {
+	for _, tt := range []struct {
+		file, flag string
+		want       int64
+	}{{"-1", "20Mi", 20 << 20}, {"-1", "10Mi", 10 << 20}, {"20Mi", "-1", 0}} {
+		c, err := Parse("f.yaml", []byte("containerLogMaxSize: "+tt.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := parseFlags(t, "--container-log-max-size="+tt.flag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, err = f.Apply(c); err != nil {
+			t.Fatal(err)
+		}
+		resolver, err := policy.New(c.Rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := resolver.For(policy.Subject{}); p.MaxSize != tt.want || p.Rotate != (tt.want > 0) {
+			t.Errorf("%+v: got %+v", tt, p.Policy)
+		}
 	}
 }

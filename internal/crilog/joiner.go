@@ -2,12 +2,11 @@ package crilog
 
 import "cmp"
 
-// MaxJoined is the length at which a Joiner hands out a line though its end has
-// not come, in bytes. A container that never writes a newline makes partial
-// records for ever; memory must not grow with them.
+// MaxJoined is the length, in bytes, at which a Joiner returns a line that has not
+// ended: a container may never write a newline, and memory is bounded.
 const MaxJoined = 16 << 20
 
-// Joiner puts lines together that the runtime cut into parts. The zero value is
+// Joiner joins lines that the runtime cut into parts. The zero value is
 // ready. Feed it the files of one container, oldest first.
 type Joiner struct {
 	// Limit is used instead of MaxJoined; 0: MaxJoined.
@@ -18,7 +17,7 @@ type Joiner struct {
 
 type pending struct {
 	text []byte
-	done bool // text was handed out by the last Add and starts anew
+	done bool // text was returned by the last Add: the next starts a line
 }
 
 // Add takes the next record and returns the whole line when this was its last
@@ -47,14 +46,14 @@ func (j *Joiner) of(stream string) *pending {
 	return &j.stdout
 }
 
-// Begun reports whether a stream's next record goes on with a line that has begun.
+// Begun reports whether a stream's next record continues a line.
 func (j *Joiner) Begun(stream string) bool {
 	p := j.of(stream)
 	return !p.done && len(p.text) > 0
 }
 
-// Take returns what there is of a stream's line whose end has not come, and
-// forgets it. It is valid until the next Add.
+// Take removes and returns the parts of a stream's line that has not ended. They are
+// valid until the next Add.
 func (j *Joiner) Take(stream string) []byte {
 	p := j.of(stream)
 	if p.done {
@@ -64,9 +63,8 @@ func (j *Joiner) Take(stream string) []byte {
 	return p.text
 }
 
-// Rest returns the lines whose end has not come, one a stream at most. At the
-// end of a log there is one when the container ended without a newline, or is
-// in the middle of a line.
+// Rest returns the lines that have not ended, at most one a stream. At the end of a
+// log there is one if the container ended without a newline, or is within a line.
 func (j *Joiner) Rest() (lines [][]byte) {
 	for _, p := range []*pending{&j.stdout, &j.stderr} {
 		if !p.done && len(p.text) > 0 {

@@ -13,8 +13,8 @@ const (
 	Stderr = "stderr"
 )
 
-// ErrMalformed is wrapped by every error that concerns one line only: a Reader
-// that returned it can go on with the next line.
+// ErrMalformed is wrapped by each error that concerns only one line: a Reader that
+// returned it can continue with the next line.
 var ErrMalformed = errors.New("not a CRI log line")
 
 // Line is one record of a log. TimeText and Content are slices of what was parsed.
@@ -22,7 +22,7 @@ type Line struct {
 	Time     time.Time // in the zone that the line names
 	TimeText []byte    // the time as written
 	Stream   string    // Stdout or Stderr
-	Partial  bool      // the line goes on in the stream's next record
+	Partial  bool      // the line continues in the stream's next record
 	Content  []byte    // without the newline
 }
 
@@ -38,14 +38,14 @@ func Parse(line []byte) (Line, error) {
 	return l, nil
 }
 
-// Parser reads lines as Parse does, in a third of the time: for those who read
-// gigabytes. The zero value is ready.
+// Parser reads lines as Parse does, in a third of the time, for gigabytes of them.
+// The zero value is ready.
 type Parser struct {
 	clock clock
 }
 
-// Parse reads one line, without its newline, into l. It reports false for what Parse
-// has an error for; l is then not to be used.
+// Parse reads one line, without its newline, into l. It reports false where the
+// function Parse returns an error; l is then invalid.
 func (p *Parser) Parse(line []byte, l *Line) bool {
 	const (
 		utc     = len("2006-01-02T15:04:05.999999999Z") // which containerd writes, nine times out of ten
@@ -74,7 +74,7 @@ func (p *Parser) Parse(line []byte, l *Line) bool {
 	return fault == ""
 }
 
-// parse returns what is wrong with the line; "": nothing.
+// parse returns the fault of the line; "": it is valid.
 func parse(line []byte) (l Line, fault string) {
 	stamp, rest, found := bytes.Cut(line, []byte{' '})
 	if !found {
@@ -110,7 +110,7 @@ func parse(line []byte) (l Line, fault string) {
 	return l, ""
 }
 
-// malformed shows the beginning only: the line may be long, and is untrusted.
+// malformed quotes only the beginning: the line may be long, and is untrusted.
 func malformed(what string, line []byte) error {
 	const shown = 64 // bytes; holds a time, a stream and a tag
 	if len(line) > shown {

@@ -8,14 +8,14 @@ import (
 )
 
 // MaxLine is the longest line that Reader returns, in bytes with its newline.
-// Runtimes cut lines at 16 KiB, so anything longer than this is damage.
+// Runtimes cut lines at 16 KiB, so a longer one is damaged.
 const MaxLine = 1 << 20
 
-// ErrTooLong says that a line was longer than MaxLine and was skipped. It wraps
+// ErrTooLong: a line was longer than MaxLine and was skipped. It wraps
 // ErrMalformed.
 var ErrTooLong = fmt.Errorf("%w: longer than %d bytes", ErrMalformed, MaxLine)
 
-// Reader reads a log line by line. Make one with NewReader.
+// Reader reads a log line by line; see NewReader.
 type Reader struct {
 	in   *bufio.Reader
 	long []byte // a line that did not fit into in's buffer
@@ -31,11 +31,11 @@ func NewReader(r io.Reader) *Reader {
 
 // Next returns the next line; its slices are valid until the following call.
 //
-//   - io.EOF: the log is at its end.
-//   - io.ErrUnexpectedEOF: the last line has no newline (its writer may be at work
-//     still); the Line holds what there is of it if that could be parsed.
-//   - ErrMalformed: this line is damaged or too long; the next call goes on behind it.
-//   - anything else comes from the underlying reader and is final.
+//   - io.EOF: the end of the log.
+//   - io.ErrUnexpectedEOF: the last line has no newline, and may still be written;
+//     the Line is its beginning if that could be parsed.
+//   - ErrMalformed: this line is damaged or too long; the next call continues after it.
+//   - other errors come from the underlying reader and are final.
 func (r *Reader) Next() (Line, error) {
 	if r.err != nil {
 		return Line{}, r.err

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// clock reads the times of a log, of which most are in the minute of the one before:
-// reading a time is most of what reading a line costs.
+// clock parses the times of a log, most of which are in the minute of the one
+// before: parsing the time is most of the cost of parsing a line.
 type clock struct {
 	minute [len("2006-01-02T15:04:")]byte // as the last time had it
 	zone   [len("+00:00")]byte
@@ -15,8 +15,8 @@ type clock struct {
 	loc    *time.Location
 }
 
-// read reads an RFC 3339 time as time.Time's UnmarshalText does. It says no to one
-// without a fraction of a second, and to what is no time.
+// read parses an RFC 3339 time as time.Time's UnmarshalText does. It reports false
+// for one without a fraction of a second, and for invalid ones.
 func (c *clock) read(s []byte) (t time.Time, ok bool) {
 	const second, point = len(c.minute), len(c.minute) + 2
 	if len(s) < point+2 || s[point] != '.' {
@@ -50,10 +50,10 @@ func two(s []byte) int {
 	return int(tens)*10 + int(ones)
 }
 
-// fraction reads the digits from a place on, as nanoseconds, and returns where they
-// end; those after the ninth do not count.
+// fraction reads the digits at an offset as nanoseconds, and returns where they end;
+// those after the ninth are ignored.
 func fraction(s []byte, from int) (nanos int64, end int) {
-	if len(s) > from+9 { // nine, as a rule
+	if len(s) > from+9 { // usually nine
 		if n, ok := eight(s[from:]); ok && s[from+8]-'0' <= 9 && s[from+9]-'0' > 9 {
 			return n*10 + int64(s[from+8]-'0'), from + 9
 		}
@@ -66,8 +66,8 @@ func fraction(s []byte, from int) (nanos int64, end int) {
 	return nanos, end
 }
 
-// eight reads eight digits at once: neighbours are joined to pairs, to fours, to
-// all eight.
+// eight reads eight digits at once: neighbors are joined to pairs, then to fours,
+// then to all eight.
 func eight(s []byte) (n int64, ok bool) {
 	const ones = 0x0101010101010101
 	v := binary.LittleEndian.Uint64(s)

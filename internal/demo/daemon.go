@@ -50,9 +50,9 @@ func (d *daemon) stop() error {
 
 // rotations counts the daemon's rotations.
 type rotations struct {
-	mu    sync.Mutex
-	n     int
-	worst int64 // overshoot in bytes
+	mu         sync.Mutex
+	n          int
+	sum, worst int64 // of the overshoot, in bytes
 }
 
 func (r *rotations) add(overshoot int64) {
@@ -62,12 +62,13 @@ func (r *rotations) add(overshoot int64) {
 		r.worst = overshoot
 	}
 	r.n++
+	r.sum += overshoot
 }
 
-func (r *rotations) get() (n int, worst int64) {
+func (r *rotations) get() (n int, mean, worst int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.n, r.worst
+	return r.n, r.sum / int64(max(1, r.n)), r.worst
 }
 
 // maxWarnings bounds the warnings that are kept: the first ones, which are closest to

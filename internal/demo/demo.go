@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -15,6 +16,7 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/setting"
 	"github.com/logwatch/logwatch/internal/status"
 	"github.com/logwatch/logwatch/internal/top"
 )
@@ -39,7 +41,7 @@ var ErrUnproven = errors.New("not every line was found once and in order")
 // Options are what the demo runs and where it shows it.
 type Options struct {
 	Runtime             string        // imitated runtime: containerd or crio
-	MaxSize             config.Size   // limit of a live log
+	MaxSize             int64         // limit of a live log, in bytes
 	MinRotationInterval time.Duration // 0: logs are rotated at their limit
 	Duration            time.Duration // 0: until the context ends
 	Keep                bool          // keep the directory
@@ -90,16 +92,16 @@ func (o *Options) config() (fake.Style, config.Config, error) {
 	switch {
 	case !ok:
 		return 0, cfg, fmt.Errorf("unknown runtime %q; must be one of containerd, crio", o.Runtime)
-	case o.MaxSize.Bytes() < minMaxSize || o.MaxSize.Bytes() > maxMaxSize:
-		return 0, cfg, fmt.Errorf("invalid maximum size %q; must be at least %s and at most %s", o.MaxSize, status.Size(minMaxSize), status.Size(maxMaxSize))
+	case o.MaxSize < minMaxSize || o.MaxSize > maxMaxSize:
+		return 0, cfg, fmt.Errorf("invalid maximum size %s; must be at least %s and at most %s", setting.FormatSize(o.MaxSize), status.Size(minMaxSize), status.Size(maxMaxSize))
 	case o.MinRotationInterval < 0:
 		return 0, cfg, fmt.Errorf("invalid minimum rotation interval %v; must be at least 0s", o.MinRotationInterval)
 	case o.Duration < 0:
 		return 0, cfg, fmt.Errorf("invalid duration %v; must be at least 0s (until Ctrl-C)", o.Duration)
 	}
-	cfg.ContainerLogMaxSize, cfg.ContainerLogMaxFiles = o.MaxSize, maxFiles
-	cfg.ContainerLogMaxTotalSize = config.SizeOf(maxTotalSize)
-	cfg.MinRotationInterval = config.Duration{Duration: o.MinRotationInterval}
+	cfg.Patch["maxSize"], cfg.Patch["maxFiles"] = setting.FormatSize(o.MaxSize), strconv.Itoa(maxFiles)
+	cfg.Patch["maxTotalSize"] = setting.FormatSize(maxTotalSize)
+	cfg.Patch["minRotationInterval"] = o.MinRotationInterval.String()
 	cfg.Metrics.ListenAddress = ""
 	return style, cfg, cfg.Validate()
 }

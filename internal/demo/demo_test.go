@@ -20,7 +20,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/fake"
-	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
@@ -45,7 +44,7 @@ func (b *buffer) String() string {
 }
 
 func options(out io.Writer) Options {
-	return Options{Runtime: "containerd", MaxSize: config.SizeOf(128 << 10), Out: out, Duration: time.Second}
+	return Options{Runtime: "containerd", MaxSize: 128 << 10, Out: out, Duration: time.Second}
 }
 
 // temp sets TMPDIR, short enough for a socket, and checks at the end that the demo
@@ -81,7 +80,7 @@ search # # # # 0 0 0 0 0
 batch-import # # # # 0 0 0 0 0
 all # # # # 0 0 0 0 0
 
-# rotations in #s; worst overshoot #, which is #% of the limit of #
+# rotations in #s; overshoot past the limit of #: # on average, # at worst
 Proven: all # lines were found, each once and in order
 `
 
@@ -172,7 +171,7 @@ func TestVerify(t *testing.T) {
 	const lines, width, dropped = 17_000, 1000, 100 // 17 MB: a quarter of 1000 logs of 64 KiB, and some
 	for limit, pruned := range map[int64]uint64{64 << 10: dropped, 1 << 20: 0} {
 		o := options(io.Discard)
-		o.MaxSize = config.SizeOf(limit)
+		o.MaxSize = limit
 		s := newSession(t, o)
 		c, err := s.runtime.RunContainer(fake.ContainerSpec{})
 		if err != nil {
@@ -339,8 +338,8 @@ func TestErrors(t *testing.T) {
 		want   string
 	}{
 		"runtime":  {func(_ *testing.T, o *Options) { o.Runtime = "docker" }, "must be one of containerd, crio"},
-		"no size":  {func(_ *testing.T, o *Options) { o.MaxSize = config.Size{} }, "must be at least 64Ki and at most 64Mi"},
-		"large":    {func(_ *testing.T, o *Options) { o.MaxSize = config.SizeOf(65 << 20) }, "must be at least 64Ki and at most 64Mi"},
+		"no size":  {func(_ *testing.T, o *Options) { o.MaxSize = 0 }, "must be at least 64Ki and at most 64Mi"},
+		"large":    {func(_ *testing.T, o *Options) { o.MaxSize = 65 << 20 }, "must be at least 64Ki and at most 64Mi"},
 		"interval": {func(_ *testing.T, o *Options) { o.MinRotationInterval = -1 }, "must be at least 0s"},
 		"duration": {func(_ *testing.T, o *Options) { o.Duration = -1 }, "must be at least 0s (until Ctrl-C)"},
 		"output":   {func(_ *testing.T, o *Options) { o.Out = broken{} }, "file already closed"},

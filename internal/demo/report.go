@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/setting"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
 // progress prints a line a second, for output that is not a terminal.
 func (s *session) progress(ctx context.Context) error {
 	_, err := fmt.Fprintf(s.options.Out, "logwatch demo: %d containers on an embedded runtime (%s), limit %s\n",
-		len(s.containers), s.options.Runtime, s.options.MaxSize)
+		len(s.containers), s.options.Runtime, setting.FormatSize(s.options.MaxSize))
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for before := int64(0); err == nil; {
@@ -35,7 +36,7 @@ func (s *session) progress(ctx context.Context) error {
 				lines += n
 			}
 		}
-		n, worst := s.daemon.rotations.get()
+		n, _, worst := s.daemon.rotations.get()
 		_, err = fmt.Fprintf(s.options.Out, "%4.0fs  %6s/s  %11s lines  %5d rotations  worst overshoot %s\n",
 			time.Since(s.started).Seconds(), status.Size(written-before), thousands(lines), n, status.Size(worst))
 		before = written
@@ -64,7 +65,7 @@ func (s *session) verify(c container) proof {
 	p.Totals, p.files = res.Totals(c.Written()), len(res.Logs)
 	p.err = errors.Join(err, c.Err(), res.OK(c.Written()))
 	// A rotated log may be smaller than its limit, but not by much.
-	if couldPrune := p.written > min(maxTotalSize, maxFiles*s.options.MaxSize.Bytes()/4); p.Pruned > 0 && !couldPrune {
+	if couldPrune := p.written > min(maxTotalSize, maxFiles*s.options.MaxSize/4); p.Pruned > 0 && !couldPrune {
 		p.err = errors.Join(p.err, fmt.Errorf("%d lines are missing at the front", p.Pruned))
 		p.Lost, p.Pruned = p.Lost+p.Pruned, 0
 	}
@@ -105,10 +106,9 @@ func (s *session) summary(proofs []proof) (text []byte, proven bool) {
 		_, _ = fmt.Fprintln(table)
 	}
 	_ = table.Flush()
-	n, worst := s.daemon.rotations.get()
-	limit := s.options.MaxSize
-	_, _ = fmt.Fprintf(&out, "\n%s rotations in %.1fs; worst overshoot %s, which is %.2f%% of the limit of %s\n",
-		thousands(uint64(n)), s.elapsed.Seconds(), status.Size(worst), 100*float64(worst)/float64(limit.Bytes()), limit)
+	n, mean, worst := s.daemon.rotations.get()
+	_, _ = fmt.Fprintf(&out, "\n%s rotations in %.1fs; overshoot past the limit of %s: %s on average, %s at worst\n",
+		thousands(uint64(n)), s.elapsed.Seconds(), setting.FormatSize(s.options.MaxSize), status.Size(mean), status.Size(worst))
 	for _, p := range proofs {
 		if p.err != nil {
 			_, _ = fmt.Fprintf(&out, "%s: %s\n", p.name, status.Escape(strings.ReplaceAll(p.err.Error(), "\n", "; ")))

@@ -89,6 +89,7 @@ type Dispatcher struct {
 	lookups      *workerpool.Pool
 
 	rules     atomic.Pointer[rules]
+	clock     clock
 	reachable atomic.Bool // the runtime has answered; until then nothing is touched
 
 	rotated, failures, rejected atomic.Uint64
@@ -157,6 +158,7 @@ type container struct {
 	rotating    bool
 	compressing podlogs.Name       // zero: nothing
 	cancel      context.CancelFunc // of the compression
+	blocked     bool               // pruning waits for the compression to end
 	deferred    time.Time          // since when pruning waits for a rotation
 
 	// When the next request may be sent.

@@ -25,6 +25,7 @@ const (
 type pruneRequest struct {
 	names []podlogs.Name
 	done  func(rotator.Report, error)
+	sofar []rotator.Step // done before a compression was in the way
 }
 
 // Changed requests that a directory is brought within its policy.
@@ -33,7 +34,7 @@ func (d *Dispatcher) Changed(dir string) { d.prunes.Add(dir) }
 // Prune removes rotated logs of a directory, for the sake of other containers. done
 // is called with the result, from a worker.
 func (d *Dispatcher) Prune(dir string, names []podlogs.Name, done func(rotator.Report, error)) {
-	d.with(dir, func(c *container) { c.prunes = append(c.prunes, pruneRequest{names, done}) })
+	d.with(dir, func(c *container) { c.prunes = append(c.prunes, pruneRequest{names: names, done: done}) })
 	d.prunes.Add(dir)
 }
 
@@ -74,7 +75,13 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	for _, r := range requests {
 		rep, err := d.rotator.Prune(ctx, dir, r.names, busy)
 		d.count(rep)
-		d.unblock(dir, rep)
+		rep.Done = append(r.sofar, rep.Done...)
+		if rep.Blocked && err == nil {
+			r.sofar = rep.Done
+			d.with(dir, func(c *container) { c.prunes = append(c.prunes, r) })
+			d.unblock(dir, rep)
+			continue
+		}
 		r.done(rep, err)
 	}
 	policy, known := d.policy(dir)
@@ -93,8 +100,10 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	}
 }
 
-// unblock ends a compression of what must be removed, and tries again then.
+// unblock ends a compression of what must be removed, and tries again then. No
+// other one begins before.
 func (d *Dispatcher) unblock(dir string, rep rotator.Report) {
+	d.with(dir, func(c *container) { c.blocked = rep.Blocked || len(c.prunes) > 0 })
 	if !rep.Blocked {
 		return
 	}
@@ -116,9 +125,11 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 	defer cancel()
 	rep, err := d.rotator.Compress(cctx, dir, policy, func(n podlogs.Name) {
 		d.with(dir, func(c *container) {
-			c.compressing, c.cancel = n, cancel
-			if n.Base == "" {
+			if c.compressing, c.cancel = n, cancel; n.Base == "" {
 				c.cancel = nil
+			}
+			if c.blocked || len(c.prunes) > 0 {
+				cancel() // what must go comes first
 			}
 		})
 	})

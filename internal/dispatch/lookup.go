@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 
 	"github.com/logwatch/logwatch/cri"
@@ -46,7 +45,7 @@ func (d *Dispatcher) Policy(dir string) (effective policy.Effective, known bool)
 		pod, known = d.o.Inventory.PodOf(dir, c)
 	}
 	if !known || !found {
-		defer d.noteUnknown(dir) //nolint:errcheck // the caller goes on with what is known
+		defer d.noteUnknown(dir, false) //nolint:errcheck // the caller goes on with what is known
 	}
 	d.mu.Lock()
 	cached := d.containerLocked(dir).policy
@@ -71,13 +70,16 @@ func (d *Dispatcher) Policy(dir string) (effective policy.Effective, known bool)
 // may be removed.
 func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 	e, known := d.Policy(dir)
+	if !d.clock.trusts(e.MaxAge) {
+		e.MaxAge = 0
+	}
 	return rotator.Policy{
 		MaxFiles: e.MaxFiles, MaxTotalSize: e.MaxTotalSize, Limit: e.MaxSize, MaxAge: e.MaxAge,
 		Grace: e.Grace, Codec: codecs[e.Codec], Level: e.Level,
 	}, known && d.reachable.Load()
 }
 
-var codecs = map[string]rotator.Codec{policy.CodecNone: rotator.NoCodec, policy.CodecGzip: rotator.Gzip, policy.CodecZstd: rotator.Zstd}
+var codecs = map[policy.Codec]rotator.Codec{policy.CodecNone: rotator.NoCodec, policy.CodecGzip: rotator.Gzip, policy.CodecZstd: rotator.Zstd}
 
 // Limits returns a directory's limits, for the watcher.
 func (d *Dispatcher) Limits(dir string) watcher.Limits {
@@ -98,8 +100,9 @@ func (d *Dispatcher) warnRejected(c cri.Container, e policy.Effective) {
 
 // noteUnknown requests a list of the runtime's containers for a directory whose
 // container, or pod, is not known. After several lists in vain, which it returns as
-// errUnidentified, the directory is left to the sweep's lists.
-func (d *Dispatcher) noteUnknown(dir string) error {
+// errUnidentified, the directory is left to the sweep's lists. due is set if a log in
+// it is due already: the first list comes at once then.
+func (d *Dispatcher) noteUnknown(dir string, due bool) error {
 	lookups := 0
 	d.with(dir, func(c *container) {
 		c.unknown = true
@@ -108,7 +111,11 @@ func (d *Dispatcher) noteUnknown(dir string) error {
 	if lookups >= maxLookups {
 		return errUnidentified
 	}
-	d.lookups.AddAfter(listKey, firstLookup<<lookups)
+	after := firstLookup << lookups
+	if due && lookups == 0 {
+		after = 0
+	}
+	d.lookups.AddAfter(listKey, after)
 	return errUnknown
 }
 
@@ -186,12 +193,10 @@ func (d *Dispatcher) resolve(ctx context.Context, id string) {
 		return
 	}
 	d.warn.Clear("resolve " + id)
-	if c.LogPath == "" {
-		return // Sweep reports it
-	}
-	dir, _, err := podlogs.SplitPath(d.o.PodLogsDir, filepath.Clean(c.LogPath))
+	d.inspect(watcher.CauseStartup, c) // this process has not seen it before
+	dir, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
 	if err != nil {
-		return // as above
+		return
 	}
 	d.with(dir, func(e *container) {
 		if d.knows(dir) {

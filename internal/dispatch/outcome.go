@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/telemetry"
@@ -187,16 +189,35 @@ func (d *Dispatcher) skip(dir string, c cri.Container, why error) {
 	}
 }
 
-// noteFallback warns once per directory that a rotation could not use the exchange.
-func (d *Dispatcher) noteFallback(dir, reason string) {
+// noteFallback warns once, until it changes, that a directory's rotations cannot use
+// the exchange.
+func (d *Dispatcher) noteFallback(dir string, why error) {
+	reason := fallbackReason(why)
 	d.with(dir, func(e *container) { e.state.fallback = reason })
-	if reason == "" {
+	if why == nil {
+		d.warn.Clear("fallback " + dir)
 		return
 	}
 	d.o.Metrics.RotationFallbacks.WithLabelValues(reason).Inc()
-	d.warn.Do("fallback "+reason, func() {
-		d.log.Warn().Str("dir", dir).Str("reason", reason).Msg("rotating by rename: the live log is absent for an instant (atomic exchange is not available)")
+	d.warn.Do("fallback "+dir, func() {
+		d.log.Warn().Err(why).Str("dir", dir).Str("reason", reason).Msg("rotating by rename; the live log is absent until the runtime has reopened it")
 	})
+}
+
+// fallbackReason is the label value for why a live log was renamed instead of
+// exchanged; "": it was exchanged.
+func fallbackReason(why error) string {
+	switch {
+	case why == nil:
+		return ""
+	case errors.Is(why, podlogs.ErrLeaseUnsupported):
+		return telemetry.FallbackLease
+	case errors.Is(why, unix.ENOSPC), errors.Is(why, unix.EDQUOT):
+		return telemetry.FallbackNoSpace
+	case errors.Is(why, unix.EINVAL), errors.Is(why, unix.ENOSYS), errors.Is(why, unix.EOPNOTSUPP):
+		return telemetry.FallbackExchange
+	}
+	return telemetry.FallbackCreate
 }
 
 // bySize reports whether a cause is that a log is past its limit.

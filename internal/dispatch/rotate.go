@@ -171,9 +171,9 @@ func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) 
 	c, ok := d.o.Inventory.ByDir(filepath.Dir(path))
 	switch {
 	case !d.reachable.Load() || !ok:
-		return c, fmt.Errorf("%s: %w", path, d.noteUnknown(w.Dir))
+		return c, fmt.Errorf("%s: %w", path, d.noteUnknown(w.Dir, true))
 	case c.LogPath != path || !c.Running:
-		_ = d.noteUnknown(w.Dir) // a newer container may not be listed yet
+		_ = d.noteUnknown(w.Dir, true) // a newer container may not be listed yet
 		return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
 	case w.Growing:
 		return c, nil

@@ -31,27 +31,32 @@ type removal struct {
 // whatever the watcher believes. It is called after each successful list; recovered
 // is set if the list before it failed.
 func (d *Dispatcher) Sweep(ctx context.Context, cause watcher.Cause, recovered bool) {
+	d.noteClock(time.Now())
 	if recovered {
 		d.retryNow()
 	}
 	for _, c := range d.o.Inventory.All() {
-		if !c.Resolved {
-			continue // resolve reports it
-		}
-		dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
-		switch {
-		case !c.Running:
-			if err == nil {
-				d.sweepExited(dir, log, c)
-			}
-		case err != nil:
-			d.skip("", c, err)
-		default:
-			d.sweepRunning(cause, dir, log, c)
+		if c.Resolved { // else resolve inspects it
+			d.inspect(cause, c)
 		}
 	}
 	d.sweepRemoved(ctx)
 	d.forget()
+}
+
+// inspect checks one container's live log.
+func (d *Dispatcher) inspect(cause watcher.Cause, c cri.Container) {
+	dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
+	switch {
+	case !c.Running:
+		if err == nil {
+			d.sweepExited(dir, log, c)
+		}
+	case err != nil:
+		d.skip("", c, err)
+	default:
+		d.sweepRunning(cause, dir, log, c)
+	}
 }
 
 // retryNow ends all delays: the runtime has come back.
@@ -137,7 +142,7 @@ func (c *container) noteRan(now cri.Container, log string) {
 // policy's MaxAge, so that it can be pruned; a quiet container's lines would
 // otherwise stay for ever.
 func (d *Dispatcher) sweepAge(dir, log, id string, size int64, maxAge time.Duration) {
-	if maxAge <= 0 || size == 0 {
+	if maxAge <= 0 || size == 0 || !d.clock.trusts(maxAge) {
 		return
 	}
 	var oldest time.Time

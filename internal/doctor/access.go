@@ -20,7 +20,7 @@ import (
 var accessChecks = []check{
 	{"privileges", checkPrivileges, []need{needConfig}},
 	{"pod-logs-dir", checkPodLogsDir, []need{needConfig}},
-	{"rename", checkRename, []need{needConfig}},
+	{"rename", checkRename, []need{needConfig, needDisk}},
 	{"leases", checkLeases, []need{needConfig, needTree}},
 }
 
@@ -154,11 +154,7 @@ var renameFlags = []struct {
 var errUntried = errors.New("it cannot be tried without changing podLogsDir")
 
 func checkRename(_ context.Context, n *node) Check {
-	dir := n.settings().PodLogsDir
-	var st unix.Statfs_t
-	if err := n.sys.statfs(n.path(dir), &st); err != nil {
-		return found(Skip, "podLogsDir cannot be read: see pod-logs-dir")
-	}
+	dir, st := n.settings().PodLogsDir, n.disk()
 	name := cmp.Or(fileSystems[uint32(st.Type)], fmt.Sprintf("a file system of type %#x", st.Type))
 	known := slices.Contains(renaming, name)
 	for _, f := range renameFlags {

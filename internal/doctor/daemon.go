@@ -101,7 +101,7 @@ func checkDaemon(_ context.Context, n *node) Check {
 	from := cmp.Or(d.settings.file, "its flags and the defaults")
 	switch {
 	case d.pid == 0:
-		c := n.orHidden(found(Warn, "no logwatch runs on %s", s.PodLogsDir).detail("Only kubelet may rotate logs there."))
+		c := n.orHidden(found(Warn, "no logwatch runs on %s", s.PodLogsDir).detail("kubelet's own rotation is the only one there."))
 		for _, other := range d.others {
 			c = c.detail("process %d works on %s.", other.PID, n.settingsOf(other).PodLogsDir)
 		}

@@ -217,6 +217,7 @@ func TestLogs(t *testing.T) {
 			f.write(live + ".20260304-100000")
 		}, wants{OK, "no container writes", "", ""}, false},
 		{"ended", "log-writers", func(f *fakeNode) { f.file(live, ""); f.file(live+".20260304-100000", "x") }, wants{OK, "no container writes", "", ""}, false},
+		{"both in use", "log-writers", func(f *fakeNode) { f.write(live + ".20260304-100000") }, wants{OK, "no container writes", "", ""}, false},
 		{"no reopen", "log-writers", func(f *fakeNode) {
 			f.file(live, "")
 			f.write(live + ".20260304-100000")

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
 var kubeletChecks = []check{
@@ -123,7 +124,7 @@ func (k *kubelet) load(args []string) (err error) {
 			values[key], k.from[key] = v, "--"+name
 		}
 	}
-	size, serr := config.ParseSize(values[maxSizeKey])
+	size, serr := setting.ParseSize(values[maxSizeKey])
 	if serr != nil {
 		serr = fmt.Errorf("%s %s: %w", maxSizeKey, k.origin(maxSizeKey), serr)
 	}
@@ -131,7 +132,7 @@ func (k *kubelet) load(args []string) (err error) {
 	if ierr != nil {
 		ierr = fmt.Errorf("%s %s: %w", intervalKey, k.origin(intervalKey), ierr)
 	}
-	k.MaxSize, k.Interval, k.PodLogsDir, k.Endpoint = size.Bytes(), interval, values[dirKey], values[endpointKey]
+	k.MaxSize, k.Interval, k.PodLogsDir, k.Endpoint = size, interval, values[dirKey], values[endpointKey]
 	return errors.Join(err, serr, ierr)
 }
 
@@ -185,6 +186,11 @@ func (k *kubelet) origin(key string) string {
 	}
 }
 
+// rotation is how kubelet rotates, for a message.
+func (k *kubelet) rotation() string {
+	return text("%s %s %s, %s %v %s", maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey))
+}
+
 // set returns the commands that set keys of kubelet's configuration, given as
 // "key: value".
 func (k *kubelet) set(n *node, lines ...string) (cmds []command) {
@@ -234,33 +240,28 @@ func checkKubelet(_ context.Context, n *node) Check {
 	case k.err != nil:
 		return found(Warn, "kubelet's configuration cannot be read").cause(k.err).run(logsOf("kubelet"))
 	}
-	how := text("%s %s %s, %s %v %s", maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey))
 	if k.pid == 0 {
-		return found(Warn, "kubelet does not run").detail("Its configuration %s has %s.", k.file, how).run(systemctl("start", "kubelet"))
+		return found(Warn, "kubelet does not run").detail("Its configuration %s has %s.", k.file, k.rotation()).run(systemctl("start", "kubelet"))
 	}
-	return found(OK, "kubelet runs (process %d): %s", k.pid, how)
+	return found(OK, "kubelet runs (process %d): %s", k.pid, k.rotation())
 }
 
-func size(bytes int64) string { return config.SizeOf(bytes).String() }
+func size(bytes int64) string { return setting.FormatSize(bytes) }
 
 // largest returns the size, in bytes, that logwatch lets a live log reach: its
 // limit, or half of its total, which overrides minRotationInterval. 0: it rotates
 // none.
 func largest(c config.Config) (most int64) {
-	each := []config.Config{c}
-	for _, o := range c.Overrides {
-		each = append(each, c.With(o))
-	}
-	for _, e := range each {
-		if e.MaxSizeBytes() > 0 {
-			most = max(most, e.MaxSizeBytes())
-			if e.MinRotationInterval.Duration > 0 {
-				most = max(most, e.MaxTotalSizeBytes()/2)
-			}
+	for _, p := range policies(c.Rules) {
+		most = max(most, p.MaxSize)
+		if p.Rotate && p.MinInterval > 0 {
+			most = max(most, p.MaxTotalSize/2)
 		}
 	}
 	if top := c.Annotations.Ceilings; c.Annotations.Enabled && most > 0 {
-		most = max(most, top.MaxSize.Bytes(), top.MaxTotalSize.Bytes()/2)
+		size, _ := setting.ParseSize(top["maxSize"]) // 0: none
+		total, _ := setting.ParseSize(top["maxTotalSize"])
+		most = max(most, size, total/2)
 	}
 	return most
 }
@@ -283,7 +284,7 @@ func checkKubeletRotation(_ context.Context, n *node) Check {
 		return found(OK, "logwatch rotates nothing (containerLogMaxSize -1), and kubelet does")
 	}
 	var c Check
-	lines := []string{maxSizeKey + ": " + size(max(atLeast(minBackstop, 4*most), k.MaxSize)), intervalKey + ": 1h"}
+	lines := []string{maxSizeKey + ": " + size(max(minBackstop, 4*most, k.MaxSize)), intervalKey + ": 1h"}
 	if k.Interval >= minInterval {
 		lines = lines[:1]
 	}
@@ -299,8 +300,7 @@ func checkKubeletRotation(_ context.Context, n *node) Check {
 	default:
 		return found(OK, "kubelet rotates at %s, checks every %v, and so never comes first", size(k.MaxSize), k.Interval)
 	}
-	return c.detail("%s is %s %s, %s %v %s; logwatch lets a live log reach %s.",
-		maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey), size(most)).
+	return c.detail("kubelet has %s; logwatch lets a live log reach %s.", k.rotation(), size(most)).
 		detail("Two rotators on the same logs lose lines: on CRI-O a second reopen truncates the new log.").run(k.set(n, lines...)...)
 }
 

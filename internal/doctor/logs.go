@@ -71,7 +71,9 @@ func (n *node) logPath(dir string, f podlogs.File) string {
 // needTree skips a check while podLogsDir cannot be listed.
 func needTree(n *node) Check {
 	if err := n.tree().err; err != nil {
-		return found(Skip, "podLogsDir cannot be listed: see pod-logs-dir").cause(err)
+		c := found(Skip, "podLogsDir cannot be listed: see pod-logs-dir")
+		c.err = err
+		return c
 	}
 	return Check{}
 }

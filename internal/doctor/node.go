@@ -40,6 +40,7 @@ type node struct {
 	tree      func() tree
 	kubelet   func() kubelet
 	inotify   func() inotifyUse
+	disk      func() disk
 	runtime   func() runtimeAnswers
 }
 
@@ -95,6 +96,7 @@ func newNode(ctx context.Context, o Options) *node {
 	n.tree = sync.OnceValue(n.listTree)
 	n.kubelet = sync.OnceValue(n.findKubelet)
 	n.inotify = sync.OnceValue(n.countInotify)
+	n.disk = sync.OnceValue(n.readDisk)
 	n.runtime = sync.OnceValue(func() runtimeAnswers { return n.askRuntime(ctx) })
 	return n
 }

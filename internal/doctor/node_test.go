@@ -97,7 +97,7 @@ func TestDaemon(t *testing.T) {
 		f.file("/proc/"+pid+"/net/tcp", tcpHead+"   0: 0100007F:263E 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 "+inode+" 1 0 100 0 0 10 0\n")
 	}
 	run(t, []scenario{
-		{"none", "daemon", nil, wants{Warn, "no logwatch runs", "Only kubelet", "logwatch run # or"}, false},
+		{"none", "daemon", nil, wants{Warn, "no logwatch runs", "the only one", "logwatch run # or"}, false},
 		{"none, with a service", "daemon", unit, wants{Warn, "no logwatch runs", "", "systemctl enable --now logwatch"}, false},
 		{"none that can be seen", "daemon", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Warn, "no logwatch runs", "Only the processes of this PID namespace", ""}, false},
 		{"runs", "daemon", func(f *fakeNode) { f.file(file, ""); f.daemon("--config", file) }, wants{OK, "logwatch runs (process 101) on /var/log/pods, with " + file, "", ""}, false},

@@ -46,12 +46,12 @@ func TestKubelet(t *testing.T) {
 		{"unknown", "kubelet-rotation", nil, wants{Skip, "see kubelet", "", ""}, false},
 		{"off", "kubelet-rotation", kubeletHas("containerLogMaxSize: \"-1\"\n"), wants{OK, "kubelet does not rotate", "", ""}, false},
 		{"logwatch's is off", "kubelet-rotation", logwatch("containerLogMaxSize: -1", kubeletHas("")), wants{OK, "logwatch rotates nothing", "", ""}, false},
-		{"as shipped", "kubelet-rotation", kubeletHas(""), wants{Fail, "kubelet rotates the same logs at 10Mi", "is 10Mi by default, containerLogMonitorInterval 10s by default; logwatch lets a live log reach 25Mi.", "sed -i"}, true},
+		{"as shipped", "kubelet-rotation", kubeletHas(""), wants{Fail, "kubelet rotates the same logs at 10Mi", "containerLogMaxSize 10Mi by default, containerLogMonitorInterval 10s by default; logwatch lets a live log reach 25Mi.", "sed -i"}, true},
 		{"no newline at the end", "kubelet-rotation", kubeletHas("containerLogMaxSize: 20Mi"), wants{Fail, "at 20Mi", "20Mi in " + kubeletFile, "echo >>"}, true},
 		{"close", "kubelet-rotation", kubeletHas("containerLogMaxSize: 49Mi\n"), wants{Warn, "close to logwatch", "reach 25Mi", "containerLogMaxSize: 1Gi"}, true},
 		{"strict", "kubelet-rotation", logwatch("minRotationInterval: 0s", kubeletHas("containerLogMaxSize: 20Mi\ncontainerLogMonitorInterval: 1m\n")), wants{OK, "at 20Mi, checks every 1m0s", "", ""}, false},
 		{"often", "kubelet-rotation", kubeletHas("containerLogMaxSize: 1Gi\n"), wants{Warn, "kubelet checks logs every 10s", "10s by default", "containerLogMonitorInterval: 1h"}, true},
-		{"an override is larger", "kubelet-rotation", logwatch("overrides:\n- match: {pods: [a]}\n  maxSize: 1Gi\n", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2560Mi", "containerLogMaxSize: 16Gi"}, true},
+		{"an override is larger", "kubelet-rotation", logwatch("overrides:\n- match: {pods: [a]}\n  maxSize: 1Gi\n", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2560Mi", "containerLogMaxSize: 10Gi"}, true},
 		{"a ceiling is larger", "kubelet-rotation", logwatch("annotations: {enabled: true, ceilings: {maxSize: 2Gi}}", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2Gi", "containerLogMaxSize: 8Gi"}, true},
 		{"drop-ins", "kubelet-rotation", func(f *fakeNode) {
 			f.file(dir+"/10-a.conf", "containerLogMaxSize: 1Gi\n")

@@ -3,6 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -10,16 +11,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
 var inotifyChecks = []check{
-	{"inotify-watches", checkWatches, []need{needConfig, needTree}},
-	{"inotify-instances", checkInstances, nil},
-	{"inotify-queue", checkQueue, nil},
+	{"inotify-watches", checkWatches, []need{needConfig, needTree, needInotify}},
+	{"inotify-instances", checkInstances, []need{needInotify}},
+	{"inotify-queue", checkQueue, []need{needInotify}},
 }
 
 const (
@@ -28,18 +29,23 @@ const (
 	queueKey     = "fs.inotify.max_queued_events"
 )
 
+// needInotify skips a check without the kernel's limits.
+func needInotify(n *node) Check {
+	var errs error
+	for _, key := range []string{watchesKey, instancesKey, queueKey} {
+		_, err := n.sysctl(key)
+		errs = errors.Join(errs, err)
+	}
+	if errs != nil {
+		return skipUnreadable("/proc/sys/fs/inotify", errs)
+	}
+	return Check{}
+}
+
 // setSysctl is what sets a kernel parameter now and at the node's next start.
 func setSysctl(key string, value int) command {
 	file := "/etc/sysctl.d/90-logwatch-" + key[strings.LastIndexByte(key, '.')+1:] + ".conf"
 	return command(fmt.Sprintf("echo '%s = %d' > %s && sysctl -p %[3]s", key, value, file))
-}
-
-// atLeast doubles a value until it is no less than wanted.
-func atLeast[N int | int64](value, wanted N) N {
-	for value < wanted {
-		value *= 2
-	}
-	return value
 }
 
 // inotifyUse counts the inotify instances and watches of the daemon's user,
@@ -83,10 +89,7 @@ func (n *node) countInotify() (u inotifyUse) {
 }
 
 func checkWatches(_ context.Context, n *node) Check {
-	limit, err := n.sysctl(watchesKey)
-	if err != nil {
-		return skipUnreadable(watchesKey, err)
-	}
+	limit, _ := n.sysctl(watchesKey)
 	t, u := n.tree(), n.inotify()
 	need := 1 + t.pods + len(t.containers)
 	left := max(0, limit-u.watches)
@@ -97,9 +100,9 @@ func checkWatches(_ context.Context, n *node) Check {
 	if left >= 2*need {
 		return c
 	}
-	c = c.detail("One watch for podLogsDir, each of its %s and each of its %s; other processes of the same user hold %s.",
-		plural(t.pods, "pod"), plural(len(t.containers), "container"), fmt.Sprint(u.watches)).
-		run(setSysctl(watchesKey, atLeast(65536, u.watches+4*need)))
+	c = c.detail("One watch for podLogsDir, each of its %s and each of its %s; other processes of the same user hold %d.",
+		plural(t.pods, "pod"), plural(len(t.containers), "container"), u.watches).
+		run(setSysctl(watchesKey, max(65536, u.watches+4*need)))
 	if left < need {
 		c.Status = Fail
 		return c.detail("A directory without a watch is only checked by the sweep, and its log grows past its limit in the meantime.")
@@ -113,10 +116,7 @@ func checkWatches(_ context.Context, n *node) Check {
 const spareInstances = 16
 
 func checkInstances(_ context.Context, n *node) Check {
-	limit, err := n.sysctl(instancesKey)
-	if err != nil {
-		return skipUnreadable(instancesKey, err)
-	}
+	limit, _ := n.sysctl(instancesKey)
 	u := n.inotify()
 	left := max(0, limit-u.instances)
 	c := found(OK, "%d inotify instances are left of %d; one is needed", left, limit)
@@ -127,7 +127,7 @@ func checkInstances(_ context.Context, n *node) Check {
 			c.Status = Fail
 		}
 		return c.detail("Without one, logwatch finds due logs by its sweep only; each `kubectl logs -f` takes one, too. Most are held by %s.", cmp.Or(u.most, "hidden processes")).
-			run(setSysctl(instancesKey, atLeast(1024, 2*u.instances)))
+			run(setSysctl(instancesKey, max(1024, 2*u.instances)))
 	case u.hidden:
 		return found(OK, "there are %d inotify instances; one is needed", limit).detail("The use by other processes cannot be read.")
 	}
@@ -136,10 +136,7 @@ func checkInstances(_ context.Context, n *node) Check {
 
 func checkQueue(_ context.Context, n *node) Check {
 	const minEvents, byDefault = 4096, 16384
-	limit, err := n.sysctl(queueKey)
-	if err != nil {
-		return skipUnreadable(queueKey, err)
-	}
+	limit, _ := n.sysctl(queueKey)
 	c := found(OK, "an inotify queue holds %d events", limit)
 	if limit < minEvents {
 		c.Status = Warn
@@ -149,8 +146,8 @@ func checkQueue(_ context.Context, n *node) Check {
 }
 
 var diskChecks = []check{
-	{"disk-space", checkSpace, []need{needConfig, needTree}},
-	{"disk-inodes", checkInodes, []need{needConfig}},
+	{"disk-space", checkSpace, []need{needConfig, needTree, needDisk}},
+	{"disk-inodes", checkInodes, []need{needConfig, needDisk}},
 }
 
 // Percentages of free space and inodes below which kubelet evicts pods by default,
@@ -177,9 +174,23 @@ func scarce(summary string, free, total, evict int64, key string, threshold int,
 	return found(OK, "%s", summary), false
 }
 
-func (n *node) disk() (st unix.Statfs_t, err error) {
-	err = n.sys.statfs(n.path(n.settings().PodLogsDir), &st)
-	return st, err
+// disk is podLogsDir's file system.
+type disk struct {
+	unix.Statfs_t
+	err error
+}
+
+func (n *node) readDisk() (d disk) {
+	d.err = n.sys.statfs(n.path(n.settings().PodLogsDir), &d.Statfs_t)
+	return d
+}
+
+// needDisk skips a check while the file system cannot be read.
+func needDisk(n *node) Check {
+	if n.disk().err != nil {
+		return found(Skip, "podLogsDir's disk cannot be read: see pod-logs-dir")
+	}
+	return Check{}
 }
 
 func percent(part, whole int64) int64 {
@@ -192,7 +203,7 @@ func percent(part, whole int64) int64 {
 // promised returns what all containers that have a directory may hold together,
 // in bytes, and how many of them have no limit, without labels and annotations.
 func (n *node) promised() (bytes int64, unlimited int) {
-	resolver, err := policy.New(n.settings().Config)
+	resolver, err := policy.New(n.settings().Rules)
 	if err != nil {
 		return 0, 0
 	}
@@ -208,11 +219,7 @@ func (n *node) promised() (bytes int64, unlimited int) {
 }
 
 func checkSpace(_ context.Context, n *node) Check {
-	s := n.settings()
-	st, err := n.disk()
-	if err != nil {
-		return found(Skip, "podLogsDir's disk cannot be read: see pod-logs-dir")
-	}
+	s, st := n.settings(), n.disk()
 	unit := int64(st.Frsize) //nolint:unconvert // its type differs between architectures
 	total, free, held := int64(st.Blocks)*unit, int64(st.Bavail)*unit, int64(0)
 	for _, c := range n.tree().containers {
@@ -223,9 +230,9 @@ func checkSpace(_ context.Context, n *node) Check {
 	if unlimited > 0 {
 		promise += text(" %d of them have no limit.", unlimited)
 	}
-	if b := s.NodeLogBudget; b.IsSet() {
-		most = min(most, max(held, b.Bytes()))
-		promise += text(" nodeLogBudget is %s.", b.String())
+	if b := s.NodeLogBudget; b > 0 {
+		most = min(most, max(held, b))
+		promise += text(" nodeLogBudget is %s.", setting.FormatSize(b))
 	}
 	threshold := s.DiskPressure.HighThresholdPercent
 	c, low := scarce(text("%s (%d%%) of podLogsDir's disk is free", status.Size(free), percent(free, total)), free, total, evictSpace,
@@ -237,28 +244,14 @@ func checkSpace(_ context.Context, n *node) Check {
 	case most-held > free && threshold == 0:
 		return found(Warn, "%s, and logs may take %s more", c.Summary, status.Size(most-held)).
 			detail("%s Neither nodeLogBudget nor diskPressure limits them.", promise).
-			run(n.set("nodeLogBudget: " + rounded((held+free)/10*8)))
+			run(n.set("nodeLogBudget: " + size(max((held+free)/10*8>>20, 1)<<20)))
 	}
 	return c.detail("%s", promise)
 }
 
-// rounded is a size that an operator would write: whole Gi or Mi, rounded down.
-func rounded(bytes int64) string {
-	for _, unit := range []int64{1 << 30, 1 << 20} {
-		if bytes >= 4*unit {
-			return config.SizeOf(bytes / unit * unit).String()
-		}
-	}
-	return config.SizeOf(max(bytes, 1<<20)).String()
-}
-
 func checkInodes(_ context.Context, n *node) Check {
-	s := n.settings()
-	st, err := n.disk()
-	switch {
-	case err != nil:
-		return found(Skip, "podLogsDir's disk cannot be read: see pod-logs-dir")
-	case st.Files == 0:
+	s, st := n.settings(), n.disk()
+	if st.Files == 0 {
 		return found(OK, "podLogsDir's file system has no fixed number of inodes")
 	}
 	total, free := int64(st.Files), int64(st.Ffree)

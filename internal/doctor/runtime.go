@@ -44,7 +44,7 @@ func (n *node) askRuntime(ctx context.Context) (a runtimeAnswers) {
 	}
 	a.socket = strings.TrimPrefix(a.endpoint, "unix://")
 	var client *cri.Client
-	if client, a.err = cri.Dial(a.endpoint, s.RuntimeRequestTimeout.Duration); a.err != nil {
+	if client, a.err = cri.Dial(a.endpoint, s.RuntimeRequestTimeout); a.err != nil {
 		return a
 	}
 	defer client.Close() //nolint:errcheck // nothing is lost
@@ -129,7 +129,9 @@ func checkRuntime(ctx context.Context, n *node) Check {
 	a := n.runtime()
 	if a.err != nil { // one failure for one cause
 		if _, err := peerOf(ctx, a.socket); err != nil {
-			return found(Skip, "no runtime can be reached: see runtime-socket").cause(err)
+			c := found(Skip, "no runtime can be reached: see runtime-socket")
+			c.err = err
+			return c
 		}
 	}
 	unit := unitOf(a.socket)
@@ -150,7 +152,7 @@ func checkRuntime(ctx context.Context, n *node) Check {
 			detail("A sweep that fails finds no new containers.").run(logsOf(unit))
 	}
 	c := found(OK, "%s answers; lists %s in %v", a.version, plural(len(a.running), "running container"), a.took.Round(time.Millisecond/10))
-	if limit := n.settings().RuntimeRequestTimeout.Duration; a.took > limit/2 {
+	if limit := n.settings().RuntimeRequestTimeout; a.took > limit/2 {
 		c.Status = Warn
 		return c.detail("A call may take %v (runtimeRequestTimeout); after that, a rotation fails and is retried later.", limit).
 			fix("crictl --runtime-endpoint %s ps --all --quiet | wc -l # many exited containers make lists slow", a.endpoint)

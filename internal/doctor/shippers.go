@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 )
 
 var shipperChecks = []check{{"shippers", checkShippers, []need{needConfig}}}
@@ -42,11 +42,8 @@ func shipperOf(p process) (profile string) {
 
 // profileOf returns a profile's two keys.
 func profileOf(profile string) (interval, grace time.Duration) {
-	c, err := config.Parse("", []byte("collectorProfile: "+profile))
-	if err != nil { // a test covers the table
-		return 0, 0
-	}
-	return c.MinRotationInterval.Duration, c.RotatedLogGracePeriod.Duration
+	p := policies(policy.Rules{CollectorProfile: profile})[0]
+	return p.MinInterval, p.Grace
 }
 
 func checkShippers(_ context.Context, n *node) Check {
@@ -71,15 +68,16 @@ func checkShippers(_ context.Context, n *node) Check {
 		return found(OK, "no log shipper that has a profile runs here")
 	}
 	slices.Sort(names)
-	who, s := strings.Join(names, ", "), n.settings()
+	joined, s := strings.Join(names, ", "), n.settings()
+	p := policies(s.Rules)[0]
 	evidence := "minRotationInterval and rotatedLogGracePeriod: " + strings.Join(why, "; ") + "."
 	var lines, short []string
 	for _, key := range []struct {
 		name         string
 		have, wanted time.Duration
 	}{
-		{"minRotationInterval", s.MinRotationInterval.Duration, interval},
-		{"rotatedLogGracePeriod", s.RotatedLogGracePeriod.Duration, grace},
+		{"minRotationInterval", p.MinInterval, interval},
+		{"rotatedLogGracePeriod", p.Grace, grace},
 	} {
 		if key.have < key.wanted {
 			short = append(short, text("%s is %v, and should be %v", key.name, key.have, key.wanted))
@@ -87,34 +85,43 @@ func checkShippers(_ context.Context, n *node) Check {
 		}
 	}
 	if len(short) > 0 {
-		if len(running) == 1 && !s.MinRotationInterval.IsSet() && !s.RotatedLogGracePeriod.IsSet() {
+		if len(running) == 1 && s.Patch["minRotationInterval"]+s.Patch["rotatedLogGracePeriod"] == "" {
 			for profile := range running {
 				lines = []string{"collectorProfile: " + profile}
 			}
 		}
-		return found(Warn, "%s may miss lines: %s", who, strings.Join(short, "; ")).detail("%s", evidence).
+		return found(Warn, "%s may miss lines: %s", joined, strings.Join(short, "; ")).detail("%s", evidence).
 			detail("A log shipper that does not check between two rotations never reads the file between them. These are the needs of its defaults.").
 			run(n.set(lines...))
 	}
-	return n.shipperOverrides(who, interval, grace).detail("%s", evidence)
+	return n.shipperOverrides(joined, interval, grace).detail("%s", evidence)
 }
 
 // shipperOverrides checks what applies to some containers only, and the codec.
-func (n *node) shipperOverrides(who string, interval, grace time.Duration) Check {
+func (n *node) shipperOverrides(joined string, interval, grace time.Duration) Check {
 	s := n.settings()
-	for i, o := range s.Overrides {
-		at := s.With(o)
-		if at.MaxSizeBytes() > 0 && (at.MinRotationInterval.Duration < interval || at.RotatedLogGracePeriod.Duration < grace) {
-			return found(Warn, "%s may miss lines of the containers of override %d", who, i+1).
+	list := policies(s.Rules)
+	for i, at := range list[1:] {
+		if at.Rotate && (at.MinInterval < interval || at.Grace < grace) {
+			return found(Warn, "%s may miss lines of the containers of override %d", joined, i+1).
 				detail("It has minRotationInterval %v and rotatedLogGracePeriod %v, and should have %v and %v.",
-					at.MinRotationInterval.Duration, at.RotatedLogGracePeriod.Duration, interval, grace).
+					at.MinInterval, at.Grace, interval, grace).
 				fix("${EDITOR:-vi} %s # overrides", s.fileOrInstalled())
 		}
 	}
-	if s.Compression.Codec == config.CodecZstd {
-		return found(Warn, "%s may read .zst files as text", who).
+	if list[0].Codec == policy.CodecZstd {
+		return found(Warn, "%s may read .zst files as text", joined).
 			detail("compression.codec is zstd, which log shippers that read *.log* do not support.").
 			fix("${EDITOR:-vi} %s # compression.codec: gzip", s.fileOrInstalled())
 	}
-	return found(OK, "%s can keep up: minRotationInterval %v, rotatedLogGracePeriod %v", who, s.MinRotationInterval.Duration, s.RotatedLogGracePeriod.Duration)
+	return found(OK, "%s can keep up: minRotationInterval %v, rotatedLogGracePeriod %v", joined, list[0].MinInterval, list[0].Grace)
+}
+
+// policies returns the policy of all containers, then that of each override.
+func policies(r policy.Rules) []policy.Policy {
+	resolver, err := policy.New(r)
+	if err != nil { // the settings are valid
+		return []policy.Policy{policy.Default()}
+	}
+	return resolver.Policies()
 }

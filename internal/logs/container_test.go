@@ -209,9 +209,9 @@ type followed struct {
 	// reader slow.
 	gate chan struct{}
 
-	mu    sync.Mutex
-	out   bytes.Buffer
-	notes bytes.Buffer
+	mu       sync.Mutex
+	out      bytes.Buffer
+	warnings bytes.Buffer
 }
 
 func (tr *tree) follow(o Options, gate chan struct{}) *followed {
@@ -232,39 +232,39 @@ func (tr *tree) follow(o Options, gate chan struct{}) *followed {
 	o.Warnings = writerFunc(func(p []byte) (int, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		return f.notes.Write(p)
+		return f.warnings.Write(p)
 	})
 	go func() { f.ended <- Run(ctx, o) }()
 	tr.t.Cleanup(cancel)
 	return f
 }
 
-func (f *followed) text() (out, notes string) {
+func (f *followed) text() (out, warnings string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.out.String(), f.notes.String()
+	return f.out.String(), f.warnings.String()
 }
 
 // until waits for something to be written.
-func (f *followed) until(what string, done func(out, notes string) bool) {
+func (f *followed) until(what string, done func(out, warnings string) bool) {
 	f.t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(2 * time.Millisecond) {
-		out, notes := f.text()
-		if done(out, notes) {
+		out, warnings := f.text()
+		if done(out, warnings) {
 			return
 		}
 		if time.Now().After(deadline) {
-			f.t.Fatalf("waited for %s; it ends with %q\n%s", what, out[max(0, len(out)-200):], notes)
+			f.t.Fatalf("waited for %s; it ends with %q\n%s", what, out[max(0, len(out)-200):], warnings)
 		}
 	}
 }
 
 // stop waits for the last line, ends the run, and returns what it wrote.
-func (f *followed) stop(last int) (out, notes string, err error) {
+func (f *followed) stop(last int) (out, warnings string, err error) {
 	f.t.Helper()
 	f.until("the last line", func(out, _ string) bool { return strings.HasSuffix(out, lineText(last)+"\n") })
 	f.cancel()
 	err = <-f.ended
-	out, notes = f.text()
-	return out, notes, err
+	out, warnings = f.text()
+	return out, warnings, err
 }

@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -300,6 +301,117 @@ func TestEmptyRotatedLog(t *testing.T) {
 		t.Errorf("read %q, warnings %q", got, l.warnings)
 	}
 	f.until("the new lines", func(out, _ string) bool { return out == "a\nb\nc\nd\n" })
+}
+
+// TestRotatedWhileEmpty: what is written to a log that was rotated while it was empty
+// precedes what is in the live log.
+func TestRotatedWhileEmpty(t *testing.T) {
+	tr := newTree(t)
+	tr.write("app", first, stamped(1)+"a\n")
+	log := tr.openLog(second)
+	tr.write("app", "0.log", stamped(3)+"c\n")
+	f := tr.follow(tr.options(), nil)
+	f.until("the first line", func(out, _ string) bool { return out != "" })
+	tr.append(log, stamped(2)+"b\n")
+	if err := log.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.until("all", func(out, _ string) bool { return out == "a\nb\nc\n" })
+}
+
+// TestOpensWhatWasListed: another file under the name is not opened in its place.
+func TestOpensWhatWasListed(t *testing.T) {
+	tr := newTree(t)
+	tr.write("app", first, stamped(1)+"a\n")
+	tr.write("app", "0.log", "")
+	l := newScanner(t, tr)
+	l.exchange("0.log", first)
+	for _, g := range l.pending {
+		if _, err := l.open(g); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v", g, err)
+		}
+	}
+}
+
+// hookDir calls hook before each operation that a listing is made of.
+type hookDir struct {
+	podlogs.Dir
+	hook func()
+}
+
+func (d hookDir) Names(yield func(string) bool) error {
+	d.hook()
+	return d.Dir.Names(yield)
+}
+
+func (d hookDir) Stat(name string) (podlogs.Stat, error) {
+	d.hook()
+	return d.Dir.Stat(name)
+}
+
+// TestScanDuringRotation: whenever during a scan a rotation's steps come, each line is
+// read once, in order.
+func TestScanDuringRotation(t *testing.T) {
+	for _, exchange := range []bool{false, true} {
+		for _, behind := range []bool{false, true} {
+			for begin := range 7 {
+				for swap := begin; swap < 14; swap++ {
+					t.Run(fmt.Sprintf("exchange %v, behind %v, at %d and %d", exchange, behind, begin, swap), func(t *testing.T) {
+						scanDuringRotation(t, exchange, behind, begin, swap)
+					})
+				}
+			}
+		}
+	}
+}
+
+func scanDuringRotation(t *testing.T, exchange, behind bool, begin, swap int) {
+	tr := newTree(t)
+	tr.write("app", first, stamped(0)+"0\n")
+	log := tr.openLog("0.log")
+	tr.append(log, stamped(1)+"a\n")
+	l := newScanner(t, tr)
+	if behind { // what was the live log is not open
+		l.pending[1].close()
+	}
+	if l.next(); !behind {
+		l.next()
+	}
+	steps, op := []int{begin, swap}, 0
+	do := func() {
+		switch steps = steps[1:]; {
+		case len(steps) == 1 && exchange:
+			tr.write("app", second, "")
+		case len(steps) == 0 && exchange:
+			l.exchange("0.log", second)
+		case len(steps) == 0:
+			l.rename("0.log", second, "")
+		}
+		if len(steps) == 0 {
+			if err := log.Close(); err != nil {
+				t.Fatal(err)
+			}
+			log = tr.openLog("0.log")
+			tr.append(log, stamped(2)+"b\n")
+		}
+	}
+	l.dir = hookDir{l.dir, func() {
+		for op++; len(steps) > 0 && op > steps[0]; {
+			do()
+		}
+	}}
+	l.scan(true)
+	for len(steps) > 0 {
+		do()
+	}
+	l.dir = l.dir.(hookDir).Dir
+	want := "0 a b"
+	if !behind {
+		want = want[2:]
+	}
+	if got := l.all(); got != want || len(l.warnings) > 0 {
+		t.Errorf("read %q, want %q; warnings %q", got, want, l.warnings)
+	}
 }
 
 // crowd is a directory with a rotated log for each of the last n seconds.

@@ -219,7 +219,7 @@ func (s *source) scan(force bool) bool {
 	}
 	f.modified = st.Modified
 	gens, err := s.list()
-	for try := 0; err == nil && try < 2 && s.torn(gens); try++ {
+	for try := 0; err == nil && try < 2 && s.isTorn(gens); try++ {
 		gens, err = s.list()
 	}
 	if err != nil {
@@ -241,17 +241,12 @@ func (s *source) unread() []*generation {
 	return append([]*generation{s.cur}, s.pending...)
 }
 
-// torn reports whether a rotation came between the names and the files of a
-// listing: a file is listed twice, or what was the live log is not listed.
-func (s *source) torn(gens []*generation) bool {
-	ids := make(map[podlogs.ID]bool, len(gens))
-	for _, g := range gens {
-		if ids[g.id] && g.id != (podlogs.ID{}) {
-			return true
-		}
-		ids[g.id] = true
-	}
-	return slices.ContainsFunc(s.unread(), func(u *generation) bool { return u.Kind == podlogs.Live && !ids[u.id] })
+// isTorn reports whether a rotation came between the names and the files of a
+// listing: what was the live log is not listed.
+func (s *source) isTorn(gens []*generation) bool {
+	return slices.ContainsFunc(s.unread(), func(u *generation) bool {
+		return u.Kind == podlogs.Live && !slices.ContainsFunc(gens, func(g *generation) bool { return g.id == u.id })
+	})
 }
 
 // update brings what is to be read up to a listing. Files keep their identity
@@ -286,13 +281,12 @@ func (s *source) update(gens []*generation) {
 	slices.SortStableFunc(now, func(a, b *generation) int { return a.Compare(b.Name) })
 	pending := s.pending[:0:0]
 	for _, g := range now {
-		off, read := s.follow.read[g.id]
 		switch {
 		case g == s.cur:
-		case read && g.size <= off, g.Compare(s.floor.Name) <= 0 && (!old[g] || g.size == 0):
+		case g.Compare(s.floor.Name) <= 0 && (!old[g] || g.size == 0):
 			g.close()
 		default:
-			g.start = max(g.start, off)
+			g.start = max(g.start, s.follow.read[g.id])
 			pending = append(pending, g)
 		}
 	}
@@ -327,7 +321,7 @@ func (s *source) finder(gens []*generation) func(u *generation) (int, bool) {
 		if i, ok := ids[u.id]; ok && u.id != none {
 			return i, true
 		}
-		if i, ok := names[u.Name]; ok && (u.id == none || gens[i].id == none && !u.empty()) { // compressed
+		if i, ok := names[u.Name]; ok && (u.id == none || gens[i].id == none) { // compressed
 			return i, true
 		}
 		i := -1
@@ -420,14 +414,21 @@ func (s *source) prepare(ctx context.Context, g *generation) bool {
 // is under way, and will exchange it with the live log, or the log was rotated while
 // it was empty, and may still be written. It returns false when it has content.
 func (s *source) skipEmpty(ctx context.Context, g *generation) bool {
+	f, err := s.open(g)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false // begin reports it
+	}
+	if err == nil {
+		defer f.Close() //nolint:errcheck // opened for reading
+	}
 	st, err := s.dir.Stat(g.String())
 	switch {
-	case err != nil || st.ID != g.id:
+	case err != nil || st.ID != g.id || f == nil:
 		s.pending = s.pending[1:]
 	case st.Size > 0: // and so it keeps the name
 		g.size = st.Size
 		return false
-	case s.isAwaited(g):
+	case s.isAwaited(g, f):
 		s.sleep(ctx)
 	default: // not the floor: what it will be exchanged with is to be read
 		s.pending = s.pending[1:]
@@ -440,12 +441,7 @@ func (s *source) skipEmpty(ctx context.Context, g *generation) bool {
 }
 
 // isAwaited reports whether lines may still be written to an empty rotated log.
-func (s *source) isAwaited(g *generation) bool {
-	f, err := s.open(g)
-	if err != nil {
-		return false
-	}
-	defer f.Close() //nolint:errcheck // opened for reading
+func (s *source) isAwaited(g *generation, f *file) bool {
 	open, _ := f.OpenForWrite()
 	if g.waiting.IsZero() {
 		g.waiting = time.Now()

@@ -25,7 +25,7 @@ func allLines(from, to int) string {
 	return b.String()
 }
 
-// differ says where two texts do.
+// differ reports where two texts differ.
 func differ(t *testing.T, got, want string) {
 	t.Helper()
 	if got == want {
@@ -104,18 +104,18 @@ func followFast(t *testing.T, form form) {
 		f.until("the line", func(out, _ string) bool { return strings.Contains(out, lineText(last)) })
 	}
 	c.write(1)
-	out, notes, err := f.stop(c.last)
-	if err != nil || notes != "" {
-		t.Errorf("%v\n%s", err, notes)
+	out, warnings, err := f.stop(c.last)
+	if err != nil || warnings != "" {
+		t.Errorf("%v\n%s", err, warnings)
 	}
 	differ(t, out, allLines(first, c.last))
 }
 
-var goneNote = regexp.MustCompile(`lines between (\S+) and (\S+) (are|may be) gone: rotated away before they were read`)
+var goneWarning = regexp.MustCompile(`lines between (\S+) and (\S+) (are|may be) gone: rotated away before they were read`)
 
-// TestFollowTellsWhatIsGone: pruning is faster than the reader. It gets no line twice,
-// and each line that it does not get is told.
-func TestFollowTellsWhatIsGone(t *testing.T) {
+// TestFollowReportsGaps: pruning is faster than the reader. It gets no line twice,
+// and each line that it misses is reported.
+func TestFollowReportsGaps(t *testing.T) {
 	for i, name := range slices.Sorted(maps.Keys(forms)) {
 		t.Run(name, func(t *testing.T) {
 			files := [...]int{2, 3, 5}[i%3]
@@ -134,24 +134,24 @@ func TestFollowTellsWhatIsGone(t *testing.T) {
 			}
 			c.write(10)
 			close(f.gate)
-			out, notes, err := f.stop(c.last)
-			told := map[string]bool{}
-			for _, m := range goneNote.FindAllStringSubmatch(notes, -1) {
-				told[m[1]+" "+m[2]] = true
+			out, warnings, err := f.stop(c.last)
+			reported := map[string]bool{}
+			for _, m := range goneWarning.FindAllStringSubmatch(warnings, -1) {
+				reported[m[1]+" "+m[2]] = true
 			}
-			if !errors.Is(err, ErrIncomplete) || len(told) == 0 || len(told) != strings.Count(notes, "\n") {
-				t.Errorf("%v\n%s", err, notes)
+			if !errors.Is(err, ErrIncomplete) || len(reported) == 0 || len(reported) != strings.Count(warnings, "\n") {
+				t.Errorf("%v\n%s", err, warnings)
 			}
-			if gaps := untold(t, out, told); gaps == 0 {
+			if gaps := unreported(t, out, reported); gaps == 0 {
 				t.Error("no line is missing: the reader was too fast for this test")
 			}
 		})
 	}
 }
 
-// untold fails for lines that are missing without having been told, and counts the
+// unreported fails for lines that are missing without a warning, and counts the
 // gaps. A line that a rotation cut may lack the half that is gone.
-func untold(t *testing.T, out string, told map[string]bool) (gaps int) {
+func unreported(t *testing.T, out string, reported map[string]bool) (gaps int) {
 	t.Helper()
 	prev, began := 0, ""
 	for text := range strings.Lines(out) {
@@ -170,7 +170,7 @@ func untold(t *testing.T, out string, told map[string]bool) (gaps int) {
 		ok := false
 		for _, from := range []int{prev, prev + 1} {
 			for _, to := range []int{n, n - 1} {
-				ok = ok || told[lineTime(from).Format(time.RFC3339Nano)+" "+lineTime(to).Format(time.RFC3339Nano)]
+				ok = ok || reported[lineTime(from).Format(time.RFC3339Nano)+" "+lineTime(to).Format(time.RFC3339Nano)]
 			}
 		}
 		if n < prev || !ok {
@@ -192,9 +192,9 @@ func TestFollowKeepsWhatIsOpen(t *testing.T) {
 	c.rotate(1, rotator.NoCodec)
 	c.write(10)
 	close(f.gate)
-	out, notes, _ := f.stop(c.last)
-	if n := strings.Count(notes, "may be gone"); n != strings.Count(notes, "\n") || n > 1 { // it may not have seen the name that was pruned
-		t.Errorf("notes %s", notes)
+	out, warnings, _ := f.stop(c.last)
+	if n := strings.Count(warnings, "may be gone"); n != strings.Count(warnings, "\n") || n > 1 { // it may not have seen the name that was pruned
+		t.Errorf("warnings %s", warnings)
 	}
 	differ(t, out, allLines(1, c.last))
 }
@@ -216,9 +216,9 @@ func TestFollowRenamedBack(t *testing.T) {
 	c.refuse = false
 	c.rotate(5, rotator.Gzip)
 	c.write(10)
-	out, notes, err := f.stop(c.last)
-	if err != nil || notes != "" {
-		t.Errorf("%v\n%s", err, notes)
+	out, warnings, err := f.stop(c.last)
+	if err != nil || warnings != "" {
+		t.Errorf("%v\n%s", err, warnings)
 	}
 	differ(t, out, allLines(1, c.last))
 }
@@ -244,10 +244,10 @@ func TestFollowRestarts(t *testing.T) {
 	if err := <-f.ended; err != nil {
 		t.Error(err)
 	}
-	out, notes := f.text()
+	out, warnings := f.text()
 	differ(t, out, allLines(1, c.last))
-	if notes != "logwatch: shop/web/app: its logs were removed: the container is gone\n" {
-		t.Errorf("notes %q", notes)
+	if warnings != "logwatch: shop/web/app: its logs were removed: the container is gone\n" {
+		t.Errorf("warnings %q", warnings)
 	}
 }
 
@@ -265,8 +265,8 @@ func TestFollowCleaned(t *testing.T) {
 	if err := <-f.ended; err != nil {
 		t.Error(err)
 	}
-	if _, notes := f.text(); !strings.Contains(notes, "its logs were removed") {
-		t.Errorf("notes %q", notes)
+	if _, warnings := f.text(); !strings.Contains(warnings, "its logs were removed") {
+		t.Errorf("warnings %q", warnings)
 	}
 }
 
@@ -304,9 +304,9 @@ func TestFollowHalfLines(t *testing.T) {
 	if err := os.Truncate(log.Name(), 0); err != nil {
 		t.Fatal(err)
 	}
-	f.until("the note", func(_, notes string) bool { return strings.Contains(notes, "was truncated while it was read") })
-	tr.write("app", "0.log", stamped(3)+"anew\n")
-	f.until("the new line", func(out, _ string) bool { return strings.HasSuffix(out, "\nanew\n") })
+	f.until("the warning", func(_, warnings string) bool { return strings.Contains(warnings, "was truncated while it was read") })
+	tr.write("app", "0.log", stamped(3)+"again\n")
+	f.until("the new line", func(out, _ string) bool { return strings.HasSuffix(out, "\nagain\n") })
 	f.cancel()
 	if err := <-f.ended; !errors.Is(err, ErrIncomplete) {
 		t.Error(err)

@@ -130,9 +130,6 @@ func (s *source) newest(names []podlogs.Name) []podlogs.Name {
 	return names
 }
 
-// errReplaced: another file has the name of the log that was listed.
-var errReplaced = fmt.Errorf("%w: another file has its name", fs.ErrNotExist)
-
 // open opens a generation in the form in which it exists. The error is
 // fs.ErrNotExist if it does not exist, or not under the name that was listed.
 func (s *source) open(g *generation) (*file, error) {
@@ -149,7 +146,7 @@ func (s *source) open(g *generation) (*file, error) {
 		if n.Compressed() || g.id == (podlogs.ID{}) || g.id == f.ID {
 			return f, nil
 		}
-		return nil, errors.Join(errReplaced, f.Close())
+		return nil, errors.Join(fs.ErrNotExist, f.Close()) // another file has the name
 	}
 	return nil, fs.ErrNotExist
 }

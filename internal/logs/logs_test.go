@@ -35,8 +35,8 @@ func numbers(from, n int) string {
 	return b.String()
 }
 
-// generations writes five logs of ten lines, 0 to 49. The oldest two are damaged: who
-// reads them is told.
+// generations writes five logs of ten lines, 0 to 49. The oldest two are damaged:
+// reading them warns.
 func (tr *tree) generations() {
 	tr.write("app", "0.log.20260101-000000.gz", "")
 	for i, name := range []string{"0.log.20260101-000000.gz", "0.log.20260101-000001.zst"} {
@@ -65,7 +65,7 @@ func TestReadsNoMoreThanNeeded(t *testing.T) {
 			t.Errorf("since line %d:\n%s", line, got)
 		}
 	}
-	for n := range 30 { // the thirtieth needs a look at whether it begins earlier
+	for n := range 30 { // the thirtieth may begin in the log before
 		o := tr.options()
 		o.Tail = int64(n)
 		if got, want := tr.must(o), numbers(50-n, n); got != want {
@@ -74,7 +74,7 @@ func TestReadsNoMoreThanNeeded(t *testing.T) {
 	}
 }
 
-// TestGoesOnAfterDamage: what can be read is read, and what cannot is told.
+// TestGoesOnAfterDamage: what can be read is read, and the rest is reported.
 func TestGoesOnAfterDamage(t *testing.T) {
 	tr := newTree(t)
 	tr.generations()
@@ -98,7 +98,7 @@ func TestGoesOnAfterDamage(t *testing.T) {
 	if err := unix.Mkfifo(filepath.Join(tr.dir("app"), "0.log.20260101-000005"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out, notes, err := tr.read(tr.options())
+	out, warnings, err := tr.read(tr.options())
 	if !errors.Is(err, ErrIncomplete) || out != numbers(30, 20) {
 		t.Errorf("%v\n%s", err, out)
 	}
@@ -107,12 +107,12 @@ func TestGoesOnAfterDamage(t *testing.T) {
 		"000004: not a regular file", "000005: not a regular file",
 		"000006.gz: unexpected EOF",
 	} {
-		if !strings.Contains(notes, want) {
-			t.Errorf("nothing of %q in\n%s", want, notes)
+		if !strings.Contains(warnings, want) {
+			t.Errorf("no warning of %q in\n%s", want, warnings)
 		}
 	}
-	if n := strings.Count(notes, "\n"); n != 6 {
-		t.Errorf("%d notes:\n%s", n, notes)
+	if n := strings.Count(warnings, "\n"); n != 6 {
+		t.Errorf("%d warnings:\n%s", n, warnings)
 	}
 }
 
@@ -136,10 +136,10 @@ func TestTornCompressed(t *testing.T) {
 			t.Fatal(err)
 		}
 		tr.write("app", "0.log", stamped(30_000)+"last\n")
-		out, notes, err := tr.read(tr.options())
+		out, warnings, err := tr.read(tr.options())
 		lines := strings.Split(out, "\n")
-		if !errors.Is(err, ErrIncomplete) || strings.Count(notes, "unexpected EOF: what follows in it cannot be read") != 1 {
-			t.Errorf("%v\n%s", err, notes)
+		if !errors.Is(err, ErrIncomplete) || strings.Count(warnings, "unexpected EOF: what follows in it cannot be read") != 1 {
+			t.Errorf("%v\n%s", err, warnings)
 		}
 		if len(lines) < 8_000 || lines[len(lines)-2] != "last" || !strings.HasPrefix(lines[7000], "7000 ") {
 			t.Errorf("%d lines", len(lines))
@@ -150,7 +150,7 @@ func TestTornCompressed(t *testing.T) {
 	}
 }
 
-// TestLongLine: pieces, in flat memory, however the runtime or nobody cut it.
+// TestLongLine: pieces, in flat memory, however the runtime cut it.
 func TestLongLine(t *testing.T) {
 	text := strings.Repeat("0123456789abcde ", 5*maxLine/16)
 	var parts strings.Builder
@@ -171,7 +171,7 @@ func TestLongLine(t *testing.T) {
 			if name == "no newline" {
 				tr.write("app", "0.log", in)
 			}
-			out, notes, err := tr.read(tr.options())
+			out, warnings, err := tr.read(tr.options())
 			o := tr.options()
 			o.Timestamps = true
 			if dated, _, _ := tr.read(o); name == "cut" && strings.Count(dated, strings.Fields(stamped(1))[0]) != 5 {
@@ -185,21 +185,21 @@ func TestLongLine(t *testing.T) {
 			if err != nil || strings.TrimSuffix(strings.Join(pieces, ""), "next") != text || len(pieces) < 5 || longest > 2*maxLine {
 				t.Errorf("%v: %d pieces, the longest of %d bytes", err, len(pieces), longest)
 			}
-			if !strings.Contains(notes, "longer than 1048576 bytes: it is shown in pieces") {
-				t.Errorf("notes %q", notes)
+			if !strings.Contains(warnings, "longer than 1048576 bytes: it is shown in pieces") {
+				t.Errorf("warnings %q", warnings)
 			}
 		})
 	}
 }
 
-// TestForeignLines: what is not CRI is printed as it is, and told once.
+// TestForeignLines: what is not CRI is printed as it is, and reported once.
 func TestForeignLines(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", "0.log", stamped(1)+"a\n{\"log\":\"docker\"}\n\nx\n"+stamped(2)+"b\ntorn")
 	o := tr.options()
-	out, notes, err := tr.read(o)
-	if want := "a\n{\"log\":\"docker\"}\n\nx\nb\ntorn\n"; err != nil || out != want || strings.Count(notes, "\n") != 1 {
-		t.Errorf("%v: %q\n%s", err, out, notes)
+	out, warnings, err := tr.read(o)
+	if want := "a\n{\"log\":\"docker\"}\n\nx\nb\ntorn\n"; err != nil || out != want || strings.Count(warnings, "\n") != 1 {
+		t.Errorf("%v: %q\n%s", err, out, warnings)
 	}
 	o.JSON = true
 	out, _, _ = tr.read(o)
@@ -333,9 +333,9 @@ func TestPods(t *testing.T) {
 	if err := errors.Join(os.MkdirAll(newer, 0o755), os.WriteFile(filepath.Join(newer, "0.log"), []byte(stamped(9)+"new\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	out, notes, err := tr.read(o)
-	if err != nil || out != "new\n" || !strings.Contains(notes, "2 pods had the name shop/web: this is the one that logged last, u2; before it, with --uid: u1") {
-		t.Errorf("%v\n%s%s", err, out, notes)
+	out, warnings, err := tr.read(o)
+	if err != nil || out != "new\n" || !strings.Contains(warnings, "2 pods had the name shop/web: this is the one that logged last, u2; before it, with --uid: u1") {
+		t.Errorf("%v\n%s%s", err, out, warnings)
 	}
 	o.UID = "u1"
 	if out := tr.must(o); out != "old\n" {
@@ -373,9 +373,9 @@ func TestPrevious(t *testing.T) {
 	o := tr.options()
 	o.Previous = true
 	tr.write("app", "7.log", stamped(70)+"7\n")
-	_, notes, err := tr.read(o)
-	if !errors.Is(err, ErrIncomplete) || !strings.Contains(notes, "no logs of a restart before the latest") {
-		t.Errorf("%v\n%s", err, notes)
+	_, warnings, err := tr.read(o)
+	if !errors.Is(err, ErrIncomplete) || !strings.Contains(warnings, "no logs of a restart before the latest") {
+		t.Errorf("%v\n%s", err, warnings)
 	}
 	tr.write("app", "3.log", stamped(30)+"3\n")
 	tr.write("app", "5.log.20260101-000000.gz", stamped(50)+"5a\n")
@@ -389,7 +389,7 @@ func TestPrevious(t *testing.T) {
 	}
 }
 
-// TestVanishes: what goes while it is read is told, with the times that are missing.
+// TestVanishes: what is removed before it is read is reported, with the missing times.
 func TestVanishes(t *testing.T) {
 	tr := newTree(t)
 	big := ten(0) + strings.Repeat(stamped(0)+strings.Repeat("x", 1000)+"\n", 4*maxBatches*blockSize/1000)
@@ -399,10 +399,10 @@ func TestVanishes(t *testing.T) {
 	tr.write("app", "0.log", ten(30))
 	o := tr.options()
 	o.Grep = regexp.MustCompile(`^(\d+|x+)$`)
-	var notes bytes.Buffer
+	var warnings bytes.Buffer
 	removed := false
 	var out strings.Builder
-	o.Warnings = &notes
+	o.Warnings = &warnings
 	o.Out = writerFunc(func(p []byte) (int, error) {
 		if !removed { // the reader is at the first log still
 			removed = true
@@ -420,8 +420,8 @@ func TestVanishes(t *testing.T) {
 		t.Errorf("%v:\n%s", err, text)
 	}
 	want := "shop/web/app: lines between 2026-03-29T00:00:00.000000001Z and 2026-03-29T02:30:00.000000001Z are gone: rotated away before they were read (2 files with "
-	if !strings.Contains(notes.String(), want) || strings.Count(notes.String(), "\n") != 1 {
-		t.Errorf("notes\n%swant\n%s", notes.String(), want)
+	if !strings.Contains(warnings.String(), want) || strings.Count(warnings.String(), "\n") != 1 {
+		t.Errorf("warnings\n%swant\n%s", warnings.String(), want)
 	}
 }
 
@@ -429,7 +429,7 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestReaderGone: whoever reads us has enough.
+// TestReaderGone: the reader closes the pipe.
 func TestReaderGone(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", "0.log", strings.Repeat(stamped(1)+"x\n", 1e6))

@@ -106,9 +106,9 @@ func TestScanCountsWhatVanished(t *testing.T) {
 	}
 	l.lines.block([]byte(stamped(5) + "c\n"))
 	if len(l.warnings) != 1 || !strings.Contains(l.warnings[0], "gone") {
-		t.Errorf("notes %q", l.warnings)
+		t.Errorf("warnings %q", l.warnings)
 	}
-	// The rest is there: nothing more is to be told.
+	// The rest exists: there is nothing more to report.
 	if name := l.next(); name != "0.log" || l.missing != (gap{}) {
 		t.Errorf("%s: %+v", name, l.missing)
 	}

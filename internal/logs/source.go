@@ -80,62 +80,65 @@ func (s *source) run(ctx context.Context) {
 	}
 }
 
-// snapshot lists the logs, and opens the newest live log, so that neither what is
-// rotated from now on nor what was a moment ago is missed or read twice.
+// snapshot lists the logs, and opens the newest, so that neither what is rotated
+// from now on nor what was a moment ago is missed or read twice.
 func (s *source) snapshot() error {
 	for {
 		gens, err := s.list()
 		if err != nil {
 			return fmt.Errorf("list: %w", err)
 		}
-		s.pending = gens
 		newest := len(gens) - 1
-		if newest < 0 || gens[newest].Kind != podlogs.Live || s.Previous {
+		s.pending = gens
+		if newest < 0 || s.Previous {
 			break
 		}
 		f, err := s.open(gens[newest])
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // it was rotated, and is listed under its new name now
+		if err == nil { // listed again: what was rotated before it was opened is listed now
+			gens[newest].file = f
+			if gens, err = s.list(); err == nil {
+				err = s.hold(f, gens)
+			}
 		}
-		if err != nil { // reported at its turn
-			break
+		if !errors.Is(err, fs.ErrNotExist) { // else it was rotated
+			break // errors are reported at its turn
 		}
-		// Listed again: what was rotated before it was opened is listed now, and what
-		// is rotated from now on is listed as the live log.
-		gens, err = s.list()
-		if newest = len(gens) - 1; err == nil && newest >= 0 && gens[newest].Kind == podlogs.Live && gens[newest].id == f.ID {
-			gens[newest].file, s.pending = f, gens
-			s.bound()
-			break
-		}
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
+		for _, g := range s.pending {
+			g.close()
 		}
 	}
 	s.follow.remember(s.pending)
 	return nil
 }
 
-// bound sets the end of the newest log with content, which the runtime may still
-// write though it is rotated: the live log is empty until it has reopened.
-func (s *source) bound() {
-	for _, g := range slices.Backward(s.pending) {
+// hold takes a listing whose newest log is f, and sets the end of the newest log
+// with content, which the runtime may still write though it is rotated: the live log
+// is empty until it has reopened. The error is fs.ErrNotExist if f is not the newest.
+func (s *source) hold(f *file, gens []*generation) error {
+	newest := len(gens) - 1
+	if newest < 0 || gens[newest].Name != f.As(gens[newest].Kind) || gens[newest].id != s.pending[len(s.pending)-1].id {
+		return fs.ErrNotExist
+	}
+	s.pending = gens
+	for gens[newest].file = f; newest >= 0; newest-- {
+		g := gens[newest]
 		if g.id == (podlogs.ID{}) {
-			return
+			break
 		}
 		if g.file == nil {
 			var err error
 			if g.file, err = s.open(g); err != nil {
-				return // reported at its turn
+				return err
 			}
 		}
 		if g.size > 0 {
 			g.size = wholeRecords(g.file, g.size)
 		}
 		if g.end = g.size; g.end > 0 {
-			return
+			break
 		}
 	}
+	return nil
 }
 
 // wholeRecords returns where the last whole record ends within size bytes of a
@@ -197,8 +200,6 @@ func (s *source) advance(ctx context.Context) bool {
 func (s *source) begin(g *generation) bool {
 	from, err := s.reader(g)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && g.empty(): // not lost: a rotation has exchanged it
-		return false
 	case errors.Is(err, fs.ErrNotExist):
 		s.missing.add(gap{files: 1, bytes: g.size})
 		s.lines.gap()
@@ -229,9 +230,6 @@ func (s *source) reader(g *generation) (reader, error) {
 	}
 	if g.file == nil {
 		f, err := s.open(g)
-		if errors.Is(err, errReplaced) && !g.empty() {
-			f, err = s.openRenamed(g)
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -245,21 +243,6 @@ func (s *source) reader(g *generation) (reader, error) {
 		end = -1
 	}
 	return readUncompressed(g.file, g.start, end, s.buf), nil
-}
-
-// openRenamed opens a log that has another name since it was listed, as after a
-// rotation that was reverted.
-func (s *source) openRenamed(g *generation) (*file, error) {
-	gens, err := s.list()
-	if err != nil {
-		return nil, err
-	}
-	i := slices.IndexFunc(gens, func(now *generation) bool { return now.id == g.id })
-	if i < 0 {
-		return nil, fs.ErrNotExist
-	}
-	g.Name = gens[i].Name
-	return s.open(g)
 }
 
 // decompressNext begins to decompress the log that comes next.

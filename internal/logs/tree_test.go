@@ -57,13 +57,13 @@ func (tr *tree) write(container, name, text string) {
 	}
 }
 
-// options are those of a user who wants all of one container.
+// options select all of one container.
 func (tr *tree) options() Options {
 	return Options{PodLogsDir: tr.root, Namespace: "shop", Pod: "web", Container: "app", Tail: -1}
 }
 
 // read runs with options and returns what was written.
-func (tr *tree) read(o Options) (out, notes string, err error) {
+func (tr *tree) read(o Options) (out, warnings string, err error) {
 	tr.t.Helper()
 	var stdout, stderr bytes.Buffer
 	o.Out, o.Warnings = &stdout, &stderr
@@ -76,12 +76,12 @@ func (tr *tree) read(o Options) (out, notes string, err error) {
 	return stdout.String(), stderr.String(), err
 }
 
-// must is read where nothing is to be wrong.
+// must fails on an error or a warning.
 func (tr *tree) must(o Options) string {
 	tr.t.Helper()
-	out, notes, err := tr.read(o)
-	if err != nil || notes != "" {
-		tr.t.Fatalf("%v\n%s", err, notes)
+	out, warnings, err := tr.read(o)
+	if err != nil || warnings != "" {
+		tr.t.Fatalf("%v\n%s", err, warnings)
 	}
 	return out
 }
@@ -93,7 +93,7 @@ func stamped(second int) string {
 }
 
 // random is a log as random runtimes and rotators leave it: cut into parts, streams
-// and files, and what a reader must make of it.
+// and files, and what a reader must print.
 type random struct {
 	r     *rand.Rand
 	names []string // of the files, oldest first

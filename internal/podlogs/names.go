@@ -13,7 +13,7 @@ type Kind uint8
 const (
 	// Live is N.log, the file that the runtime writes.
 	Live Kind = iota + 1
-	// Rotated is N.log.<stamp>, plain.
+	// Rotated is N.log.<stamp>, uncompressed.
 	Rotated
 	// Compressed is N.log.<stamp>.gz.
 	Compressed
@@ -43,7 +43,7 @@ type Name struct {
 	// Restart is N, the container's restart count.
 	Restart uint64
 	// Stamp is the wall-clock time in the name, held as if it were UTC: names
-	// are compared as they read, whatever the zone or DST did meanwhile. Zero
+	// are compared as they read, whatever the zone or DST was at the time. Zero
 	// for a live log.
 	Stamp time.Time
 	Kind  Kind
@@ -152,7 +152,7 @@ func IsLive(s string) bool {
 // stamp that base already has, over DST, clock steps and two rotations within a
 // second. taken are the names in the directory.
 //
-// Stamps of the last year are not counted: somebody left them there, and
+// Stamps of the last year are not counted: another program left them there, and
 // nothing can come behind them. A second before that year, all there is left is
 // the time; should that name be taken, the rename fails, and not a second later.
 func NextName(base Name, taken iter.Seq[Name], now time.Time) Name {

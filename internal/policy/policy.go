@@ -2,55 +2,73 @@ package policy
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"path"
-	"strconv"
+	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/labels"
-
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
-// Subject is a container, as the runtime describes it and its pod.
-type Subject struct {
-	Namespace, Pod, Container string
-	// Labels and Annotations are the pod's, which its sandbox has too.
-	Labels, Annotations map[string]string
+// Codec is how rotated logs are compressed.
+type Codec string
+
+// The codecs.
+const (
+	CodecGzip Codec = "gzip"
+	CodecZstd Codec = "zstd"
+	CodecNone Codec = "none"
+)
+
+// Policy is what is kept of one container's logs.
+type Policy struct {
+	Rotate       bool          // false: MaxSize is 0
+	MaxSize      int64         // bytes of the live log
+	MaxFiles     int           // the live log included; at least 2
+	MaxTotalSize int64         // bytes of all files; 0: no limit
+	MaxAge       time.Duration // of a line; 0: no limit
+	MinInterval  time.Duration // between two rotations of a log
+	Grace        time.Duration // before a rotated log is compressed or removed
+	Codec        Codec
+	Level        int // of the compression, 1 (fastest) to 9 (smallest)
 }
 
-// Effective is what holds for one container. Its sizes mean what they mean to
-// the watcher and the rotator.
-type Effective struct {
-	MaxSize      int64         // bytes; 0: never rotated, and Rotate is false
-	MaxTotalSize int64         // bytes; 0: no limit
-	MaxFiles     int           // the live log counted; at least 2
-	MaxAge       time.Duration // 0: no limit
-	MinInterval  time.Duration
-	Grace        time.Duration
-	Codec        string // config.CodecGzip, CodecZstd or CodecNone
-	Level        int    // of gzip, 1 to 9
-	Rotate       bool
-	// Sources says where each field comes from, by the names that Fields has:
-	// "default", "flag/file", "profile vector", "override 2" (the first is 1),
-	// "annotation logwatch/max-size.app", "maxSize × maxFiles"; what was cut has
-	// " (cut to the ceiling 100Mi)" behind it.
-	Sources map[string]string
-	// Rejects are the annotations that do not hold as they are.
-	Rejected []Reject
+// Default returns the policy of an empty configuration, where a MaxTotalSize of 0
+// stands for MaxSize × MaxFiles.
+func Default() Policy {
+	return Policy{
+		Rotate:      true,
+		MaxSize:     10 << 20,    // kubelet's default
+		MaxFiles:    5,           // kubelet's default
+		MaxAge:      0,           // kubelet has no such limit
+		MinInterval: time.Second, // most log shippers check about once a second
+		Grace:       0,           // the newest rotated log stays uncompressed in any case
+		Codec:       CodecGzip,
+		Level:       5, // the gzip library's default
+	}
 }
 
-// Reject is an annotation that was ignored, or cut to its ceiling.
-type Reject struct {
-	Annotation string
-	Value      string // quoted, and shortened
-	Reason     string // what to do, or what holds instead
-	Cut        bool   // it holds as far as its ceiling
+// Field is one field of a Policy: a row of the table that keys, flags, overrides,
+// annotations and ceilings are made from.
+type Field struct {
+	Name       string // in overrides, ceilings and Effective.Sources
+	Key        string // in the configuration; "": none
+	Usage      string // of Key's flag
+	Optional   bool   // Key may be empty: the value then depends on other keys
+	Annotation string // without the prefix; "": none
+	Ceiling    string // usage of the ceiling's flag; "": no ceiling
+	zero       string // what zero is displayed as; "": as any other value
+	// value binds the field of a policy.
+	value func(*Policy) setting.Variable
+	// rank orders the field's values, for ceilings.
+	rank func(Policy) int64
+	// allow reports why a pod must not ask for p, where base is the policy without
+	// annotations; nil: it may.
+	allow func(p, base Policy) error
 }
 
-// Names of the fields: those of an override's keys.
+// Names of the fields that have rules of their own.
 const (
 	rotate   = "rotate"
 	maxSize  = "maxSize"
@@ -59,219 +77,162 @@ const (
 	maxAge   = "maxAge"
 	interval = "minRotationInterval"
 	grace    = "rotatedLogGracePeriod"
-	codec    = "compression.codec"
-	level    = "compression.level"
 )
 
-// Sources that are not the name of something.
 const (
-	fromDefault = "default"
-	fromConfig  = "flag/file"
-	fromProduct = "maxSize × maxFiles"
+	noLimit = "no limit"
+	unset   = " (default: the container's value without annotations)"
 )
 
-// Field is one line of a table of an Effective.
-type Field struct{ Name, Value, Source string }
-
-// Fields are e for people, in the order of the configuration.
-func (e Effective) Fields() []Field {
-	list := []Field{
-		{rotate, strconv.FormatBool(e.Rotate), ""},
-		{maxSize, showSize(e.MaxSize), ""},
-		{maxFiles, strconv.Itoa(e.MaxFiles), ""},
-		{maxTotal, showSize(e.MaxTotalSize), ""},
-		{maxAge, showAge(e.MaxAge), ""},
-		{interval, e.MinInterval.String(), ""},
-		{grace, e.Grace.String(), ""},
-		{codec, e.Codec, ""},
-		{level, strconv.Itoa(e.Level), ""},
-	}
-	for i := range list {
-		list[i].Source = e.Sources[list[i].Name]
-	}
-	return list
+// Fields is the table, in the order of the configuration.
+var Fields = []*Field{
+	{
+		Name:  rotate,
+		value: func(p *Policy) setting.Variable { return setting.Bool(&p.Rotate) },
+	},
+	{
+		Name: maxSize, Key: "containerLogMaxSize", Annotation: "max-size", zero: noLimit,
+		Usage:   "rotate a live log at this size; negative: no rotation",
+		Ceiling: "largest maximum size of a live log for annotations" + unset,
+		value:   func(p *Policy) setting.Variable { return setting.Size(&p.MaxSize) },
+		rank:    func(p Policy) int64 { return p.MaxSize },
+		allow:   allowSize,
+	},
+	{
+		Name: maxFiles, Key: "containerLogMaxFiles", Annotation: "max-files",
+		Usage:   "maximum number of files per container, including the live log",
+		Ceiling: "largest maximum number of files for annotations; 0: the container's value without annotations",
+		value: func(p *Policy) setting.Variable {
+			return setting.Int(&p.MaxFiles, 2, math.MaxInt, " (the live log and one rotated log)")
+		},
+		rank: func(p Policy) int64 { return int64(p.MaxFiles) },
+	},
+	{
+		Name: maxTotal, Key: "containerLogMaxTotalSize", Optional: true, Annotation: "max-total-size", zero: noLimit,
+		Usage:   "maximum total size of a container's files (default: maximum size × maximum files)",
+		Ceiling: "largest maximum total size for annotations (default: the product of the two above, if either is set)",
+		value:   func(p *Policy) setting.Variable { return setting.Size(&p.MaxTotalSize).Optional() },
+		rank:    func(p Policy) int64 { return cmp.Or(p.MaxTotalSize, math.MaxInt64) },
+	},
+	{
+		Name: maxAge, Key: "containerLogMaxAge", Annotation: "max-age", zero: noLimit,
+		Usage:   "maximum age, such as 14d: older rotated logs are removed, older live logs are rotated; 0s: no limit",
+		Ceiling: "largest maximum age for annotations" + unset,
+		value:   func(p *Policy) setting.Variable { return setting.Duration(&p.MaxAge, 0) },
+		rank:    func(p Policy) int64 { return cmp.Or(int64(p.MaxAge), math.MaxInt64) },
+		allow:   func(p, _ Policy) error { return checkAge(p.MaxAge) },
+	},
+	{
+		Name: interval, Key: "minRotationInterval", Optional: true, Annotation: "min-rotation-interval",
+		Usage:   "minimum time between two rotations of a log; 0s disables the interval (default: the profile's, or 1s)",
+		Ceiling: "longest minimum rotation interval for annotations" + unset,
+		value:   func(p *Policy) setting.Variable { return setting.Duration(&p.MinInterval, 0) },
+		rank:    func(p Policy) int64 { return int64(p.MinInterval) },
+		allow:   func(_, base Policy) error { return allowRotation(base) },
+	},
+	{
+		Name: grace, Key: "rotatedLogGracePeriod", Optional: true, Annotation: "grace-period",
+		Usage:   "minimum age at which a rotated log is compressed or removed (default: the profile's, or 0s)",
+		Ceiling: "longest grace period for annotations" + unset,
+		value:   func(p *Policy) setting.Variable { return setting.Duration(&p.Grace, 0) },
+		rank:    func(p Policy) int64 { return int64(p.Grace) },
+	},
+	{
+		Name: "compression.codec", Key: "compression.codec", Annotation: "compression",
+		Usage: "codec for rotated logs: gzip, zstd or none",
+		value: func(p *Policy) setting.Variable { return setting.Text(&p.Codec, setting.OneOf("gzip", "zstd", "none")) },
+		allow: allowCodec,
+	},
+	{
+		Name: "compression.level", Key: "compression.level",
+		Usage: "compression level, 1 (fastest) to 9 (smallest)",
+		value: func(p *Policy) setting.Variable {
+			return setting.Int(&p.Level, 1, 9, " (1 is the fastest, 9 the smallest)")
+		},
+	},
 }
 
-func showSize(bytes int64) string {
-	if bytes == 0 || bytes == math.MaxInt64 {
-		return "no limit"
-	}
-	return config.SizeOf(bytes).String()
+func fieldOf(name string) *Field {
+	return Fields[slices.IndexFunc(Fields, func(f *Field) bool { return f.Name == name })]
 }
 
-func showAge(d time.Duration) string {
-	if d == 0 || d == math.MaxInt64 {
-		return "no limit"
+// set reads a field of p; empty text is invalid.
+func (f *Field) set(p *Policy, text string) error {
+	if text == "" {
+		return errors.New("must not be empty")
 	}
-	return d.String()
+	return f.value(p).Set(text)
 }
 
-// Resolver finds what holds for a container.
-type Resolver struct {
-	overrides   []override
-	fallback    base
-	annotations config.Annotations
+func (f *Field) copy(to, from *Policy) { f.value(to).Assign(f.value(from)) }
+
+// text is the value of a field for people.
+func (f *Field) text(p Policy) string {
+	if f.zero != "" && f.value(&p).String() == f.value(&Policy{}).String() {
+		return f.zero
+	}
+	return f.value(&p).String()
 }
 
-// override is one of the configuration's, ready to be compared.
-type override struct {
-	match  config.Match
-	labels labels.Selector
-	base   base
+// minSize is the smallest maximum size in bytes that a pod may ask for. A runtime
+// writes some 50 MB/s: at this size that is 200 rotations a second, which a node
+// can handle, and the millisecond or two that a rotation takes do not double the
+// file.
+const minSize = 256 << 10
+
+func allowSize(p, base Policy) error {
+	if least := min(minSize, base.MaxSize); p.MaxSize < least {
+		return fmt.Errorf("must be at least %s", setting.FormatSize(least))
+	}
+	return allowRotation(base)
 }
 
-// base is what holds without annotations.
-type base struct {
-	effective Effective
-	total     bool // whether the configuration has a total size, not a product
+func allowRotation(base Policy) error {
+	if !base.Rotate {
+		return errors.New("the configuration disables rotation for this container")
+	}
+	return nil
 }
 
-// New is the Resolver of a configuration; the error is that of its validation.
-func New(cfg config.Config) (*Resolver, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
+// allowCodec: a pod does not know whether the node's log shipper reads zstd.
+func allowCodec(p, _ Policy) error {
+	if p.Codec == CodecZstd {
+		return errors.New("must be one of gzip, none")
 	}
-	sources := sourcesOf(cfg)
-	r := &Resolver{annotations: cfg.Annotations, fallback: newBase(cfg, sources)}
-	for i, o := range cfg.Overrides {
-		selector, err := config.ParseSelector(o.Match.Labels)
-		if err != nil {
-			return nil, fmt.Errorf("policy: override %d: %w", i+1, err)
-		}
-		own := maps.Clone(sources)
-		for field := range setBy(o, cfg) {
-			own[field] = fmt.Sprintf("override %d", i+1)
-		}
-		r.overrides = append(r.overrides, override{o.Match, selector, newBase(cfg.With(o), own)})
-	}
-	return r, nil
+	return nil
 }
 
-// newBase is c without its overrides. sources loses its total if c has none.
-func newBase(c config.Config, sources map[string]string) base {
-	e := Effective{
-		MaxSize:      max(0, c.MaxSizeBytes()),
-		MaxTotalSize: max(0, c.MaxTotalSizeBytes()),
-		MaxFiles:     c.ContainerLogMaxFiles,
-		MaxAge:       c.ContainerLogMaxAge.Duration,
-		MinInterval:  c.MinRotationInterval.Duration,
-		Grace:        c.RotatedLogGracePeriod.Duration,
-		Codec:        c.Compression.Codec,
-		Level:        c.Compression.Level,
-		Rotate:       c.MaxSizeBytes() > 0,
-		Sources:      sources,
+// minMaxAge: an age is checked by the sweep, and a live log is rotated for it. A
+// shorter one could not be kept, and would rotate logs that are nearly empty.
+const minMaxAge = time.Minute
+
+func checkAge(d time.Duration) error {
+	if d != 0 && d < minMaxAge {
+		return fmt.Errorf("must be at least %v, or 0s for no limit, got %v", minMaxAge, d)
 	}
-	total := c.ContainerLogMaxTotalSize.IsSet()
-	switch {
-	case total:
-	case e.Rotate:
-		sources[maxTotal] = fromProduct
-	default:
-		sources[maxTotal] = sources[rotate] // no size to multiply
-	}
-	return base{e, total}
+	return nil
 }
 
-// sourcesOf compares c with the defaults. A value that was written and is the
-// default is a default, but for the two that would differ with the profile.
-func sourcesOf(c config.Config) map[string]string {
-	d := config.Default()
-	from := func(same bool) string {
-		if same {
-			return fromDefault
-		}
-		return fromConfig
+// check reports the fields that do not fit each other.
+func (p Policy) check(report func(name string, err error)) {
+	// Room for two rotations would be better for log shippers, but one is enough to
+	// keep the total.
+	if p.MaxTotalSize > 0 && p.MaxTotalSize < p.MaxSize {
+		report(maxTotal, fmt.Errorf("must be at least containerLogMaxSize (%s), got %s",
+			setting.FormatSize(p.MaxSize), setting.FormatSize(p.MaxTotalSize)))
 	}
-	timing := func(own config.Duration) string {
-		switch {
-		case own.IsSet():
-			return fromConfig
-		case c.CollectorProfile != "":
-			return "profile " + c.CollectorProfile
-		}
-		return fromDefault
+	err := checkAge(p.MaxAge)
+	if err == nil && p.MaxAge != 0 && p.MaxAge < p.Grace {
+		err = fmt.Errorf("must be at least rotatedLogGracePeriod (%v), in which nothing is removed, got %v", p.Grace, p.MaxAge)
 	}
-	size := from(c.MaxSizeBytes() == d.MaxSizeBytes())
-	return map[string]string{
-		rotate:   size,
-		maxSize:  size,
-		maxFiles: from(c.ContainerLogMaxFiles == d.ContainerLogMaxFiles),
-		maxTotal: fromConfig, // or newBase replaces it
-		maxAge:   from(c.ContainerLogMaxAge.Duration == d.ContainerLogMaxAge.Duration),
-		interval: timing(c.MinRotationInterval),
-		grace:    timing(c.RotatedLogGracePeriod),
-		codec:    from(c.Compression.Codec == d.Compression.Codec),
-		level:    from(c.Compression.Level == d.Compression.Level),
+	if err != nil {
+		report(maxAge, err)
 	}
 }
 
-// setBy are the fields that o decides, in c.
-func setBy(o config.Override, c config.Config) map[string]bool {
-	fields := make(map[string]bool)
-	for field, set := range map[string]bool{
-		rotate:   o.Rotate != nil || o.MaxSize.IsSet() && c.MaxSizeBytes() < 0,
-		maxSize:  o.MaxSize.IsSet() || o.Rotate != nil && !*o.Rotate,
-		maxFiles: o.MaxFiles != nil,
-		maxTotal: o.MaxTotalSize.IsSet(),
-		maxAge:   o.MaxAge != nil,
-		interval: o.MinRotationInterval != nil,
-		grace:    o.RotatedLogGracePeriod != nil,
-		codec:    o.Compression.Codec != nil,
-		level:    o.Compression.Level != nil,
-	} {
-		if set {
-			fields[field] = true
-		}
-	}
-	return fields
-}
-
-// For is what holds for s. The caller may keep and change it.
-func (r *Resolver) For(s Subject) Effective {
-	b := r.fallback
-	for _, o := range r.overrides {
-		if o.matches(s) {
-			b = o.base
-			break
-		}
-	}
-	e := b.effective
-	e.Sources = maps.Clone(e.Sources)
-	if r.annotations.Enabled {
-		annotate(&e, b, r.annotations.Ceilings, s)
-	}
-	return e
-}
-
-func (o override) matches(s Subject) bool {
-	m := o.match
-	return anyGlob(m.Namespaces, s.Namespace) && anyGlob(m.Pods, s.Pod) && anyGlob(m.Containers, s.Container) &&
-		o.labels.Matches(labels.Set(s.Labels))
-}
-
-// anyGlob says whether one of globs fits name; none at all fits any.
-func anyGlob(globs []string, name string) bool {
-	for _, glob := range globs {
-		if ok, err := path.Match(glob, name); ok && err == nil {
-			return true
-		}
-	}
-	return len(globs) == 0
-}
-
-// product is size × files, as far as that goes.
-func product(size int64, files int) int64 {
+func saturatingMul(size int64, files int) int64 {
 	if n := int64(files); size <= math.MaxInt64/max(1, n) {
 		return size * n
 	}
 	return math.MaxInt64
-}
-
-// orLongest makes 0, no limit, the greatest value, so that limits compare.
-func orLongest[T cmp.Ordered](v, longest T) T {
-	var zero T
-	if v == zero {
-		return longest
-	}
-	return v
 }

@@ -1,21 +1,24 @@
-package policy
+package policy_test
 
 import (
 	"fmt"
 	"maps"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 )
 
-func resolver(t testing.TB, yaml string) *Resolver {
+func resolver(t testing.TB, yaml string) *policy.Resolver {
 	t.Helper()
 	cfg, err := config.Parse("test", []byte(yaml))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := New(cfg)
+	r, err := policy.New(cfg.Rules)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +26,7 @@ func resolver(t testing.TB, yaml string) *Resolver {
 }
 
 // show has what differs from want's keys only: "field=value (source)".
-func show(e Effective, fields string) string {
+func show(e policy.Effective, fields string) string {
 	var out []string
 	for _, f := range e.Fields() {
 		if strings.Contains(" "+fields+" ", " "+f.Name+" ") {
@@ -76,7 +79,7 @@ rotatedLogGracePeriod=1m5s (profile datadog)
 compression.codec=gzip (default)
 compression.level=5 (default)`},
 	} {
-		got := show(resolver(t, tt.yaml).For(Subject{}), everything)
+		got := show(resolver(t, tt.yaml).For(policy.Subject{}), everything)
 		if got != strings.TrimSpace(tt.want) {
 			t.Errorf("%s: got\n%s\nwant%s", tt.name, got, tt.want)
 		}
@@ -109,31 +112,31 @@ overrides:
 	type labels = map[string]string
 	for _, tt := range []struct {
 		name, fields, want string
-		s                  Subject
+		s                  policy.Subject
 	}{
 		{
 			"the first of two that match", "maxSize maxTotalSize rotate", "rotate=true (default)\nmaxSize=1Mi (override 1)\nmaxTotalSize=5Mi (maxSize × maxFiles)",
-			Subject{Namespace: "kube-system", Container: "proxy"},
+			policy.Subject{Namespace: "kube-system", Container: "proxy"},
 		},
-		{"a second glob", "maxSize", "maxSize=1Mi (override 1)", Subject{Namespace: "ops", Container: "proxy"}},
-		{"all lists must fit", "maxSize", "maxSize=10Mi (default)", Subject{Namespace: "ops", Container: "app"}},
+		{"a second glob", "maxSize", "maxSize=1Mi (override 1)", policy.Subject{Namespace: "ops", Container: "proxy"}},
+		{"all lists must fit", "maxSize", "maxSize=10Mi (default)", policy.Subject{Namespace: "ops", Container: "app"}},
 		{
 			"off", "rotate maxSize maxTotalSize", "rotate=false (override 2)\nmaxSize=no limit (override 2)\nmaxTotalSize=40Mi (flag/file)",
-			Subject{Namespace: "kube-system", Container: "app"},
+			policy.Subject{Namespace: "kube-system", Container: "app"},
 		},
 		{
 			"labels and pods", everything,
 			"rotate=true (default)\nmaxSize=10Mi (default)\nmaxFiles=9 (override 3)\nmaxTotalSize=40Mi (flag/file)\nmaxAge=336h0m0s (override 3)\nminRotationInterval=0s (override 3)\nrotatedLogGracePeriod=1m0s (override 3)\ncompression.codec=none (override 3)\ncompression.level=5 (default)",
-			Subject{Pod: "db-1", Labels: labels{"tier": "core"}},
+			policy.Subject{Pod: "db-1", Labels: labels{"tier": "core"}},
 		},
 		{
 			"a label that must not be", "maxSize maxTotalSize compression.level minRotationInterval",
 			"maxSize=30Mi (override 4)\nmaxTotalSize=30Mi (override 4)\nminRotationInterval=10s (profile otel)\ncompression.level=1 (override 4)",
-			Subject{Pod: "db-1", Labels: labels{"tier": "core", "canary": ""}},
+			policy.Subject{Pod: "db-1", Labels: labels{"tier": "core", "canary": ""}},
 		},
-		{"an exception with nothing of its own", "maxFiles", "maxFiles=5 (default)", Subject{Namespace: "last", Pod: "plain"}},
-		{"the last", "maxFiles", "maxFiles=2 (override 6)", Subject{Namespace: "last", Pod: "x"}},
-		{"odd labels", "maxFiles", "maxFiles=2 (override 6)", Subject{Namespace: "last", Pod: "x", Labels: labels{"": "", "a b\x00": "\xff"}}},
+		{"an exception with nothing of its own", "maxFiles", "maxFiles=5 (default)", policy.Subject{Namespace: "last", Pod: "plain"}},
+		{"the last", "maxFiles", "maxFiles=2 (override 6)", policy.Subject{Namespace: "last", Pod: "x"}},
+		{"odd labels", "maxFiles", "maxFiles=2 (override 6)", policy.Subject{Namespace: "last", Pod: "x", Labels: labels{"": "", "a b\x00": "\xff"}}},
 	} {
 		if got := show(r.For(tt.s), tt.fields); got != tt.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", tt.name, got, tt.want)
@@ -141,27 +144,105 @@ overrides:
 	}
 }
 
-func TestNewRefusesWhatIsNotValid(t *testing.T) {
-	cfg := config.Default()
-	cfg.Overrides = []config.Override{{}}
-	if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "overrides[0].match") {
+func TestNewRejectsInvalidRules(t *testing.T) {
+	if _, err := policy.New(policy.Rules{Overrides: []policy.Override{{}}}); err == nil || !strings.Contains(err.Error(), "overrides[0].match") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestPatchesAreChecked: a patch that was not written by its values is checked too.
+func TestPatchesAreChecked(t *testing.T) {
+	bad := policy.Patch{"maxsize": "1Mi", "maxFiles": "1", "maxTotalSize": "x"}
+	_, err := policy.New(policy.Rules{
+		Patch: bad, Annotations: policy.Annotations{Ceilings: bad},
+		Overrides: []policy.Override{{Match: policy.Match{Pods: []string{"a"}}, Patch: bad}},
+	})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, key := range []string{
+		"containerLogMaxFiles: must be at least 2", "containerLogMaxTotalSize: invalid size", "maxsize: unknown field",
+		"annotations.ceilings.maxFiles: ", "annotations.ceilings.maxsize: unknown", "overrides[0].maxFiles: ", "overrides[0].maxsize: unknown",
+	} {
+		if !strings.Contains(err.Error(), key) {
+			t.Errorf("no %q in\n%v", key, err)
+		}
 	}
 }
 
 // TestForIsIndependent: what a caller does with one answer is not in the next.
 func TestForIsIndependent(t *testing.T) {
 	r := resolver(t, "annotations: {enabled: true}")
-	s := Subject{Annotations: map[string]string{"logwatch/max-size": "1Mi", "logwatch/max-files": "x"}}
+	s := policy.Subject{Annotations: map[string]string{"logwatch/max-size": "1Mi", "logwatch/max-files": "x"}}
 	first := r.For(s)
 	want := maps.Clone(first.Sources)
 	clear(first.Sources)
-	first.Rejects[0] = Reject{}
-	if again := r.For(s); !maps.Equal(again.Sources, want) || again.Rejects[0] == (Reject{}) {
+	first.Rejected[0] = policy.RejectedAnnotation{}
+	if again := r.For(s); !maps.Equal(again.Sources, want) || again.Rejected[0] == (policy.RejectedAnnotation{}) {
 		t.Errorf("got %+v", again)
 	}
-	if plain := r.For(Subject{}); plain.Sources[maxSize] != fromDefault {
+	if plain := r.For(policy.Subject{}); plain.Sources["maxSize"] != policy.FromDefault {
 		t.Errorf("got %+v", plain)
+	}
+}
+
+// TestProfiles: they take effect, and keep to the shippers' own times.
+func TestProfiles(t *testing.T) {
+	of := func(name string) policy.Policy {
+		return resolver(t, "collectorProfile: "+name).For(policy.Subject{}).Policy
+	}
+	for _, name := range policy.Profiles() {
+		if e := resolver(t, "collectorProfile: "+name).For(policy.Subject{}); e.Sources["minRotationInterval"] != "profile "+name || e.Sources["rotatedLogGracePeriod"] != "profile "+name {
+			t.Errorf("%s: %v", name, e.Sources)
+		}
+	}
+	for _, name := range []string{"vector", "datadog"} {
+		if got := of(name).Grace; got < 65*time.Second {
+			t.Errorf("%s finds or holds logs for 60 s: grace %v", name, got)
+		}
+	}
+	for _, name := range []string{"filebeat", "datadog", "vlagent"} {
+		if got := of(name).MinInterval; got <= 10*time.Second {
+			t.Errorf("%s checks every 10 s: interval %v", name, got)
+		}
+	}
+}
+
+func TestNeedsPod(t *testing.T) {
+	for yaml, want := range map[string]bool{
+		"": false,
+		"overrides: [{match: {namespaces: [a]}}]":                                  false,
+		"overrides: [{match: {namespaces: [a]}}, {match: {pods: [a], labels: a}}]": true,
+		"annotations: {enabled: true}":                                             true,
+		"annotations: {ceilings: {maxFiles: 9}}":                                   false,
+	} {
+		if got := resolver(t, yaml).NeedsPod(); got != want {
+			t.Errorf("%s: got %v", yaml, got)
+		}
+	}
+}
+
+// TestPolicies: a size of an override brings its own total, files do not.
+func TestPolicies(t *testing.T) {
+	r := resolver(t, `
+containerLogMaxTotalSize: 15Mi
+overrides:
+- {match: {pods: [a]}, maxSize: 1Mi}
+- {match: {pods: [a]}, maxSize: 1Mi, maxTotalSize: 2Mi}
+- {match: {pods: [a]}, maxFiles: 7}
+- {match: {pods: [a]}, rotate: false}`)
+	for i, want := range [][2]int64{{10 << 20, 15 << 20}, {1 << 20, 5 << 20}, {1 << 20, 2 << 20}, {10 << 20, 15 << 20}, {0, 15 << 20}} {
+		if p := r.Policies()[i]; p.MaxSize != want[0] || p.MaxTotalSize != want[1] || p.Rotate != (p.MaxSize > 0) {
+			t.Errorf("%d: got %+v, want %d", i, p, want)
+		}
+	}
+	for yaml, want := range map[string]int64{
+		"": 50 << 20, "containerLogMaxFiles: 2": 20 << 20, "containerLogMaxSize: -1": 0, "containerLogMaxSize: 7Ei": math.MaxInt64,
+		"{containerLogMaxSize: 1, containerLogMaxFiles: 9223372036854775807}": math.MaxInt64,
+	} {
+		if got := resolver(t, yaml).Policies()[0].MaxTotalSize; got != want {
+			t.Errorf("%s: total %d, want %d", yaml, got, want)
+		}
 	}
 }
 
@@ -172,7 +253,7 @@ func BenchmarkFor(b *testing.B) {
 		fmt.Fprintf(&yaml, "- match: {namespaces: ['team-%d-*'], labels: 'app in (a, b)'}\n", i)
 	}
 	r := resolver(b, yaml.String())
-	s := Subject{"shop", "web-7d9f", "app", map[string]string{"app": "a"}, map[string]string{"logwatch/max-size": "1Mi"}}
+	s := policy.Subject{"shop", "web-7d9f", "app", map[string]string{"app": "a"}, map[string]string{"logwatch/max-size": "1Mi"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		r.For(s)

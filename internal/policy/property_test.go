@@ -1,41 +1,25 @@
-package policy
+package policy_test
 
 import (
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/setting"
 )
 
-// asConfig is a configuration in which e holds for all containers, so that the
-// rules for configurations can be asked.
-func asConfig(e Effective) config.Config {
-	c := config.Default()
-	c.ContainerLogMaxSize = config.SizeOf(e.MaxSize)
-	if !e.Rotate {
-		c.ContainerLogMaxSize = config.SizeOf(-1)
-	}
-	if e.MaxTotalSize != 0 {
-		c.ContainerLogMaxTotalSize = config.SizeOf(e.MaxTotalSize)
-	}
-	c.ContainerLogMaxFiles = e.MaxFiles
-	c.ContainerLogMaxAge.Duration = e.MaxAge
-	c.MinRotationInterval.Duration = e.MinInterval
-	c.RotatedLogGracePeriod.Duration = e.Grace
-	c.Compression.Codec, c.Compression.Level = e.Codec, e.Level
-	return c
-}
-
 // check is what must be true of every answer. had is the answer to the same
-// question with annotations turned off.
-func check(t *testing.T, e, had Effective, c config.Ceilings) {
+// question with annotations disabled.
+func check(t *testing.T, e, had policy.Effective, ceilings policy.Patch) {
 	t.Helper()
-	if err := asConfig(e).Validate(); err != nil {
+	if _, err := policy.New(policy.Rules{Patch: policy.PatchOf(e.Policy)}); err != nil {
 		t.Errorf("not valid: %v", err)
 	}
 	if e.Rotate != (e.MaxSize > 0) || e.Rotate != had.Rotate || e.Rotate && e.MaxTotalSize == 0 {
@@ -47,24 +31,25 @@ func check(t *testing.T, e, had Effective, c config.Ceilings) {
 			t.Errorf("%s is %d: ceiling %d, %d without annotations", what, got, ceiling, without)
 		}
 	}
-	endless := func(d time.Duration) int64 {
-		if d == 0 {
+	endless := func(n int64) int64 {
+		if n == 0 {
 			return math.MaxInt64
 		}
-		return int64(d)
+		return n
 	}
-	over("size", e.MaxSize, c.MaxSize.Bytes(), had.MaxSize)
-	over("files", int64(e.MaxFiles), int64(c.MaxFiles), int64(had.MaxFiles))
-	over("interval", int64(e.MinInterval), int64(c.MinRotationInterval.Duration), int64(had.MinInterval))
-	over("grace", int64(e.Grace), int64(c.RotatedLogGracePeriod.Duration), int64(had.Grace))
-	if c.MaxAge.IsSet() {
-		over("age", endless(e.MaxAge), endless(c.MaxAge.Duration), endless(had.MaxAge))
-	} else {
-		over("age", endless(e.MaxAge), 0, endless(had.MaxAge))
+	files, _ := strconv.Atoi(ceilings["maxFiles"])
+	size, total := sizeOf(ceilings["maxSize"]), sizeOf(ceilings["maxTotalSize"])
+	over("size", e.MaxSize, size, had.MaxSize)
+	over("files", int64(e.MaxFiles), int64(files), int64(had.MaxFiles))
+	over("interval", int64(e.MinInterval), timeOf(ceilings["minRotationInterval"]), int64(had.MinInterval))
+	over("grace", int64(e.Grace), timeOf(ceilings["rotatedLogGracePeriod"]), int64(had.Grace))
+	age := int64(0)
+	if text := ceilings["maxAge"]; text != "" {
+		age = endless(timeOf(text))
 	}
-	total := c.MaxTotalSize.Bytes()
-	if total == 0 && (c.MaxSize.IsSet() || c.MaxFiles != 0) {
-		total = product(max(c.MaxSize.Bytes(), had.MaxSize), max(c.MaxFiles, had.MaxFiles))
+	over("age", endless(int64(e.MaxAge)), age, endless(int64(had.MaxAge)))
+	if total == 0 && (size != 0 || files != 0) {
+		total = policy.SaturatingMul(max(size, had.MaxSize), max(files, had.MaxFiles))
 	}
 	if had.MaxTotalSize != 0 {
 		over("total", e.MaxTotalSize, total, had.MaxTotalSize)
@@ -76,18 +61,28 @@ func check(t *testing.T, e, had Effective, c config.Ceilings) {
 		if f.Source == "" {
 			t.Errorf("no source of %s", f.Name)
 		}
-		if was := had.Fields()[i]; f != was && !strings.HasPrefix(f.Source, "annotation logwatch/") && !strings.HasPrefix(f.Source, fromProduct) {
+		if was := had.Fields()[i]; f != was && !strings.HasPrefix(f.Source, "annotation logwatch/") && !strings.HasPrefix(f.Source, policy.FromProduct) {
 			t.Errorf("%+v, and was %+v, for no reason", f, was)
 		}
 	}
 	for _, r := range e.Rejected {
-		if r.Annotation == "" || r.Reason == "" || len(r.Value) > 7*maxQuote || len(r.Reason) > 300 {
-			t.Errorf("reject %+v", r)
+		if r.Annotation == "" || r.Reason == "" || len(r.Value) > 7*policy.MaxQuote || len(r.Reason) > 400 {
+			t.Errorf("rejected %+v", r)
 		}
 	}
-	if len(e.Rejected) > maxRejects {
-		t.Errorf("%d rejects", len(e.Rejected))
+	if len(e.Rejected) > policy.MaxRejected {
+		t.Errorf("%d rejected", len(e.Rejected))
 	}
+}
+
+func sizeOf(text string) int64 {
+	n, _ := setting.ParseSize(text) // 0: none
+	return n
+}
+
+func timeOf(text string) int64 {
+	d, _ := setting.ParseDuration(text) // 0: none
+	return int64(d)
 }
 
 // pick is one of choices, or with them the zero value, which is often "not set".
@@ -107,42 +102,25 @@ func timeText(rnd *rand.Rand) string {
 	return pick(rnd, "0s", "1ns", "1s", "12s", "59s", "1m", "65s", "10m", "1h", "14d", "106751d")
 }
 
-func mustSize(text string) config.Size {
-	s, err := config.ParseSize(text)
-	if err != nil {
-		panic(err)
-	}
-	return s
-}
-
-func mustDuration(text string) config.Duration {
-	d, err := config.ParseDuration(text)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
-func randomOverride(rnd *rand.Rand) config.Override {
-	o := config.Override{
-		Match: config.Match{
-			Namespaces: pick(rnd, []string{"*"}, []string{"a*", "b"}),
-			Pods:       pick(rnd, []string{"[a-c]?", "x"}),
-			Containers: pick(rnd, []string{"app"}),
-			Labels:     pick(rnd, "app", "app=x, !y", "app notin (x)"),
-		},
-		MaxSize:      mustSize(sizeText(rnd)),
-		MaxTotalSize: mustSize(sizeText(rnd)),
-		MaxFiles:     pick(rnd, new(2), new(3), new(1000)),
-		Compression:  config.OverrideCompression{Codec: pick(rnd, new("gzip"), new("none")), Level: pick(rnd, new(1))},
-		Rotate:       pick(rnd, new(true), new(false)),
-	}
-	for _, to := range []**config.Duration{&o.MaxAge, &o.MinRotationInterval, &o.RotatedLogGracePeriod} {
-		if d := mustDuration(timeText(rnd)); d.IsSet() {
-			*to = &d
+// fill sets some of the fields with values, to random text that is valid by itself.
+func fill(rnd *rand.Rand, value func(*policy.Field) setting.Value) {
+	for _, f := range policy.Fields {
+		v := value(f)
+		var text string
+		switch v.Type() {
+		case "size":
+			text = sizeText(rnd)
+		case "duration":
+			text = timeText(rnd)
+		case "int":
+			text = pick(rnd, "2", "3", "5", "10", "1000000")
+		case "bool":
+			text = pick(rnd, "true", "false")
+		case "string":
+			text = pick(rnd, "gzip", "none", "zstd")
 		}
+		_ = v.Set(text) // what is invalid is left out
 	}
-	return o
 }
 
 // randomConfig is valid.
@@ -150,24 +128,27 @@ func randomConfig(rnd *rand.Rand) config.Config {
 	for {
 		c := config.Default()
 		if rnd.IntN(2) == 0 {
-			c.ContainerLogMaxSize = mustSize(pick(rnd, "-1", "64Ki", "1Mi", "100Mi"))
-			c.ContainerLogMaxFiles = 2 + rnd.IntN(8)
-			c.ContainerLogMaxAge.Duration = mustDuration(timeText(rnd)).Duration
-			c.RotatedLogGracePeriod.Duration = mustDuration(timeText(rnd)).Duration
-		}
-		if rnd.IntN(2) == 0 {
-			c.ContainerLogMaxTotalSize = mustSize(sizeText(rnd))
+			fill(rnd, c.Patch.Key)
 		}
 		c.Annotations.Enabled = true
-		c.Annotations.Ceilings = config.Ceilings{
-			MaxSize: mustSize(sizeText(rnd)), MaxTotalSize: mustSize(sizeText(rnd)), MaxFiles: pick(rnd, 5, 10, 1_000_000),
-			MaxAge: mustDuration(timeText(rnd)), MinRotationInterval: mustDuration(timeText(rnd)), RotatedLogGracePeriod: mustDuration(timeText(rnd)),
-		}
+		fill(rnd, func(f *policy.Field) setting.Value {
+			if f.Ceiling == "" {
+				return setting.Text(new(string))
+			}
+			return c.Annotations.Ceilings.Ceiling(f)
+		})
 		if c.Validate() != nil {
 			continue
 		}
 		for range 8 {
-			c.Overrides = append(c.Overrides, randomOverride(rnd))
+			o := policy.Override{Patch: policy.Patch{}, Match: policy.Match{
+				Namespaces: pick(rnd, []string{"*"}, []string{"a*", "b"}),
+				Pods:       pick(rnd, []string{"[a-c]?", "x"}),
+				Containers: pick(rnd, []string{"app"}),
+				Labels:     pick(rnd, "app", "app=x, !y", "app notin (x)"),
+			}}
+			fill(rnd, o.Patch.Value)
+			c.Overrides = append(c.Overrides, o)
 			if c.Validate() != nil {
 				c.Overrides = c.Overrides[:len(c.Overrides)-1]
 			}
@@ -179,18 +160,18 @@ func randomConfig(rnd *rand.Rand) config.Config {
 func randomAnnotations(rnd *rand.Rand) map[string]string {
 	bad := []string{"", "10", "10mb", "-5", "1e99", "x", strings.Repeat("9", 1000), "\x1b[31m"}
 	m := make(map[string]string)
-	for _, name := range known {
+	for _, name := range policy.AnnotationNames() {
 		for _, suffix := range []string{"", ".app", ".other"} {
 			text := pick(rnd, sizeText(rnd), timeText(rnd), pick(rnd, bad...), pick(rnd, "2", "7", "1000"), pick(rnd, "gzip", "none"))
 			switch {
 			case rnd.IntN(2) == 0:
 				continue
-			case name == annSize || name == annTotal:
+			case strings.HasSuffix(name, "-size"):
 				text = pick(rnd, sizeText(rnd), sizeText(rnd), text)
-			case name == annAge || name == annGrace || name == annInterval:
+			case name == "max-age" || name == "grace-period" || name == "min-rotation-interval":
 				text = pick(rnd, timeText(rnd), timeText(rnd), text)
 			}
-			m[prefix+name+suffix] = text
+			m[policy.Prefix+name+suffix] = text
 		}
 	}
 	return m
@@ -200,20 +181,20 @@ func randomAnnotations(rnd *rand.Rand) map[string]string {
 // valid policy within the ceilings.
 func TestProperties(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(5, uint64(time.Now().UnixNano())))
-	overridden, annotated, cut := 0, 0, 0
+	overridden, annotated, capped := 0, 0, 0
 	for range 1000 {
 		c := randomConfig(rnd)
-		r, err := New(c)
+		r, err := policy.New(c.Rules)
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Annotations.Enabled = false
-		off, err := New(c)
+		off, err := policy.New(c.Rules)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 4 {
-			s := Subject{
+			s := policy.Subject{
 				pick(rnd, "a", "ab", "b"), pick(rnd, "a1", "x"), pick(rnd, "app", "other"),
 				pick(rnd, map[string]string{"app": "x"}, map[string]string{"app": "z", "y": ""}), randomAnnotations(rnd),
 			}
@@ -225,11 +206,11 @@ func TestProperties(t *testing.T) {
 			sources := fmt.Sprint(e.Sources)
 			overridden += strings.Count(sources, "override")
 			annotated += strings.Count(sources, "annotation")
-			cut += strings.Count(sources, "cut to")
+			capped += strings.Count(sources, "capped at")
 		}
 	}
-	if overridden < 1000 || annotated < 1000 || cut < 1000 {
-		t.Errorf("%d fields overridden, %d annotated, %d cut: the test tests nothing", overridden, annotated, cut)
+	if overridden < 1000 || annotated < 1000 || capped < 1000 {
+		t.Errorf("%d fields overridden, %d annotated, %d capped: the test tests nothing", overridden, annotated, capped)
 	}
 }
 
@@ -239,27 +220,27 @@ func FuzzAnnotation(f *testing.F) {
 		f.Add(uint8(i), text, uint8(i+1), "20Mi", "app")
 	}
 	f.Add(uint8(0), strings.Repeat("1", 1<<20), uint8(9), "", "")
-	cfg := config.Default()
-	cfg.ContainerLogMaxAge.Duration = time.Hour
-	cfg.Annotations = config.Annotations{Enabled: true, Ceilings: config.Ceilings{
-		MaxSize: mustSize("100Mi"), MaxFiles: 10, MaxTotalSize: mustSize("300Mi"), MaxAge: mustDuration("1d"),
-		MinRotationInterval: mustDuration("1m"), RotatedLogGracePeriod: mustDuration("2h"),
-	}}
-	r, err := New(cfg)
+	ceilings := policy.Patch{
+		"maxSize": "100Mi", "maxFiles": "10", "maxTotalSize": "300Mi", "maxAge": "24h", "minRotationInterval": "1m", "rotatedLogGracePeriod": "2h",
+	}
+	r, err := policy.New(policy.Rules{
+		Patch: policy.Patch{"maxAge": "1h"}, Annotations: policy.Annotations{Enabled: true, Ceilings: ceilings},
+	})
 	if err != nil {
 		f.Fatal(err)
 	}
-	had := r.For(Subject{})
+	had := r.For(policy.Subject{})
 	f.Fuzz(func(t *testing.T, a uint8, text string, b uint8, other, container string) {
+		known := policy.AnnotationNames()
 		name := func(n uint8) string {
 			if n >= 128 {
-				return prefix + known[int(n)%len(known)] + "." + container
+				return policy.Prefix + known[int(n)%len(known)] + "." + container
 			}
-			return prefix + known[int(n)%len(known)]
+			return policy.Prefix + known[int(n)%len(known)]
 		}
-		s := Subject{Container: container, Annotations: map[string]string{name(a): text, name(b): other, prefix + text: ""}}
+		s := policy.Subject{Container: container, Annotations: map[string]string{name(a): text, name(b): other, policy.Prefix + text: ""}}
 		e := r.For(s)
-		check(t, e, had, cfg.Annotations.Ceilings)
+		check(t, e, had, ceilings)
 		if again := r.For(s); !reflect.DeepEqual(again, e) {
 			t.Errorf("got %+v, then %+v", e, again)
 		}

@@ -49,7 +49,7 @@ func checkOwn(t *testing.T, own string) {
 		t.Errorf("image = %s", image)
 	}
 	cfg, err := config.Parse("ConfigMap", []byte(m.configMap.Data["logwatch.yaml"]))
-	if err != nil || cfg.ContainerLogMaxSize.Bytes() != 20<<20 || m.configMap.Name != "logwatch" {
-		t.Errorf("ConfigMap %s: %v, %v", m.configMap.Name, cfg.ContainerLogMaxSize, err)
+	if err != nil || cfg.Patch["maxSize"] != "20Mi" || m.configMap.Name != "logwatch" {
+		t.Errorf("ConfigMap %s: %v, %v", m.configMap.Name, cfg.Patch, err)
 	}
 }

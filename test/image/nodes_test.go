@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 )
 
 // backstop are the keys of kubelet's configuration that are set.
@@ -29,7 +29,7 @@ func (b backstop) check(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit := config.Default().ContainerLogMaxSize.Bytes(); size.Value() < 50*limit {
+	if limit := policy.Default().MaxSize; size.Value() < 50*limit {
 		t.Errorf("containerLogMaxSize %v, want far above logwatch's %d bytes (and never negative: kubelet then cleans nothing)", &size, limit)
 	}
 	// kubelet refuses an interval below 3 s.

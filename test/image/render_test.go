@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -69,7 +70,7 @@ type strategy struct {
 	Type string `json:"type"`
 }
 
-// manifests are what kustomize makes of a folder.
+// manifests are what kustomize prints for a directory.
 type manifests struct {
 	text           []byte
 	namespace      *corev1.Namespace
@@ -83,22 +84,33 @@ type manifests struct {
 	scc            *scc
 }
 
-// render builds a folder, named relative to the project's, and decodes all that
-// comes out strictly: a key that a type does not have is an error, as is one twice.
-func render(t *testing.T, folder string) manifests {
+// kustomize builds the tool and returns its path. What Go prints meanwhile, such as
+// the modules that it downloads, is not kustomize's.
+func kustomize(t *testing.T) string {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join(root, folder))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("go", "tool", "kustomize", "build", path)
+	cmd := exec.Command("go", "tool", "-n", "kustomize")
 	cmd.Dir = filepath.Join(root, "hack", "tools")
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
+	path, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go tool -n kustomize: %v\n%s", err, &stderr)
+	}
+	return strings.TrimSpace(string(path))
+}
+
+// render builds a directory, relative to the project's, and decodes all that is
+// printed strictly: an unknown or repeated key is an error, as is a warning.
+func render(t *testing.T, directory string) manifests {
+	t.Helper()
+	var stderr bytes.Buffer
+	cmd := exec.Command(kustomize(t), "build", filepath.Join(root, directory))
+	cmd.Stderr = &stderr
 	m := manifests{}
+	var err error
 	if m.text, err = cmd.Output(); err != nil || stderr.Len() > 0 {
-		t.Fatalf("kustomize build %s: %v\n%s", folder, err, &stderr)
+		t.Fatalf("kustomize build %s: %v\n%s", directory, err, &stderr)
 	}
 	for document := range bytes.SplitSeq(m.text, []byte("\n---\n")) {
 		m.add(t, document)

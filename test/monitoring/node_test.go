@@ -2,7 +2,6 @@ package monitoring
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,24 +9,22 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/agent"
+	"github.com/logwatch/logwatch/internal/agenttest"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // node is a real agent with metrics, on the fake runtime.
 type node struct {
+	*agenttest.Daemon
 	runtime *fake.Runtime
 	address string // of the metrics
-	stop    func() // stops the agent only
 	ask     chan os.Signal
 	next    atomic.Pointer[loaded] // the result of the next reload
 }
@@ -59,21 +56,10 @@ func startNode(t *testing.T, yaml string) *node {
 		}
 	})
 	n.next.Store(&loaded{cfg: n.config(t, yaml)})
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- agent.Run(ctx, agent.Options{
-			Config: n.next.Load().cfg, Log: zerolog.Nop(), Listen: true, Version: "v1.2.3",
-			Reload: agent.Reload{Ask: n.ask, Load: func() (config.Config, error) { l := n.next.Load(); return l.cfg, l.err }},
-		})
-	}()
-	n.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("agent: %v", err)
-		}
-	})
-	t.Cleanup(n.stop)
+	n.Daemon = agenttest.NewDaemon(t, n.runtime.Endpoint(), n.runtime.PodLogsDir(), yaml)
+	n.Options.Config, n.Options.Listen, n.Options.Version = n.next.Load().cfg, true, "v1.2.3"
+	n.Options.Reload = agent.Reload{Ask: n.ask, Load: func() (config.Config, error) { l := n.next.Load(); return l.cfg, l.err }}
+	n.Start()
 	testutil.Eventually(t, "the first sweep", func() bool {
 		text, err := get("http://" + n.address + "/metrics")
 		return err == nil && !strings.Contains(text, "\nlogwatch_last_sweep_timestamp_seconds 0\n")

@@ -233,7 +233,7 @@ func TestRealDaemon(t *testing.T) {
 	}
 	p.until(t, "LogwatchRuntimeUnreachable")
 	p.checkTexts(t)
-	n.stop()
+	n.Stop()
 	p.until(t, "LogwatchDown")
 }
 

@@ -74,7 +74,7 @@ func installs(t *testing.T, n *node) {
 	n.run(t, "systemd-run", "--unit=kubelet", "sleep", "infinity")
 	out := n.run(t, "dpkg", "--install", packages+"/old.deb")
 	n.run(t, "systemctl", "stop", "kubelet")
-	for _, want := range []string{"not started", "logwatch doctor", "systemctl enable --now logwatch", "kubelet runs on this node"} {
+	for _, want := range []string{"not started", "logwatch doctor", "systemctl enable --now logwatch", "kubelet is running on this node"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the install does not say %q:\n%s", want, out)
 		}
@@ -94,6 +94,7 @@ func installs(t *testing.T, n *node) {
 	for _, name := range []string{
 		"/usr/share/man/man1/logwatch.1.gz", "/usr/share/bash-completion/completions/logwatch",
 		"/usr/share/doc/logwatch-kubernetes/copyright", "/usr/share/doc/logwatch-kubernetes/logwatch.spdx.json",
+		"/usr/share/logwatch-kubernetes/90-logwatch.conf",
 	} {
 		if !n.exists(name) {
 			t.Errorf("%s is missing", name)
@@ -129,7 +130,7 @@ func upgradesBesideBadConfig(t *testing.T, n *node) {
 	config, before := n.config(t), n.pid(t)
 	n.write(t, configFile, config+"\nunknown: true\n")
 	out := n.run(t, "dpkg", "--install", "--force-confold", packages+"/new.deb")
-	if !strings.Contains(out, "is refused") || !strings.Contains(out, "systemctl restart logwatch") {
+	if !strings.Contains(out, "is invalid") || !strings.Contains(out, "systemctl restart logwatch") {
 		t.Errorf("the upgrade does not say what is wrong:\n%s", out)
 	}
 	if n.pid(t) != before {
@@ -142,8 +143,23 @@ func upgradesBesideBadConfig(t *testing.T, n *node) {
 	n.run(t, "systemctl", "restart", unit)
 }
 
-// removes, and then purges: nothing is left but the logs.
+// removes, and then purges: nothing is left but the logs. A removal that fails, here
+// for a package that is to replace it, leaves it running.
 func removes(t *testing.T, n *node) {
+	n.run(t, "sh", "-ec", `
+		mkdir -p /srv/other/DEBIAN
+		cd /srv/other/DEBIAN
+		printf 'Package: logwatch\nVersion: 9\nArchitecture: all\nMaintainer: m\nDescription: d\nConflicts: logwatch-kubernetes\nReplaces: logwatch-kubernetes\nProvides: logwatch-kubernetes\n' >control
+		printf '#!/bin/sh\nexit 1\n' >preinst
+		chmod 755 preinst
+		dpkg-deb --build --root-owner-group -Znone /srv/other /srv/other.deb
+		systemctl enable --now logwatch`)
+	if out, err := n.try("dpkg", "--install", "/srv/other.deb"); err == nil || !strings.Contains(out, "Stopping logwatch") {
+		t.Errorf("the other package was installed, or did not replace this one: %v\n%s", err, out)
+	}
+	if active, enabled := n.show(t, unit, "ActiveState"), n.show(t, unit, "UnitFileState"); active != "active" || enabled != "enabled" {
+		t.Errorf("after the failed removal it is %s and %s", active, enabled)
+	}
 	logs := n.run(t, "find", podLogsDir, "-type", "f")
 	out := n.run(t, "dpkg", "--remove", "logwatch-kubernetes")
 	if !strings.Contains(out, "containerLogMaxSize") {

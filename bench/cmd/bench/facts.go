@@ -36,7 +36,7 @@ func build(ctx context.Context, root, bin string) (subject.Tools, error) {
 	return t, nil
 }
 
-// machine says what this was measured on, and nothing about whose it is.
+// machine describes the machine by its hardware only.
 func machine(dir string) map[string]string {
 	m := map[string]string{"cores": fmt.Sprint(runtime.NumCPU()), "arch": runtime.GOARCH}
 	var u unix.Utsname
@@ -72,7 +72,7 @@ func fileSystem(magic int64) string {
 	return fmt.Sprintf("%#x", magic)
 }
 
-// field is the value behind the first "key   : value" of a file.
+// field returns the value of the first "key   : value" in a file.
 func field(path, key string) string {
 	f, err := os.Open(path)
 	if err != nil {

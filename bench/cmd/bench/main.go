@@ -1,4 +1,4 @@
-// Command bench measures logwatch beside what else rotates container logs. See
+// Command bench compares logwatch with other rotators of container logs. See
 // bench/README.md.
 package main
 
@@ -36,8 +36,8 @@ func main() {
 	}
 }
 
-// role is what this process is: the benchmark, or a part of it that is to have a
-// process of its own.
+// role runs what this process is: the benchmark, or a part of it that needs a process
+// of its own.
 func role(ctx context.Context, args []string) error {
 	if len(args) == 0 {
 		return run(ctx, args)
@@ -79,13 +79,13 @@ type options struct {
 func parse(args []string) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.BoolVar(&o.short, "short", false, "a quick look: shorter loads, more noise")
-	flags.BoolVar(&o.keep, "keep", false, "keep the subjects' own logs and say where")
+	flags.BoolVar(&o.short, "short", false, "a short run: shorter loads, more noise")
+	flags.BoolVar(&o.keep, "keep", false, "keep the subjects' own logs and print where they are")
 	flags.StringVar(&o.only, "only", "", "measures to take, by comma; none: all of "+strings.Join(names(), ","))
 	flags.StringVar(&o.subjects, "subjects", "", "subjects to compare, by comma; none: all of "+strings.Join(subject.All, ","))
 	flags.StringVar(&o.out, "out", "results", "where the results go")
 	flags.StringVar(&o.root, "root", "..", "logwatch's source tree")
-	flags.StringVar(&o.plotsOf, "plot", "", "measure nothing: write tables and plots anew from the results.json in this folder")
+	flags.StringVar(&o.plotsOf, "plot", "", "measure nothing: write tables and plots from the results.json in this directory")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -94,12 +94,12 @@ func parse(args []string) (options, error) {
 	}
 	for _, n := range list(o.only) {
 		if !slices.Contains(names(), n) {
-			return o, fmt.Errorf("-only %s: no such measure; there are %s", n, strings.Join(names(), ", "))
+			return o, fmt.Errorf("-only %s: unknown measure; must be one of %s", n, strings.Join(names(), ", "))
 		}
 	}
 	for _, n := range list(o.subjects) {
 		if !slices.Contains(subject.All, n) {
-			return o, fmt.Errorf("-subjects %s: no such subject; there are %s", n, strings.Join(subject.All, ", "))
+			return o, fmt.Errorf("-subjects %s: unknown subject; must be one of %s", n, strings.Join(subject.All, ", "))
 		}
 	}
 	return o, nil
@@ -155,8 +155,8 @@ func run(ctx context.Context, args []string) error {
 	return verdict(env, rep)
 }
 
-// take takes the measures. What was measured so far is written after each: a run
-// that is broken off leaves something.
+// take runs the measures and writes the results after each: a run that is interrupted
+// leaves some.
 func take(ctx context.Context, o options, env *measure.Env, rep *report.Report) error {
 	only := list(o.only)
 	for _, m := range measure.All {
@@ -192,8 +192,8 @@ func word(reached bool) string {
 	return "NOT REACHED"
 }
 
-// verdict fails when lines were lost by who should not have, or a run failed. A
-// threshold that was not reached is no failure: it is in the table.
+// verdict returns an error when a run failed or a subject lost lines that it should not
+// have. A threshold that was not reached is not an error: it is in the table.
 func verdict(env *measure.Env, rep *report.Report) error {
 	reached, all := 0, 0
 	for _, m := range rep.Measures {
@@ -225,10 +225,10 @@ func prepare(ctx context.Context, o options) (*measure.Env, error) {
 		env.Embedded = true
 	case "", "containerd":
 		if os.Geteuid() != 0 {
-			return nil, errors.New("a real containerd needs root; or set BENCH_RUNTIME=embedded")
+			return nil, errors.New("a real containerd needs root; without it, set BENCH_RUNTIME=embedded")
 		}
 	default:
-		return nil, fmt.Errorf("BENCH_RUNTIME=%s: give containerd or embedded", kind)
+		return nil, fmt.Errorf("BENCH_RUNTIME=%s: must be one of containerd, embedded", kind)
 	}
 	var err error
 	if env.Dir, err = os.MkdirTemp("", "logwatch-bench-"); err != nil {

@@ -15,14 +15,14 @@ import (
 	"github.com/logwatch/logwatch/bench/internal/report"
 	"github.com/logwatch/logwatch/bench/internal/subject"
 	"github.com/logwatch/logwatch/bench/load"
-	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/policy"
 )
 
 const kubeletPath = "kubelet's gzip"
 
 func compression(ctx context.Context, e *Env, m *report.Measure) error {
 	size := pick[int64](e, 1<<30, 64<<20)
-	c := config.Default().Compression
+	c := policy.Default()
 	m.How = fmt.Sprintf("%d MiB of generated container log: JSON, klog and nginx lines mixed; each codec in a process of its own, CPU of that process; "+
 		"kubelet's is compress/gzip at its default level with io.Copy, the others are klauspost/compress with 256 KiB reads and one goroutine; "+
 		"logwatch's default is %s, level %d", size>>20, c.Codec, c.Level)
@@ -79,8 +79,8 @@ func compression(ctx context.Context, e *Env, m *report.Measure) error {
 
 // memoryOf compresses an eighth of the text, to see whether memory grows with
 // the size.
-func memoryOf(ctx context.Context, e *Env, m *report.Measure, dir string, c config.Compression) error {
-	if c.Codec != config.CodecGzip {
+func memoryOf(ctx context.Context, e *Env, m *report.Measure, dir string, c policy.Policy) error {
+	if c.Codec != policy.CodecGzip {
 		return nil
 	}
 	size := pick[int64](e, 128<<20, 8<<20)

@@ -1,4 +1,4 @@
-// Package measure has the measures: what is run, and which figures come of it.
+// Package measure holds the measures: what is run, and the figures.
 package measure
 
 import (
@@ -15,21 +15,22 @@ import (
 	"github.com/logwatch/logwatch/bench/internal/subject"
 )
 
-// Env is what every measure has.
+// Env is the environment of all measures.
 type Env struct {
 	Tools    subject.Tools
-	Dir      string // for files; emptied by whoever made it
+	Dir      string // for files; removed by the caller
 	Short    bool
 	Embedded bool // no root: no real containerd
 	Subjects []string
 	Log      func(format string, args ...any)
 
-	// Problems are lines lost, doubled or damaged by who should not have.
+	// Problems are failed runs, and subjects that lost, doubled or damaged lines that
+	// they should not have.
 	Problems []string
 	runs     atomic.Int64
 }
 
-// Measure is one that can be selected by name.
+// Measure can be selected by name.
 type Measure struct {
 	Name  string
 	Title string
@@ -65,12 +66,12 @@ func pick[T any](e *Env, full, short T) T {
 	return full
 }
 
-// scratch returns a new folder's name.
+// scratch returns the name of a new directory.
 func (e *Env) scratch(name string) string {
 	return filepath.Join(e.Dir, fmt.Sprintf("%s-%d", name, e.runs.Add(1)))
 }
 
-// start starts a runtime: the real one unless there is none.
+// start starts a runtime: a real containerd, or the embedded one.
 func (e *Env) start(ctx context.Context, embedded bool) (node.Node, error) {
 	if embedded || e.Embedded {
 		return node.StartEmbedded()
@@ -78,7 +79,7 @@ func (e *Env) start(ctx context.Context, embedded bool) (node.Node, error) {
 	return node.StartReal(ctx, func(s string) { e.Log("  %s", s) })
 }
 
-// subjects are those of names that were asked for.
+// subjects returns those of names that are selected.
 func (e *Env) subjects(names ...string) []string {
 	var out []string
 	for _, n := range names {
@@ -89,12 +90,12 @@ func (e *Env) subjects(names ...string) []string {
 	return out
 }
 
-// linesFor is how many lines a rate in bytes a second makes in a time.
+// linesFor returns the number of lines of a rate in bytes a second over a time.
 func linesFor(rate float64, d time.Duration) uint64 {
 	return uint64(rate * d.Seconds() / node.RecordBytes)
 }
 
-// percentile is the nearest-rank one of sorted values.
+// percentile returns the nearest-rank percentile of sorted values.
 func percentile(sorted []float64, p float64) float64 {
 	i := int(math.Ceil(p*float64(len(sorted)))) - 1
 	return sorted[max(0, min(i, len(sorted)-1))]
@@ -105,29 +106,28 @@ func median(values []float64) float64 {
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2
 }
 
-// check adds a threshold: a figure, in units of scale and shown with a format,
-// must not be over most.
-func check(m *report.Measure, what, row, key string, most, scale float64, format string) {
+// check adds a threshold: a figure, in units of scale and shown with a format, must be
+// at most limit.
+func check(m *report.Measure, what, row, key string, limit, scale float64, format string) {
 	if v, ok := m.Get(row, key); ok {
 		v /= scale
 		m.Checks = append(m.Checks, report.Check{
-			What: what, Limit: "≤ " + fmt.Sprintf(format, most), Got: fmt.Sprintf(format, v), Reached: v <= most, Value: v,
+			What: what, Limit: "≤ " + fmt.Sprintf(format, limit), Got: fmt.Sprintf(format, v), Reached: v <= limit, Value: v,
 		})
 	}
 }
 
-// checkRatio adds a threshold on two rows' figures: other ÷ row must be least at
-// least.
-func checkRatio(m *report.Measure, what, row, other, key string, least float64) {
+// checkRatio adds a threshold on two rows' figures: other ÷ row must be at least limit.
+func checkRatio(m *report.Measure, what, row, other, key string, limit float64) {
 	v, ok := m.Get(row, key)
 	o, ok2 := m.Get(other, key)
 	if !ok || !ok2 {
 		return
 	}
-	c := report.Check{What: what, Limit: fmt.Sprintf("≥ %.0f ×", least), Got: "∞", Reached: true}
+	c := report.Check{What: what, Limit: fmt.Sprintf("≥ %.0f ×", limit), Got: "∞", Reached: true}
 	if v > 0 {
 		c.Value = o / v
-		c.Got, c.Reached = fmt.Sprintf("%.1f ×", c.Value), c.Value >= least
+		c.Got, c.Reached = fmt.Sprintf("%.1f ×", c.Value), c.Value >= limit
 	}
 	m.Checks = append(m.Checks, c)
 }

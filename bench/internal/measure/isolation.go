@@ -21,13 +21,13 @@ import (
 const (
 	isolationLimit = 4 << 20
 	bursters       = 20
-	// The huge log's name, and that of a later one: the newest stays plain.
+	// The huge log's name, and that of a later one: the newest is not compressed.
 	hugeName  = "0.log.20200101-000000"
 	newerName = "0.log.20200102-000000"
 )
 
-// isolation puts a huge rotated log into a container's directory and looks at
-// the others' rotations for as long as it is being compressed.
+// isolation moves a huge rotated log into a container's directory and measures the
+// others' rotations while it is being compressed.
 func isolation(ctx context.Context, e *Env, m *report.Measure) error {
 	size, d := pick[int64](e, 4<<30, 512<<20), pick(e, 45*time.Second, 14*time.Second)
 	m.How = fmt.Sprintf("limit 4 MiB; a container has a rotated log of %d MiB to be compressed; %d others write 4 MB/s for a second every five, for %v; "+
@@ -86,7 +86,7 @@ func (e *Env) isolated(ctx context.Context, m *report.Measure, name string, huge
 	title := name + ", without"
 	if huge {
 		title = name + ", with"
-		s.meanwhile = func(ctx context.Context, n node.Node, cs []node.Container) error {
+		s.beside = func(ctx context.Context, n node.Node, cs []node.Container) error {
 			return window.watch(ctx, filepath.Join(n.PodLogsDir(), cs[0].Dir), text, size)
 		}
 	}
@@ -111,8 +111,8 @@ func (s *spell) holds(t time.Time) bool { return t.After(s.from) && t.Before(s.t
 // watch puts the huge log in place and waits for its compression to begin and to
 // end, or for ctx.
 func (s *spell) watch(ctx context.Context, dir, text string, size int64) error {
-	// Made outside of the pod logs directory, and moved in when it is whole: on
-	// the same file system, since both are below the temporary directory.
+	// Written outside the pod logs directory, and moved in when it is complete: on the
+	// same file system, since both are below the temporary directory.
 	made := text + ".huge"
 	if err := repeat(made, text, size); err != nil {
 		return err

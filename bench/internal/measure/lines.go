@@ -11,13 +11,13 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// Lines counts what became of the lines of all containers.
+// Lines counts the lines of all containers.
 type Lines struct {
 	Written, Found, Lost, Doubled, Pruned, Disordered, Corrupt uint64
 	First                                                      string // the first fault
 }
 
-// why says in one line what is wrong; "": nothing.
+// why describes what is wrong in one line; "": nothing.
 func (l Lines) why() string {
 	if l.Lost+l.Doubled+l.Disordered+l.Corrupt == 0 {
 		return ""
@@ -63,7 +63,7 @@ func count(podLogsDir string, written map[string]uint64, p subject.Policy) (Line
 }
 
 // tolerant is linecheck.Container for logs with damaged records: they are counted,
-// and what comes after them is read all the same.
+// and reading goes on after them.
 func tolerant(podLogsDir, dir string) (res linecheck.Result, err error) {
 	r := podlogs.At(podLogsDir)
 	if res.Logs, err = podlogs.Logs(r, dir); err != nil {

@@ -14,7 +14,7 @@ import (
 // sweepEvery is the default interval of both logwatch and kubelet.
 const sweepEvery = 10 * time.Second
 
-// crowd starts the embedded runtime with so many silent containers.
+// crowd starts the embedded runtime with a number of silent containers.
 func (e *Env) crowd(ctx context.Context, containers int) (*node.Embedded, error) {
 	n, err := node.StartEmbedded()
 	if err != nil {
@@ -165,7 +165,7 @@ func (e *Env) idle(ctx context.Context, row *report.Row, name string, containers
 		rpcs += c - callsBefore[method]
 	}
 	row.Set("rpcs", float64(rpcs))
-	if name != subject.Logrotate { // it knows no runtime
+	if name != subject.Logrotate { // it does not call the runtime
 		row.Set("perSweep", float64(rpcs)/(d.Seconds()/sweepEvery.Seconds()))
 		row.Set("rss", float64(sub.RSS()))
 	}

@@ -78,8 +78,8 @@ func noteRuntime(m *report.Measure, out outcome) {
 	}
 }
 
-// hundred has the embedded runtime alone: with a real one, starting a hundred
-// pods takes longer than what is measured.
+// hundred uses the embedded runtime only: with a real one, starting a hundred pods
+// takes longer than what is measured.
 func hundred(ctx context.Context, e *Env, m *report.Measure) error {
 	const containers, rate = 100, 1 * mb
 	lasts := pick(e, 22*time.Second, 12*time.Second) // crosses after 10.5 s, and again
@@ -142,8 +142,8 @@ func latencies(row *report.Row, rotations []observe.Rotation) {
 	row.Set("latencyMax", ms[len(ms)-1])
 }
 
-// idleburst has the embedded runtime alone: a real one does not pass on 100 MB
-// in a second.
+// idleburst uses the embedded runtime only: a real one does not pass on 100 MB in a
+// second.
 func idleburst(ctx context.Context, e *Env, m *report.Measure) error {
 	const rate = 100 * mb
 	idle := pick(e, time.Minute, 8*time.Second)
@@ -156,7 +156,7 @@ func idleburst(ctx context.Context, e *Env, m *report.Measure) error {
 	err := e.each(ctx, m, names, func(name string) scenario {
 		return scenario{
 			subject: name, embedded: true, policy: usual, loads: loads, aside: -1,
-			// For those that look every few seconds: the log stays as it is.
+			// For subjects that check every few seconds: the log does not change.
 			linger: math.MaxInt, lingerFor: pick(e, 11*time.Second, 4*time.Second),
 		}
 	}, func(row *report.Row, out outcome) {

@@ -14,15 +14,15 @@ import (
 )
 
 const (
-	// donePoll is how often it is asked whether the containers are done.
+	// donePoll is the interval of checks whether the containers are done.
 	donePoll = 250 * time.Millisecond
 	// A subject that has used less than idleShare of a core for two windows has
 	// nothing left to compress.
 	idleWindow = 500 * time.Millisecond
 	idleShare  = 0.05
-	// settleAtMost bounds the wait for that.
-	settleAtMost = time.Minute
-	// overtime is how much longer than planned containers may take.
+	// maxSettle bounds the wait for that.
+	maxSettle = time.Minute
+	// overtime is how much longer than planned the containers may take.
 	overtime = 5 * time.Minute
 )
 
@@ -32,19 +32,19 @@ type scenario struct {
 	embedded bool
 	policy   subject.Policy
 	loads    []node.Load
-	// meanwhile runs when all containers write, beside them.
-	meanwhile func(ctx context.Context, n node.Node, cs []node.Container) error
+	// beside runs in parallel once all containers write.
+	beside func(ctx context.Context, n node.Node, cs []node.Container) error
 	// linger waits at the end until so many rotations were seen, or so long.
 	linger    int
 	lingerFor time.Duration
 	// aside is the container, by index in loads, that is neither observed nor
 	// verified; -1: none.
 	aside int
-	// hurry does not wait for the subject to have nothing left to do.
+	// hurry does not wait until the subject has nothing left to do.
 	hurry bool
 }
 
-// outcome is what came of it.
+// outcome is its result.
 type outcome struct {
 	observe.Result
 	Lines
@@ -59,7 +59,7 @@ type outcome struct {
 	dirs     []string
 }
 
-// run runs a scenario. Whatever it started is gone when it returns.
+// run runs a scenario. What it started has ended when it returns.
 func (e *Env) run(ctx context.Context, s scenario) (out outcome, err error) {
 	n, err := e.start(ctx, s.embedded)
 	if err != nil {
@@ -97,8 +97,8 @@ func (e *Env) run(ctx context.Context, s scenario) (out outcome, err error) {
 	return out, err
 }
 
-// write runs the containers and waits for their end and for what the subject
-// has to do after it.
+// write runs the containers and waits for their end, and for what the subject does after
+// it.
 func (e *Env) write(ctx context.Context, s scenario, n node.Node, o *observe.Observer, sub subject.Running, out *outcome) error {
 	before := sub.CPU()
 	out.began = time.Now()
@@ -121,11 +121,11 @@ func (e *Env) write(ctx context.Context, s scenario, n node.Node, o *observe.Obs
 	besideCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		if s.meanwhile == nil {
+		if s.beside == nil {
 			beside <- nil
 			return
 		}
-		beside <- s.meanwhile(besideCtx, n, cs)
+		beside <- s.beside(besideCtx, n, cs)
 	}()
 	err := waitDone(ctx, n)
 	out.writing = time.Since(out.began)
@@ -162,7 +162,7 @@ func waitDone(ctx context.Context, n node.Node) error {
 
 // settle waits until the subject is idle.
 func settle(ctx context.Context, sub subject.Running) {
-	until := time.Now().Add(settleAtMost)
+	until := time.Now().Add(maxSettle)
 	for quiet := 0; quiet < 2 && time.Now().Before(until) && ctx.Err() == nil; {
 		before := sub.CPU()
 		time.Sleep(idleWindow)
@@ -174,8 +174,8 @@ func settle(ctx context.Context, sub subject.Running) {
 	}
 }
 
-// each runs a scenario for each subject and hands the outcomes on. A subject that
-// is not on this machine, or fails, has a row that says so.
+// each runs a scenario for each subject and passes the outcomes on. The row of a
+// subject that is not installed, or fails, has the reason.
 func (e *Env) each(ctx context.Context, m *report.Measure, names []string, make func(name string) scenario, take func(*report.Row, outcome)) error {
 	for _, name := range names {
 		e.Log("%s: %s", m.Name, name)
@@ -192,15 +192,15 @@ func (e *Env) each(ctx context.Context, m *report.Measure, names []string, make 
 			e.Problems = append(e.Problems, fmt.Sprintf("%s, %s: %v", m.Name, name, err))
 			continue
 		}
-		e.judge(m.Name, name, row, out)
+		e.fill(m.Name, name, row, out)
 		take(row, out)
 		e.Log("  %s", m.Brief(row))
 	}
 	return nil
 }
 
-// judge fills in what every run has: lines, CPU, memory.
-func (e *Env) judge(measure, name string, row *report.Row, out outcome) {
+// fill sets the figures of every run: lines, CPU, memory.
+func (e *Env) fill(measure, name string, row *report.Row, out outcome) {
 	for key, v := range map[string]uint64{
 		"written": out.Written, "found": out.Found, "lost": out.Lost, "doubled": out.Doubled, "pruned": out.Lines.Pruned,
 		"disordered": out.Disordered, "corrupt": out.Corrupt,
@@ -229,7 +229,7 @@ func (e *Env) judge(measure, name string, row *report.Row, out outcome) {
 	}
 }
 
-// overshoot sets the percentiles over the rotations, in per cent of the limit.
+// overshoot sets the percentiles over the rotations, in percent of the limit.
 func overshoot(row *report.Row, rotations []observe.Rotation, limit int64) {
 	if len(rotations) == 0 {
 		return

@@ -23,7 +23,7 @@ const Role = "embedded-runtime"
 // methods are those that the runtime serves.
 var methods = []string{
 	"Version", "Status", "ListContainers", "StreamContainers", "ContainerStatus",
-	"ListPodSandbox", "PodSandboxStatus", "ReopenContainerLog",
+	"ListPodSandbox", "ReopenContainerLog",
 }
 
 // Server is the embedded runtime in its process, called over standard input and
@@ -54,7 +54,7 @@ type stdio struct {
 	io.WriteCloser
 }
 
-// Info is what is fixed.
+// Info is what does not change.
 type Info struct{ Endpoint, PodLogsDir string }
 
 // Info returns where the runtime is.
@@ -79,7 +79,7 @@ func (s *Server) Run(l Load, out *Container) error {
 	return err
 }
 
-// Spreading says how Spread writes.
+// Spreading configures Spread.
 type Spreading struct {
 	Rate  float64 // bytes a second over all containers
 	Batch int     // lines a write
@@ -144,7 +144,7 @@ func (s *Server) Calls(_ struct{}, out *map[string]int) error {
 	return nil
 }
 
-// Embedded is the client's side.
+// Embedded is the client of a Server.
 type Embedded struct {
 	Info
 	dir    string
@@ -152,7 +152,7 @@ type Embedded struct {
 	client *rpc.Client
 }
 
-// StartEmbedded starts this very program as the embedded runtime.
+// StartEmbedded starts this program as the embedded runtime.
 func StartEmbedded() (*Embedded, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -193,7 +193,7 @@ func (e *Embedded) Run(_ context.Context, l Load) (c Container, err error) {
 	return c, err
 }
 
-// Spread blocks until it is done and returns how many bytes were written.
+// Spread blocks until it is done and returns the number of bytes written.
 func (e *Embedded) Spread(p Spreading) (wrote uint64, err error) {
 	err = e.client.Call("Node.Spread", p, &wrote)
 	return wrote, err

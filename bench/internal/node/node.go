@@ -1,6 +1,6 @@
 // Package node is the runtime that the subjects work for, with containers that
 // write numbered lines: a real containerd, or the embedded one in a process of
-// its own, so that its writers take no time from who measures.
+// its own, so that its writers take no CPU time from the benchmark.
 package node
 
 import (
@@ -18,8 +18,8 @@ const (
 // Load is what a container writes, to standard output.
 type Load struct {
 	Name    string
-	Lines   uint64        // then it is quiet, or has ended; 0: it writes nothing
-	Rate    float64       // bytes a second in the log; 0: as fast as it goes
+	Lines   uint64        // then it is quiet, or ends; 0: none
+	Rate    float64       // bytes a second in the log; 0: no limit
 	On, Off time.Duration // bursts; both 0: steady
 }
 
@@ -41,7 +41,7 @@ type Node interface {
 	// Finish ends the containers and returns how many lines each has written, by
 	// Container.Dir. Everything is in the logs then.
 	Finish(ctx context.Context) (map[string]uint64, error)
-	// Calls counts the CRI calls since the start; nil: it cannot be told.
+	// Calls counts the CRI calls since the start; nil: unknown.
 	Calls() (map[string]int, error)
 	Close() error
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-// real is a containerd of one's own.
+// real is a containerd of the benchmark.
 type real struct {
 	*containerd.Containerd
 	containers map[string]*containerd.Container // by Container.Dir
@@ -61,8 +61,7 @@ func (r *real) Run(ctx context.Context, l Load) (Container, error) {
 	return Container{ID: c.ID, Dir: dir}, nil
 }
 
-// Done asks with one call: a call for each container would be load on what is
-// measured.
+// Done uses one call: a call for every container would add load to what is measured.
 func (r *real) Done(ctx context.Context) (bool, error) {
 	list, err := r.Runtime().ListContainers(ctx, &runtimeapi.ListContainersRequest{})
 	if err != nil {

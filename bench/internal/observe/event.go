@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// take goes through the events of one read.
-func (o *Observer) take(buf []byte, now time.Time) {
+// parse handles the events of one read.
+func (o *Observer) parse(buf []byte, now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(buf) >= unix.SizeofInotifyEvent {
@@ -50,7 +50,7 @@ func (o *Observer) event(d *dir, mask uint32, name string, now time.Time) {
 	}
 }
 
-// rotated takes in a new rotated log.
+// rotated records a new rotated log.
 func (o *Observer) rotated(d *dir, name string, copied bool, now time.Time) {
 	fd, err := unix.Openat(d.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -1,13 +1,12 @@
-// Package observe sees from outside what happens to logs, in the same way for
-// whoever rotates them.
+// Package observe measures rotations from outside, in the same way for every rotator.
 //
 // A rotation by rename is an inotify event of the container's directory
 // (IN_MOVED_TO of a rotated name); the size at the rename is that of the new name
-// the moment the event arrives, which is a few microseconds late and hence a bit
-// too much. A rotation by copy is IN_CREATE of a rotated name; its size is the
+// the moment the event arrives, which is a few microseconds late and therefore a
+// little too large. A rotation by copy is IN_CREATE of a rotated name; its size is the
 // copy's when it is closed. The watch has no IN_MODIFY: writes cause no events.
 //
-// Live logs are stat'ed once a millisecond (more seldom when there are many), and
+// Live logs are stat'ed once a millisecond (less often when there are many), and
 // all files of a container twenty times a second.
 package observe
 
@@ -24,7 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rotatedName is kubelet's; all subjects are made to use it.
+// rotatedName is kubelet's format; all subjects are configured to use it.
 var rotatedName = regexp.MustCompile(`^\d+\.log\.\d{8}-\d{6}$`)
 
 const (
@@ -32,12 +31,12 @@ const (
 	// closeAfter is how long after its rotation a log's size is final: containerd
 	// writes what was in flight a few milliseconds after its reopen.
 	closeAfter = 500 * time.Millisecond
-	// minSample is the time between two looks at a live log; with many
-	// containers it is perLog times their number, so that the observer takes a
-	// few per cent of a core at most.
+	// minSample is the time between two checks of a live log; with many containers it
+	// is perLog times their number, so that the observer takes a few percent of a core
+	// at most.
 	minSample = time.Millisecond
 	perLog    = 20 * time.Microsecond
-	// totals are looked at so often, with a readdir for each container.
+	// Totals are taken so often, with a readdir for each container.
 	totalSample = 50 * time.Millisecond
 	totalPerLog = 2 * time.Millisecond
 	// pointEvery is the resolution of the sizes over time.
@@ -49,13 +48,13 @@ type Rotation struct {
 	Dir  string
 	At   time.Time
 	Size int64 // at the rename, or of the finished copy
-	// Final is the size once nobody wrote any more: what came between rename and
-	// reopen is in it.
+	// Final is the size once the runtime has closed the file: with what was written
+	// between rename and reopen.
 	Final      int64
 	Copied     bool
 	Compressed bool
-	// Latency is the time from the last look that found the log below its limit;
-	// 0 when none was seen below it.
+	// Latency is the time from the last check that found the log below its limit; 0:
+	// no check did.
 	Latency time.Duration
 }
 
@@ -65,7 +64,7 @@ type Point struct {
 	Size int64         `json:"size"`
 }
 
-// Result is what was seen.
+// Result is what was observed.
 type Result struct {
 	Rotations    []Rotation
 	LargestLive  int64
@@ -84,8 +83,8 @@ type dir struct {
 	rotations map[string]*open
 }
 
-// seen is the last look at which a live log was below its limit. It is kept by
-// inode: the next live log may be looked at before the event of the rename is.
+// seen is the last check that found a live log below its limit. It is kept by inode: the
+// next live log may be checked before the event of the rename is read.
 type seen struct {
 	inode uint64
 	at    time.Time
@@ -98,7 +97,7 @@ type open struct {
 	fd int
 }
 
-// Observer watches. Make one with Start.
+// Observer observes logs. Start returns one.
 type Observer struct {
 	root  string
 	limit int64
@@ -147,8 +146,7 @@ func (o *Observer) Watch(rel string) error {
 	return nil
 }
 
-// sample looks at the live logs. It is the one that knows when a log was still
-// below its limit.
+// sample checks the live logs: only it knows when a log was still below its limit.
 func (o *Observer) sample() {
 	last := time.Duration(-1)
 	for {
@@ -250,7 +248,7 @@ func (r *open) finish() {
 	r.fd = -1
 }
 
-// Stop ends the observation and returns what was seen.
+// Stop ends the observation and returns the result.
 func (o *Observer) Stop() (Result, error) {
 	close(o.stop)
 	o.work.Wait()
@@ -277,8 +275,8 @@ func (o *Observer) Stop() (Result, error) {
 // Elapsed is the time since the start, as in Points.
 func (o *Observer) Elapsed() time.Duration { return time.Since(o.start) }
 
-// events reads inotify on a thread of its own, which is woken by the kernel
-// without waiting for Go's scheduler to poll.
+// events reads inotify on a thread of its own, which the kernel wakes without a poll by
+// Go's scheduler.
 func (o *Observer) events() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -295,12 +293,12 @@ func (o *Observer) events() {
 			continue
 		}
 		if n, err = unix.Read(o.inotify, buf); err == nil && n > 0 {
-			o.take(buf[:n], time.Now())
+			o.parse(buf[:n], time.Now())
 		}
 	}
 }
 
-// Count is how many rotations were seen so far.
+// Count returns the number of rotations so far.
 func (o *Observer) Count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()

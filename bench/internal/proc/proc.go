@@ -1,4 +1,4 @@
-// Package proc runs the programs that are measured, and tells what they cost.
+// Package proc runs the programs that are measured, and measures their CPU and memory.
 package proc
 
 import (
@@ -21,8 +21,8 @@ import (
 // stopTimeout is how long a program has between SIGTERM and SIGKILL.
 const stopTimeout = 10 * time.Second
 
-// Process is a running program. Its output goes to a file and is
-// searched for the word that says that it is ready.
+// Process is a running program. Its output is written to a file and
+// searched for the word that means that it is ready.
 type Process struct {
 	Started time.Time
 	cmd     *exec.Cmd
@@ -35,12 +35,12 @@ type Process struct {
 
 	mu      sync.Mutex
 	word    []byte
-	tail    []byte // the end of what was seen, in which word may begin
+	tail    []byte // the end of the output so far, in which word may begin
 	ready   chan struct{}
 	readyAt time.Time
 }
 
-// Start runs a program. word is what it writes once it is ready.
+// Start runs a program. word is in its output once it is ready.
 func Start(logFile, word, binary string, args ...string) (*Process, error) {
 	log, err := os.Create(logFile)
 	if err != nil {
@@ -50,7 +50,7 @@ func Start(logFile, word, binary string, args ...string) (*Process, error) {
 	p.cmd = exec.Command(binary, args...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	// A process group of its own: Ctrl-C is for the benchmark, which then stops
-	// everything in order. A benchmark that is killed takes it along.
+	// everything in order. It ends with a benchmark that is killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	started := make(chan error, 1)
 	go p.run(started)
@@ -78,7 +78,7 @@ func (p *Process) run(started chan<- error) {
 	close(p.done)
 }
 
-// Write takes the program's output.
+// Write receives the program's output.
 func (p *Process) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -95,7 +95,7 @@ func (p *Process) Write(b []byte) (int, error) {
 	return p.log.Write(b)
 }
 
-// Ready waits for the word and returns how long it took from the start.
+// Ready waits for the word and returns the time since the start.
 func (p *Process) Ready(ctx context.Context) (time.Duration, error) {
 	select {
 	case <-p.ready:
@@ -114,7 +114,7 @@ func errOrNil(err error) error {
 	return err
 }
 
-// Pid is the process's number.
+// Pid returns the process ID.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
 // Alive reports whether it still runs.
@@ -127,7 +127,7 @@ func (p *Process) Alive() bool {
 	}
 }
 
-// CPU is what the process has used so far, in all its threads, ended ones
+// CPU returns what the process has used so far, in all its threads, ended ones
 // included, to the nanosecond. Children are not counted: none of the programs
 // that are started this way has any.
 func (p *Process) CPU() time.Duration {
@@ -150,7 +150,7 @@ func clock(pid int) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// PeakRSS is the most memory, in bytes, that the process has had resident.
+// PeakRSS returns the maximum resident memory, in bytes.
 func (p *Process) PeakRSS() int64 {
 	if !p.Alive() {
 		if p.usage == nil {
@@ -161,7 +161,7 @@ func (p *Process) PeakRSS() int64 {
 	return status(p.Pid(), "VmHWM:")
 }
 
-// RSS is what is resident now, in bytes.
+// RSS returns the resident memory, in bytes.
 func (p *Process) RSS() int64 { return status(p.Pid(), "VmRSS:") }
 
 func status(pid int, key string) int64 {
@@ -178,7 +178,7 @@ func status(pid int, key string) int64 {
 	return 0
 }
 
-// Kill is SIGKILL.
+// Kill sends SIGKILL.
 func (p *Process) Kill() error {
 	if err := p.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
@@ -187,8 +187,8 @@ func (p *Process) Kill() error {
 	return p.log.Close()
 }
 
-// Stop is SIGTERM, then SIGKILL. An exit code but 0 is an error. Calling it again
-// is harmless.
+// Stop sends SIGTERM, then SIGKILL. An exit code other than 0 is an error. It may be
+// called again.
 func (p *Process) Stop() error {
 	p.stop.Do(func() { p.stopErr = p.terminate() })
 	return p.stopErr
@@ -209,7 +209,7 @@ func (p *Process) terminate() error {
 	return p.log.Close()
 }
 
-// LogTail is the end of what the program wrote.
+// LogTail returns the end of the program's output.
 func (p *Process) LogTail() string {
 	const tail = 2000 // bytes
 	text, err := os.ReadFile(p.log.Name())

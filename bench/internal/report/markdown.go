@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Brief is a row in one line.
+// Brief returns a row in one line.
 func (m *Measure) Brief(r *Row) string {
 	if r.LeftOut != "" {
 		return r.LeftOut

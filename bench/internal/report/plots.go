@@ -15,7 +15,7 @@ import (
 
 const width, height = 8 * vg.Inch, 4 * vg.Inch
 
-// plots draws what there are figures for, and returns the files by measure.
+// plots draws the measures that have figures, and returns the files by measure.
 func (r *Report) plots(dir string) (map[string][]string, error) {
 	drawn := map[string][]string{}
 	for _, d := range []struct {
@@ -56,11 +56,11 @@ func (r *Report) plots(dir string) (map[string][]string, error) {
 	return drawn, nil
 }
 
-// least is what a zero is drawn as on a logarithmic axis.
-const least = 0.01
+// minLog stands for zero on a logarithmic axis.
+const minLog = 0.01
 
-// overshootMarks draws p50, p99 and max by subject. Marks and not bars: a
-// logarithmic axis has no zero for bars to begin at.
+// overshootMarks draws p50, p99 and max by subject. Marks and not bars, which
+// would begin at zero.
 func overshootMarks(m *Measure) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.Y.Label.Text = m.Title, "bytes past the limit, % of it"
@@ -72,7 +72,7 @@ func overshootMarks(m *Measure) (*plot.Plot, error) {
 			continue
 		}
 		for i, key := range []string{"p50", "p99", "max"} {
-			marks[i] = append(marks[i], plotter.XY{X: float64(len(names)), Y: max(row.Figures[key], least)})
+			marks[i] = append(marks[i], plotter.XY{X: float64(len(names)), Y: max(row.Figures[key], minLog)})
 		}
 		names = append(names, row.Name)
 	}
@@ -91,7 +91,7 @@ func overshootMarks(m *Measure) (*plot.Plot, error) {
 	p.Add(plotter.NewGrid())
 	p.Legend.Top, p.Legend.Left = true, true
 	p.NominalX(names...)
-	p.Y.Min, p.Y.Max = least, p.Y.Max*5
+	p.Y.Min, p.Y.Max = minLog, p.Y.Max*5
 	p.X.Min, p.X.Max = -0.5, float64(len(names))-0.5
 	return p, nil
 }
@@ -171,7 +171,7 @@ func compressionCurve(m *Measure) (*plot.Plot, error) {
 }
 
 // curves draws one figure against another on a logarithmic axis; rows that
-// differ behind the last comma only are of one curve.
+// differ after the last comma only are one curve.
 func curves(m *Measure, title, x, y, xKey, yKey string, scale float64) (*plot.Plot, error) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y

@@ -1,4 +1,4 @@
-// Package report holds the figures and writes them out: JSON, Markdown, SVG.
+// Package report holds the figures and writes them as JSON, Markdown and SVG.
 package report
 
 import (
@@ -30,7 +30,7 @@ type Measure struct {
 	Rows    []*Row        `json:"rows"`
 	Checks  []Check       `json:"checks,omitempty"`
 	Notes   []string      `json:"notes,omitempty"`
-	// Ratio is the key of the figure that is set against the row called Base.
+	// Ratio is the key of the figure that is compared with that of the row Base.
 	Ratio string `json:"ratio,omitempty"`
 	Base  string `json:"base,omitempty"`
 }
@@ -39,11 +39,11 @@ type Measure struct {
 type Column struct {
 	Key    string  `json:"key"`
 	Title  string  `json:"title"` // with its unit
-	Scale  float64 `json:"scale"` // what is shown is the figure divided by this
+	Scale  float64 `json:"scale"` // divides the figure
 	Digits int     `json:"digits"`
 }
 
-// Row is a subject's figures. A figure that is absent was not to be had.
+// Row is a subject's figures. A figure that is absent is unknown.
 type Row struct {
 	Name    string             `json:"name"`
 	Figures map[string]float64 `json:"figures,omitempty"`
@@ -68,7 +68,7 @@ type Check struct {
 	Value   float64 `json:"value"`
 }
 
-// Row returns the row of a name, made if need be.
+// Row returns the row of a name, and adds it if it is absent.
 func (m *Measure) Row(name string) *Row {
 	for _, r := range m.Rows {
 		if r.Name == name {
@@ -91,7 +91,7 @@ func (m *Measure) Get(row, key string) (float64, bool) {
 	return 0, false
 }
 
-// Measure returns a table by name; nil: it was not measured.
+// Measure returns a table by name; nil: not measured.
 func (r *Report) Measure(name string) *Measure {
 	for _, m := range r.Measures {
 		if m.Name == name {
@@ -120,7 +120,7 @@ func (r *Report) Write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "results.md"), r.markdown(plots), 0o644)
 }
 
-// Read reads results.json, so that plots can be drawn anew.
+// Read reads results.json.
 func Read(dir string) (*Report, error) {
 	text, err := os.ReadFile(filepath.Join(dir, "results.json"))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// logrotateEvery is how often logrotate is run: nobody runs it more often.
+// logrotateEvery is the interval of its runs: the shortest that is of use.
 const logrotateEvery = time.Second
 
 // logrotate is logrotate run again and again, as from a timer.
@@ -25,9 +25,9 @@ type logrotate struct {
 	err  error
 }
 
-// startLogrotate writes what people write by hand. The dates in the names are
-// kubelet's format, so that all subjects' files can be read by the same code;
-// logrotate's default is a number, which says the same.
+// startLogrotate writes the usual configuration. The dates in the names have kubelet's
+// format instead of logrotate's default, a number, so that the same code reads the files
+// of all subjects.
 func (t Tools) startLogrotate(dir, podLogsDir string, p Policy) (Running, error) {
 	if t.Logrotate == "" {
 		return nil, fmt.Errorf("%w: %s", ErrLeftOut, t.WhyNot)
@@ -75,7 +75,7 @@ func (l *logrotate) once(binary, state, conf string) {
 	out, err := cmd.CombinedOutput()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// "error: … No such file" comes when nothing logs yet; anything else is told.
+	// "error: … No such file" is expected before the first log; anything else is an error.
 	if err != nil && l.err == nil && !bytes.Contains(out, []byte("No such file")) {
 		l.err = fmt.Errorf("logrotate: %w: %s", err, bytes.TrimSpace(out))
 	}
@@ -105,7 +105,7 @@ func (l *logrotate) PeakRSS() int64 {
 func (l *logrotate) RSS() int64             { return 0 }
 func (l *logrotate) Startup() time.Duration { return 0 }
 
-// Stop lets a run that is under way end: cut off, it would lose lines.
+// Stop waits for a run in progress: an interrupted one would lose lines.
 func (l *logrotate) Stop() error {
 	select {
 	case <-l.stop:

@@ -1,5 +1,5 @@
 // Package subject starts what is compared: logwatch, kubelet's own rotation,
-// logrotate, and nothing at all. Each gets the same policy.
+// logrotate, and none. Each has the same policy.
 package subject
 
 import (
@@ -28,32 +28,32 @@ const (
 // All are the subjects in the order of the tables.
 var All = []string{Logwatch, Strict, Kubelet, KubeletAt, Logrotate, Nothing}
 
-// About says what stands behind each name.
+// About describes each subject.
 var About = map[string]string{
-	Logwatch:  "this tree's, its defaults",
+	Logwatch:  "this tree, its defaults",
 	Strict:    "the same with minRotationInterval 0s",
 	Kubelet:   "kubelet 1.36's ContainerLogManager as shipped: every 10 s, 1 worker",
-	KubeletAt: "the same at what kubelet allows at most: every 3 s, 10 workers",
+	KubeletAt: "the same with the shortest interval that kubelet allows: every 3 s, 10 workers",
 	Logrotate: "Debian's, size rule, copytruncate, run every second",
-	Nothing:   "nobody rotates",
+	Nothing:   "no rotation",
 }
 
-// MaySkipLines says which subject is known to lose lines by its design:
-// copytruncate drops what is written between its copy and its truncation.
+// MaySkipLines reports whether a subject loses lines by design: copytruncate drops what
+// is written between its copy and its truncation.
 func MaySkipLines(name string) bool { return name == Logrotate }
 
 // readyTimeout bounds a subject's start.
 const readyTimeout = time.Minute
 
-// Policy is what every subject is told, in its own words.
+// Policy is the policy of every subject, in its own configuration.
 type Policy struct {
 	MaxSize   int64 // bytes of a live log
 	MaxFiles  int   // of a container, the live log counted
-	TotalSize int64 // bytes of a container; only logwatch knows it; 0: its default
-	NoGzip    bool  // only logwatch and logrotate can leave it out
+	TotalSize int64 // bytes of a container; only logwatch has it; 0: its default
+	NoGzip    bool  // for logwatch and logrotate only
 }
 
-// Tools are the programs, by path. Logrotate may be "", with WhyNot said.
+// Tools are the programs, by path. Logrotate may be "", for the reason in WhyNot.
 type Tools struct {
 	Logwatch, KubeletRotator, Logrotate string
 	WhyNot                              string
@@ -64,12 +64,12 @@ type Running interface {
 	// CPU used so far, its children's included.
 	CPU() time.Duration
 	PeakRSS() int64 // bytes
-	RSS() int64     // bytes, now; 0: cannot be told
+	RSS() int64     // bytes; 0: unknown
 	Startup() time.Duration
 	Stop() error
 }
 
-// ErrLeftOut says that a subject is not on this machine.
+// ErrLeftOut means that a subject is not installed.
 var ErrLeftOut = errors.New("left out")
 
 // Start runs a subject against a CRI endpoint and waits until it is ready. dir
@@ -80,7 +80,7 @@ func (t Tools) Start(ctx context.Context, name, dir, endpoint, podLogsDir string
 	}
 	switch name {
 	case Nothing:
-		return nobody{}, nil
+		return none{}, nil
 	case Logrotate:
 		return t.startLogrotate(dir, podLogsDir, p)
 	case Logwatch, Strict:
@@ -99,7 +99,7 @@ func (t Tools) Start(ctx context.Context, name, dir, endpoint, podLogsDir string
 func (t Tools) startLogwatch(ctx context.Context, strict bool, dir, endpoint, podLogsDir string, p Policy) (Running, error) {
 	yaml := fmt.Sprintf("containerRuntimeEndpoint: %q\npodLogsDir: %q\ncontainerLogMaxSize: %d\ncontainerLogMaxFiles: %d\n",
 		endpoint, podLogsDir, p.MaxSize, p.MaxFiles)
-	// "sweep ended", which says that everything is watched, is logged at debug.
+	// "sweep ended", after which everything is watched, is logged at debug.
 	yaml += "logging: {level: debug, format: json}\n"
 	if strict {
 		yaml += "minRotationInterval: 0s\n"
@@ -142,16 +142,16 @@ func started(ctx context.Context, log, word, binary string, args ...string) (Run
 
 func (p process) Startup() time.Duration { return p.startup }
 
-// nobody is the subject that does nothing.
-type nobody struct{}
+// none is the subject that does nothing.
+type none struct{}
 
-func (nobody) CPU() time.Duration     { return 0 }
-func (nobody) PeakRSS() int64         { return 0 }
-func (nobody) RSS() int64             { return 0 }
-func (nobody) Startup() time.Duration { return 0 }
-func (nobody) Stop() error            { return nil }
+func (none) CPU() time.Duration     { return 0 }
+func (none) PeakRSS() int64         { return 0 }
+func (none) RSS() int64             { return 0 }
+func (none) Startup() time.Duration { return 0 }
+func (none) Stop() error            { return nil }
 
-// FindLogrotate looks for logrotate, also where only root's PATH has it.
+// FindLogrotate finds logrotate in PATH or in /usr/sbin, which only root's PATH has.
 func FindLogrotate() (path, whyNot string) {
 	for _, name := range []string{"logrotate", "/usr/sbin/logrotate"} {
 		if path, err := exec.LookPath(name); err == nil {

@@ -1,0 +1,335 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/internal/policy"
+	"github.com/logwatch/logwatch/internal/telemetry"
+	"github.com/logwatch/logwatch/internal/testutil"
+	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// node is a Dispatcher on a fake runtime, without a watcher.
+type node struct {
+	*Dispatcher
+	runtime *fake.Runtime
+	mu      sync.Mutex
+	log     strings.Builder
+}
+
+func (n *node) Write(p []byte) (int, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.log.Write(p)
+}
+
+func (n *node) logged(text string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return strings.Count(n.log.String(), text)
+}
+
+func newNode(t *testing.T, yaml string) *node {
+	t.Helper()
+	rt, err := fake.Start(fake.Options{Dir: t.TempDir()})
+	must(t, err)
+	client, err := cri.Dial(rt.Endpoint(), time.Second)
+	must(t, err)
+	cfg, err := config.Parse("test.yaml", []byte(yaml))
+	must(t, err)
+	resolver, err := policy.New(cfg.Rules)
+	must(t, err)
+	n := &node{runtime: rt}
+	n.Dispatcher = New(Options{
+		PodLogsDir: rt.PodLogsDir(), Client: client, Inventory: cri.NewInventory(client),
+		Metrics:       telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, func() telemetry.State { return telemetry.State{} }),
+		ReopenTimeout: time.Second, RotateWorkers: 2, CompressWorkers: 1,
+		Check: func(string) {}, Log: zerolog.New(n),
+	})
+	n.SetRules(resolver, cfg.CleanRemovedContainers)
+	t.Cleanup(func() {
+		must(t, errors.Join(n.Stop(context.Background()), client.Close(), rt.Close()))
+		if t.Failed() {
+			t.Log(n.log.String())
+		}
+	})
+	return n
+}
+
+// list has the containers listed, and waits for their log paths.
+func (n *node) list(t *testing.T) {
+	t.Helper()
+	must(t, n.o.Inventory.Refresh(t.Context()))
+	n.Listed()
+	testutil.Eventually(t, "the log paths", func() bool { return len(n.o.Inventory.Unresolved()) == 0 })
+}
+
+func (n *node) run(t *testing.T, spec fake.ContainerSpec) (c *fake.Container, dir string) {
+	t.Helper()
+	c, err := n.runtime.RunContainer(spec)
+	must(t, err)
+	dir, err = filepath.Rel(n.runtime.PodLogsDir(), c.Dir())
+	must(t, err)
+	return c, dir
+}
+
+func names(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return strings.Join(list, " ")
+}
+
+// rotatedLogs creates some rotated logs, and returns their names.
+func rotatedLogs(t *testing.T, dir string, count int) (all []podlogs.Name) {
+	t.Helper()
+	for i := range count {
+		name := fmt.Sprintf("0.log.20260101-0000%02d", i)
+		must(t, os.WriteFile(filepath.Join(dir, name), []byte("a line\n"), 0o600))
+		n, _ := podlogs.ParseName(name)
+		all = append(all, n)
+	}
+	return all
+}
+
+// TestWantsMerge: whatever and however many the causes, one rotation, and each
+// operator gets an answer.
+func TestWantsMerge(t *testing.T) {
+	n := newNode(t, "")
+	c, dir := n.run(t, fake.ContainerSpec{})
+	must(t, c.WriteNumbered("stdout", 10, 200))
+	n.list(t)
+	answers := make(chan Answer, 3)
+	n.with(dir, func(e *container) { e.reopenAfter, e.reopenID = time.Now().Add(300*time.Millisecond), c.ID() }) // all of them meet
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1 << 30})
+	cont, _ := n.o.Inventory.ByDir(c.Dir())
+	for range 2 {
+		n.RotateNow(cont, func(a Answer) { answers <- a })
+	}
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseSweep, Limit: 1 << 30})
+	n.request(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1 << 30}, func(w *want) {
+		w.operators = append(w.operators, operator{"7.log", func(a Answer) { answers <- a }})
+	})
+	results := map[string]int{}
+	for range 3 {
+		results[(<-answers).Result]++
+	}
+	if results[AnswerRotated] != 2 || results[AnswerStopped] != 1 {
+		t.Errorf("answers: %v", results)
+	}
+	if got := n.Totals().Rotations; got != 1 {
+		t.Errorf("%d rotations", got)
+	}
+	if s := n.Describe(dir, "0.log", false); s.Last == nil || s.Last.Due.Cause != watcher.CauseOperator {
+		t.Errorf("%+v", s.Last)
+	}
+}
+
+// TestOutcomeTable: each error has the row that it is for.
+func TestOutcomeTable(t *testing.T) {
+	for _, tt := range []struct {
+		err   error
+		want  string
+		retry time.Duration
+	}{
+		{nil, telemetry.ResultRotated, 0},
+		{rotator.ErrNotDue, telemetry.ResultNotDue, 0},
+		{cri.ErrNotRunning, telemetry.ResultNotRunning, 0},
+		{rotator.ErrNotRunning, telemetry.ResultNotRunning, 0},
+		{os.ErrNotExist, telemetry.ResultNotRunning, 0},
+		{podlogs.ErrNotRegular, telemetry.ResultNotRegular, 0},
+		{rotator.ErrRefused, telemetry.ResultRefused, firstRetry},
+		{fmt.Errorf("%w: %w", rotator.ErrUnanswered, context.DeadlineExceeded), telemetry.ResultUnanswered, hangPause},
+		{rotator.ErrUnanswered, telemetry.ResultUnanswered, firstRetry},
+		{errUnknown, telemetry.ResultUnknown, 0},
+		{errors.New("anything else"), telemetry.ResultFailed, firstRetry},
+	} {
+		o := outcomeOf(fmt.Errorf("wrapped: %w", tt.err))
+		if tt.err == nil {
+			o = outcomeOf(nil)
+		}
+		if o.result != tt.want || o.retry != tt.retry || o.answer == "" {
+			t.Errorf("%v: %+v", tt.err, o)
+		}
+	}
+}
+
+// TestRotatingDirectoryIsLeftAlone: between rename and reopen there is a rotated log
+// more than the policy keeps, and it may get its name back. Neither housekeeping
+// nor pressure prunes then; if rotations follow one another without a gap, pruning
+// gets a turn between two of them.
+func TestRotatingDirectoryIsLeftAlone(t *testing.T) {
+	n := newNode(t, "containerLogMaxFiles: 3\ncompression: {codec: none}\n")
+	c, dir := n.run(t, fake.ContainerSpec{})
+	all := rotatedLogs(t, c.Dir(), 4)
+	rotating := func(is bool) { n.with(dir, func(e *container) { e.rotating = is }) }
+	rotating(true)
+	n.list(t)
+	done := make(chan rotator.Report, 1)
+	n.Prune(dir, all[:1], func(rep rotator.Report, err error) {
+		must(t, err)
+		done <- rep
+	})
+	before := names(t, c.Dir())
+	testutil.Eventually(t, "a few tries", func() bool { return n.prunes.Stats().Done > 10 })
+	if now := names(t, c.Dir()); now != before {
+		t.Errorf("pruned while a rotation was under way: %s", now)
+	}
+	// The next rotation waits once pruning has waited for long.
+	rotating(false)
+	n.with(dir, func(e *container) {
+		e.deferred = time.Now().Add(-maxDeferred - time.Second)
+		e.want = &want{Due: watcher.Due{Dir: dir, Log: "0.log"}}
+	})
+	if w, _ := n.begin(dir); w != nil {
+		t.Error("a rotation began before pruning had its turn")
+	}
+	if rep := <-done; len(rep.Done) != 1 {
+		t.Errorf("pressure pruned %+v", rep.Done)
+	}
+	testutil.Eventually(t, "the policy", func() bool { return strings.Count(names(t, c.Dir()), ".2026") == 2 })
+}
+
+// TestFailedCleanIsRetried: the logs of a removed container are removed in the end,
+// and a failure is not logged as a removal.
+func TestFailedCleanIsRetried(t *testing.T) {
+	n := newNode(t, "cleanRemovedContainers: true\n")
+	c, dir := n.run(t, fake.ContainerSpec{})
+	rotatedLogs(t, c.Dir(), 1)
+	n.list(t)
+	held, err := os.OpenFile(filepath.Join(c.Dir(), "0.log.20260101-000000"), os.O_WRONLY, 0) // a process writes it still
+	must(t, err)
+	c.Exit()
+	n.clean(dir, "0.log")
+	testutil.Eventually(t, "the failure", func() bool { return n.logged("cannot remove logs of a deleted container; retrying") == 1 })
+	if n.logged(`"level":"info"`) > 0 && n.logged("0.log.20260101-000000\"],") > 0 {
+		t.Error("the failure was logged as a removal")
+	}
+	must(t, held.Close())
+	n.prunes.Add(dir) // in place of the ten seconds' pause
+	testutil.Eventually(t, "the removal", func() bool { return names(t, c.Dir()) == "" })
+}
+
+// TestLastingProblemsAreLoggedOnce: another container's success does not make a
+// lasting problem new.
+func TestLastingProblemsAreLoggedOnce(t *testing.T) {
+	n := newNode(t, "")
+	bad, badDir := n.run(t, fake.ContainerSpec{Pod: "bad"})
+	good, goodDir := n.run(t, fake.ContainerSpec{Pod: "good"})
+	n.list(t)
+	bad.Fail(fake.Failure{Method: "ContainerStatus", Mode: fake.ErrorWithoutActing})
+	for range 3 {
+		must(t, bad.WriteNumbered("stdout", 10, 200))
+		must(t, good.WriteNumbered("stdout", 10, 200))
+		n.with(badDir, func(e *container) { e.notBefore = time.Time{} })
+		failures, rotations := n.Totals().Failures, n.Totals().Rotations
+		n.Due(watcher.Due{Dir: badDir, Log: "0.log", Cause: watcher.CauseSweep, Limit: 1})
+		n.Due(watcher.Due{Dir: goodDir, Log: "0.log", Cause: watcher.CauseSweep, Limit: 1})
+		testutil.Eventually(t, "both", func() bool {
+			return n.Totals().Failures > failures && n.Totals().Rotations > rotations
+		})
+	}
+	if got := n.logged("rotation failed; retrying"); got != 1 {
+		t.Errorf("logged %d times", got)
+	}
+}
+
+// TestClockStep: after the clock was stepped forward nobody knows how old a file is,
+// so that nothing is removed for its age until the age has passed since.
+func TestClockStep(t *testing.T) {
+	n := newNode(t, "containerLogMaxAge: 1h\n")
+	_, dir := n.run(t, fake.ContainerSpec{})
+	n.list(t)
+	age := func() time.Duration {
+		p, known := n.policy(dir)
+		if !known {
+			t.Fatal("the policy is not known")
+		}
+		return p.MaxAge
+	}
+	start := time.Now()
+	n.noteClock(start)
+	n.noteClock(start.Add(10 * time.Second))
+	if age() != time.Hour {
+		t.Error("no age without a step")
+	}
+	stepped := start.Add(20 * time.Second).Round(0).Add(50 * 365 * 24 * time.Hour)
+	n.clock.check(start.Add(20*time.Second), stepped)
+	if age() != 0 {
+		t.Error("an age right after a step")
+	}
+	n.clock.stepped = time.Now().Add(-2 * time.Hour)
+	if age() != time.Hour {
+		t.Error("no age an hour after the step")
+	}
+}
+
+// TestStatsOfSizes: what was written never decreases, whatever happens to logs.
+func TestStatsOfSizes(t *testing.T) {
+	n := newNode(t, "")
+	due := watcher.Due{Dir: "p/c", Cause: watcher.CauseWrite, Limit: 100}
+	written := func(want int64) {
+		t.Helper()
+		if got := n.Describe("p/c", "0.log", false).Written; got != want {
+			t.Errorf("written %d, want %d", got, want)
+		}
+	}
+	rotated := func(id string, size int64) {
+		n.noteRotated(Rotated{Container: cri.Container{ID: id}, Due: due, Rotation: rotator.Rotation{To: "x", Size: size}})
+	}
+	n.noteSize("p/c", "1", 50)
+	written(0) // it was there before
+	n.noteSize("p/c", "1", 90)
+	written(40)
+	rotated("1", 120)
+	n.noteSize("p/c", "1", 5)
+	written(75)
+	n.noteSize("p/c", "1", 0) // truncated
+	written(75)
+	n.noteSize("p/c", "1", 30)
+	written(100)
+	n.noteSize("p/c", "2", 10) // restarted
+	written(110)
+	rotated("2", 110)
+	n.forget()
+	n.with("p/c", func(e *container) { e.unknown = false; e.state.seen = time.Now().Add(-forgetAfter - time.Second) })
+	n.mu.Lock()
+	n.containers["p/c"].state.seen = time.Now().Add(-forgetAfter - time.Second)
+	n.mu.Unlock()
+	n.forget()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.containers) != 0 {
+		t.Error("a directory that is gone is remembered")
+	}
+}
