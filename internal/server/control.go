@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,9 +28,7 @@ const (
 // control is the endpoint of the control socket.
 func (o *Options) control() *endpoint {
 	c := &control{*o}
-	if c.write == 0 {
-		c.write = controlWriteTimeout
-	}
+	c.write = cmp.Or(c.write, controlWriteTimeout)
 	e := o.endpoint(c.handler(), c.write)
 	e.unavailable = "control socket unavailable; status and rotate disabled; retrying every 15s"
 	e.listen = func(ctx context.Context) (net.Listener, error) { return listen(ctx, o.ControlSocket) }
