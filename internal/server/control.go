@@ -99,7 +99,7 @@ func (c *control) rotate(w http.ResponseWriter, r *http.Request) {
 	for range n {
 		select {
 		case res := <-results:
-			_ = rc.SetWriteDeadline(time.Now().Add(c.write)) // Flush tells
+			_ = rc.SetWriteDeadline(time.Now().Add(c.write)) // Flush returns the error
 			if errors.Join(out.Encode(res), rc.Flush()) != nil {
 				return // the client has disconnected; the rotations are done nevertheless
 			}

@@ -27,7 +27,7 @@ const (
 	// descriptors for the rotations.
 	maxConnections = 128
 	maxHeaderBytes = 8 << 10
-	// headerTimeout and idleTimeout are short, as whoever holds all connections
+	// headerTimeout and idleTimeout are short, as a client that holds all connections
 	// keeps others out.
 	headerTimeout = 5 * time.Second
 	idleTimeout   = 15 * time.Second
