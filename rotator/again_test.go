@@ -31,7 +31,7 @@ func TestOneBadFile(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 6, Codec: Gzip})
+		rep, err := housekeep(r, t.Context(), Policy{MaxFiles: 6, Codec: Gzip})
 		if op != "lease" && !errors.Is(err, unix.EIO) || op == "lease" && rep.Busy != 1 || rep.Again == 0 {
 			t.Errorf("%s: %+v, %v", op, rep, err)
 		}
@@ -56,7 +56,7 @@ func TestAgainAfterError(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := housekeep(r, t.Context(), container, keepAll)
+		rep, err := housekeep(r, t.Context(), keepAll)
 		if !errors.Is(err, unix.EMFILE) || rep.Again != errorPause {
 			t.Errorf("%s: %+v, %v", op, rep, err)
 		}
@@ -64,7 +64,7 @@ func TestAgainAfterError(t *testing.T) {
 			t.Errorf("%s: Logs hides what it could not list: %v", op, err)
 		}
 	}
-	if rep, err := housekeep(newRotator(t.TempDir(), nil), t.Context(), container, keepAll); err != nil || rep.Again != 0 {
+	if rep, err := housekeep(newRotator(t.TempDir(), nil), t.Context(), keepAll); err != nil || rep.Again != 0 {
 		t.Errorf("a directory that is gone: %+v, %v", rep, err)
 	}
 }
@@ -80,7 +80,7 @@ func TestForeignTemp(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := newRotator(root, nil)
-	rep, err := housekeep(r, t.Context(), container, keepAll)
+	rep, err := housekeep(r, t.Context(), keepAll)
 	if !errors.Is(err, os.ErrExist) || rep.Busy != 1 {
 		t.Errorf("%+v, %v", rep, err)
 	}
@@ -111,7 +111,7 @@ func TestGzIsThere(t *testing.T) {
 			}
 			return nil
 		}}
-		if _, err := housekeep(r, t.Context(), container, keepAll); err == nil || (op == "stat") != (written == 0) {
+		if _, err := housekeep(r, t.Context(), keepAll); err == nil || (op == "stat") != (written == 0) {
 			t.Errorf("%s: %d writes, %v", op, written, err)
 		}
 		wantNames(t, root, "0.log.20260101-000001", "0.log.20260101-000001.gz", "0.log.20260101-000002")
@@ -169,7 +169,7 @@ func TestTidyEnds(t *testing.T) {
 		}
 		return nil
 	}}
-	if rep, err := housekeep(r, ctx, container, Policy{MaxFiles: 1}); !errors.Is(err, context.Canceled) || len(rep.Done) != 1 {
+	if rep, err := housekeep(r, ctx, Policy{MaxFiles: 1}); !errors.Is(err, context.Canceled) || len(rep.Done) != 1 {
 		t.Errorf("%+v, %v", rep, err)
 	}
 }
@@ -192,7 +192,7 @@ func TestReconcileDiskError(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := housekeep(r, t.Context(), container, keepAll)
+		rep, err := housekeep(r, t.Context(), keepAll)
 		if !errors.Is(err, unix.EIO) || rep.Again != errorPause {
 			t.Errorf("read %d fails: %+v, %v", nth, rep, err)
 		}

@@ -164,7 +164,7 @@ func (s *scene) run(f *faults) {
 	s.rt.write(2)
 	for range 2 {
 		if s.full {
-			_, _ = housekeep(r, context.Background(), container, scenePolicy)
+			_, _ = housekeep(r, context.Background(), scenePolicy)
 		}
 		s.rt.write(1)
 	}

@@ -112,7 +112,7 @@ func TestIntruders(t *testing.T) {
 					// Nothing removes it, and one file may have to wait for its
 					// name; all else goes on.
 					for range 2 {
-						if rep, err := housekeep(r, t.Context(), container, keepAll); err != nil && rep.Again < busyPause {
+						if rep, err := housekeep(r, t.Context(), keepAll); err != nil && rep.Again < busyPause {
 							t.Errorf("%+v, %v", rep, err)
 						}
 					}
@@ -134,7 +134,7 @@ func TestIntruders(t *testing.T) {
 				}
 				if kind != "directory" {
 					tidy(t, r, Policy{MaxFiles: 1})
-				} else if _, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 1}); err != nil {
+				} else if _, err := housekeep(r, t.Context(), Policy{MaxFiles: 1}); err != nil {
 					t.Error(err)
 				}
 				for _, name := range ls(t, root) {
@@ -171,7 +171,7 @@ func TestSwapped(t *testing.T) {
 					swapped = true
 					return errors.Join(os.Rename(path, path+".away"), makeIt(path, outside))
 				}}
-				_, err := housekeep(r, t.Context(), container, keepAll)
+				_, err := housekeep(r, t.Context(), keepAll)
 				if !swapped {
 					t.Fatalf("no %s came (%v)", op, err)
 				}
@@ -206,7 +206,7 @@ func TestLinkedDirs(t *testing.T) {
 		before := ls(t, elsewhere)
 		r := newRotator(root, rt)
 		_, rotateErr := r.Rotate(t.Context(), request(1))
-		_, tidyErr := housekeep(r, t.Context(), container, Policy{MaxFiles: 1, Codec: Gzip})
+		_, tidyErr := housekeep(r, t.Context(), Policy{MaxFiles: 1, Codec: Gzip})
 		_, cleanErr := r.Clean(t.Context(), container, "0.log")
 		_, logsErr := podlogs.Logs(r.fs, container)
 		_, openErr := podlogs.OpenLog(r.fs, container, "0.log")
@@ -278,7 +278,7 @@ func TestGzipBomb(t *testing.T) {
 		}
 		return nil
 	}}
-	if _, err := housekeep(r, t.Context(), container, keepAll); err != nil {
+	if _, err := housekeep(r, t.Context(), keepAll); err != nil {
 		t.Fatal(err)
 	}
 	wantNames(t, root, "0.log.20260101-000001", "0.log.20260101-000002", "0.log.20260101-000003")
@@ -339,7 +339,7 @@ func TestCompareEnds(t *testing.T) {
 			}
 			return nil
 		}}
-		if rep, err := housekeep(r, ctx, container, keepAll); err != nil || !rep.Pending || ctx.Err() == nil || reads > 10 {
+		if rep, err := housekeep(r, ctx, keepAll); err != nil || !rep.Pending || ctx.Err() == nil || reads > 10 {
 			t.Errorf("%d reads: %+v, %v", reads, rep, err)
 		}
 		if got := ls(t, root); slices.ContainsFunc(got, func(s string) bool { return strings.HasSuffix(s, ".tmp") }) || !slices.Contains(got, "0.log.20260101-000001") {
@@ -388,7 +388,7 @@ func TestManyRotated(t *testing.T) {
 		}
 	}
 	r := newRotator(root, rt)
-	rep, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 5})
+	rep, err := housekeep(r, t.Context(), Policy{MaxFiles: 5})
 	if err != nil || rep.Again != busyPause || len(rep.Done) > batchSize {
 		t.Fatalf("first run: %d steps, again %v: %v", len(rep.Done), rep.Again, err)
 	}

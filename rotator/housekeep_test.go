@@ -56,12 +56,12 @@ func gzipped(t testing.TB, content []byte) []byte {
 
 // housekeep does what a caller does for one directory: Tidy, and Compress if
 // there is something for it.
-func housekeep(r *Rotator, ctx context.Context, dir string, p Policy) (Report, error) {
-	rep, err := r.Tidy(ctx, dir, p, podlogs.Name{})
+func housekeep(r *Rotator, ctx context.Context, p Policy) (Report, error) {
+	rep, err := r.Tidy(ctx, container, p, podlogs.Name{})
 	if !rep.Pending {
 		return rep, err
 	}
-	more, err2 := r.Compress(ctx, dir, p, func(podlogs.Name) {})
+	more, err2 := r.Compress(ctx, container, p, func(podlogs.Name) {})
 	more.Done = append(rep.Done, more.Done...)
 	more.Busy += rep.Busy
 	more.NoSpace = more.NoSpace || rep.NoSpace
@@ -75,7 +75,7 @@ func housekeep(r *Rotator, ctx context.Context, dir string, p Policy) (Report, e
 func tidy(t testing.TB, r *Rotator, p Policy) (all Report) {
 	t.Helper()
 	for range 20 {
-		rep, err := housekeep(r, context.Background(), container, p)
+		rep, err := housekeep(r, context.Background(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +228,7 @@ func TestWrittenStays(t *testing.T) {
 			}
 			r := newRotator(root, nil)
 			for range 3 {
-				rep, err := housekeep(r, t.Context(), container, p)
+				rep, err := housekeep(r, t.Context(), p)
 				if err != nil || rep.Busy != 1 || rep.Again == 0 || rep.Again > errorPause || len(rep.Done) > 0 {
 					t.Fatalf("%+v, %v", rep, err)
 				}
@@ -278,7 +278,7 @@ func TestRuntimeWritesRotated(t *testing.T) {
 				r.fs = withoutLeases(r.fs)
 			}
 			for range 3 {
-				rep, err := housekeep(r, t.Context(), container, tight)
+				rep, err := housekeep(r, t.Context(), tight)
 				if err != nil || rep.Busy != 1 || len(rep.Done) > 0 || rep.Again == 0 {
 					t.Fatalf("leases %v: %+v, %v", leases, rep, err)
 				}
@@ -290,7 +290,7 @@ func TestRuntimeWritesRotated(t *testing.T) {
 			}
 			rt.live()
 			if rt.tail != nil && leases { // containerd has not closed it yet
-				if rep, err := housekeep(r, t.Context(), container, tight); err != nil || rep.Busy != 1 {
+				if rep, err := housekeep(r, t.Context(), tight); err != nil || rep.Busy != 1 {
 					t.Fatalf("%+v, %v", rep, err)
 				}
 			}
@@ -320,7 +320,7 @@ func TestWithoutLeases(t *testing.T) {
 	r.fs = withoutLeases(r.fs)
 	late := time.Duration(0)
 	r.now = func() time.Time { return time.Now().Add(late) }
-	rep, err := housekeep(r, t.Context(), container, keepAll)
+	rep, err := housekeep(r, t.Context(), keepAll)
 	if err != nil || rep.Busy != 1 || len(rep.Done) > 0 {
 		t.Fatalf("just changed: %+v, %v", rep, err)
 	}
@@ -350,7 +350,7 @@ func TestNoSpace(t *testing.T) {
 				}
 				return nil
 			}}
-			rep, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 5, Codec: Gzip})
+			rep, err := housekeep(r, t.Context(), Policy{MaxFiles: 5, Codec: Gzip})
 			if err == nil || !rep.NoSpace || rep.Again != errorPause || tries != 1 {
 				t.Fatalf("%v at %s: %+v after %d tries: %v", errno, at, rep, tries, err)
 			}
@@ -397,7 +397,7 @@ func TestReconcile(t *testing.T) {
 			place(t, root, "0.log.20260101-000002", []byte("content"))
 			place(t, root, "0.log", nil)
 			r := newRotator(root, nil)
-			rep, err := housekeep(r, t.Context(), container, keepAll)
+			rep, err := housekeep(r, t.Context(), keepAll)
 			if err != nil || (rep.Again == 0) != tt.good {
 				t.Fatalf("%+v, %v", rep, err)
 			}
@@ -447,7 +447,7 @@ func TestChanged(t *testing.T) {
 				}
 				return nil
 			}}
-			rep, err := housekeep(r, t.Context(), container, keepAll)
+			rep, err := housekeep(r, t.Context(), keepAll)
 			if seen < tt.nth || rep.Again == 0 || tt.op != "read" && !errors.Is(err, errChanged) {
 				t.Fatalf("%+v, %v; seen %d", rep, err, seen)
 			}

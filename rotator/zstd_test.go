@@ -59,7 +59,7 @@ func TestReconcileZstd(t *testing.T) {
 			place(t, root, source, content)
 			place(t, root, source+".zst", c.compressed)
 			r := newRotator(root, nil)
-			if _, err := housekeep(r, t.Context(), container, Policy{MaxFiles: 9, Codec: NoCodec}); err != nil {
+			if _, err := housekeep(r, t.Context(), Policy{MaxFiles: 9, Codec: NoCodec}); err != nil {
 				t.Fatal(err)
 			}
 			left := source

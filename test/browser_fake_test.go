@@ -130,7 +130,7 @@ func TestPageHostileNames(t *testing.T) {
 			Names: api.Names{Namespace: m, Pod: m, Container: m}, ID: m + fmt.Sprint(i), Dir: m, Log: m, Limit: 1 << 20, MaxTotal: 5 << 20,
 			LastRotation: &api.Rotation{Time: time.Now(), Cause: m, To: m, Size: 1, Seconds: .001},
 			LastError:    &api.Problem{Time: time.Now(), Text: m},
-			Rejected:      []api.RejectedAnnotation{{Annotation: m, Value: m, Reason: m}},
+			Rejected:     []api.RejectedAnnotation{{Annotation: m, Value: m, Reason: m}},
 		})
 	}
 	s.Containers[2].Skipped = markup[0]

@@ -68,7 +68,7 @@ func TestMinIntervalHoldsBack(t *testing.T) {
 				b.checkDir()
 				b.check(os.Truncate(b.path(log0), 50*limit)) // without a total, whatever its size
 				b.checkDir()
-				b.advance(first.at.Add(interval - time.Nanosecond).Sub(time.Now()))
+				b.advance(time.Until(first.at.Add(interval - time.Nanosecond)))
 				b.sweep(CauseSweep)
 				b.wantDue(0)
 				b.advance(time.Nanosecond)

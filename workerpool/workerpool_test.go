@@ -185,9 +185,9 @@ func TestAddAfter(t *testing.T) {
 		p.AddAfter("a", 9*time.Second) // later: does not
 		p.AddAfter("b", 0)
 		p.want("b")
-		time.Sleep(2*time.Second - 1)
+		time.Sleep(2*time.Second - time.Nanosecond)
 		p.want("b")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		p.want("b", "a")
 		time.Sleep(10 * time.Second)
 		p.want("b", "a")

@@ -43,9 +43,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// runWatcher runs the watcher's loop until the test, or the returned function, ends
-// it.
-func runWatcher(t *testing.T, p *parts) (stop func()) {
+// runWatcher runs the watcher's loop until the test ends.
+func runWatcher(t *testing.T, p *parts) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var g sync.WaitGroup
@@ -54,12 +53,10 @@ func runWatcher(t *testing.T, p *parts) (stop func()) {
 			t.Error(err)
 		}
 	})
-	stop = func() {
+	t.Cleanup(func() {
 		cancel()
 		g.Wait()
-	}
-	t.Cleanup(stop)
-	return stop
+	})
 }
 
 func TestHealthOfStuckLoops(t *testing.T) {
@@ -130,13 +127,13 @@ func (m *manager) notify(state string) {
 	m.states = append(m.states, state)
 }
 
-// count returns how many of the states have a line.
-func (m *manager) count(line string) (n int) {
+// fed returns how many times the watchdog was fed.
+func (m *manager) fed() (n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, state := range m.states {
 		for l := range strings.Lines(state) {
-			if strings.TrimSuffix(l, "\n") == line {
+			if strings.TrimSuffix(l, "\n") == "WATCHDOG=1" {
 				n++
 			}
 		}
@@ -168,8 +165,8 @@ func TestWatchdog(t *testing.T) {
 	g.Go(func() { a.watchdog(ctx) })
 	more := func(when string) {
 		t.Helper()
-		before := m.count("WATCHDOG=1")
-		testutil.Eventually(t, "the watchdog to be fed "+when, func() bool { return m.count("WATCHDOG=1") > before+2 })
+		before := m.fed()
+		testutil.Eventually(t, "the watchdog to be fed "+when, func() bool { return m.fed() > before+2 })
 	}
 	more("at the start")
 	runWatcher(t, withoutLoops(t, a))
@@ -179,9 +176,9 @@ func TestWatchdog(t *testing.T) {
 	a.progress.started = time.Now().Add(-time.Hour) // and no sweep has begun since
 	a.progress.mu.Unlock()
 	testutil.Eventually(t, "the message", func() bool { return stuck() > 0 })
-	before := m.count("WATCHDOG=1")
+	before := m.fed()
 	time.Sleep(10 * every) // it could be fed at any moment of it
-	if after := m.count("WATCHDOG=1"); after != before {
+	if after := m.fed(); after != before {
 		t.Errorf("fed %d times while stuck", after-before)
 	}
 	if n := stuck(); n != 1 {

@@ -22,7 +22,6 @@ import (
 type want struct {
 	watcher.Due // of the strongest cause; Limit is the size from which the log is due
 	operators   []operator
-	restore     bool // give an exited container's log its name back
 }
 
 // operator is a rotation that an operator asked for.

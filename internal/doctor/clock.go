@@ -72,13 +72,12 @@ func checkZone(_ context.Context, n *node) Check {
 	const file = "/etc/localtime"
 	d, k := n.daemon(), n.kubelet()
 	if d.pid == 0 {
-		switch _, err := os.Stat(n.path(file)); {
-		case err == nil:
+		_, err := os.Stat(n.path(file))
+		if err == nil {
 			return found(OK, "%s has the node's time zone", file)
-		default:
-			return found(Warn, "%s cannot be read: names are in UTC", file).cause(err).
-				fix("ln -sf /usr/share/zoneinfo/Etc/UTC %s", file)
 		}
+		return found(Warn, "%s cannot be read: names are in UTC", file).cause(err).
+			fix("ln -sf /usr/share/zoneinfo/Etc/UTC %s", file)
 	}
 	daemons, err := n.offsets(d.pid)
 	if err != nil {

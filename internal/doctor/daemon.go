@@ -289,11 +289,11 @@ func (n *node) listeners(pid, address string) (sockets []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	lines, err := within.NetTCP()
+	lines, err := within.NetTCP() //nolint:staticcheck // netlink cannot read another process's network namespace
 	if err != nil {
 		return nil, err
 	}
-	more, _ := within.NetTCP6() // a kernel without IPv6
+	more, _ := within.NetTCP6() //nolint:staticcheck // as above; a kernel without IPv6 has none
 	ip := net.ParseIP(host)
 	const listening = 0x0A // see proc_pid_net(5)
 	for _, l := range append(lines, more...) {

@@ -193,7 +193,7 @@ func (k *kubelet) rotation() string {
 
 // set returns the commands that set keys of kubelet's configuration, given as
 // "key: value".
-func (k *kubelet) set(n *node, lines ...string) (cmds []command) {
+func (k *kubelet) set(lines ...string) (cmds []command) {
 	for _, l := range lines {
 		if key := keyOf(l); strings.HasPrefix(k.from[key], "--") {
 			cmds = append(cmds, removeFlag(kubeletFlags[key]))
@@ -301,7 +301,7 @@ func checkKubeletRotation(_ context.Context, n *node) Check {
 		return found(OK, "kubelet rotates at %s, checks every %v, and so never comes first", size(k.MaxSize), k.Interval)
 	}
 	return c.detail("kubelet has %s; logwatch lets a live log reach %s.", k.rotation(), size(most)).
-		detail("Two rotators on the same logs lose lines: on CRI-O a second reopen truncates the new log.").run(k.set(n, lines...)...)
+		detail("Two rotators on the same logs lose lines: on CRI-O a second reopen truncates the new log.").run(k.set(lines...)...)
 }
 
 func checkKubeletCleaning(_ context.Context, n *node) Check {

@@ -15,11 +15,11 @@ import (
 	"github.com/logwatch/logwatch/rotator"
 )
 
-// exchange exchanges two of the container's files.
-func (l *scanner) exchange(a, b string) {
+// exchange exchanges the container's live log and another of its files.
+func (l *scanner) exchange(b string) {
 	l.tree.t.Helper()
 	dir := l.tree.dir("app")
-	if err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, a), unix.AT_FDCWD, filepath.Join(dir, b), unix.RENAME_EXCHANGE); err != nil {
+	if err := unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, "0.log"), unix.AT_FDCWD, filepath.Join(dir, b), unix.RENAME_EXCHANGE); err != nil {
 		l.tree.t.Fatal(err)
 	}
 }
@@ -90,7 +90,7 @@ func scanExchange(t *testing.T, conmon, behind bool, scans int) {
 	fresh := old
 	for i, step := range []func(){
 		func() { tr.write("app", second, "") },
-		func() { l.exchange("0.log", second) },
+		func() { l.exchange(second) },
 		func() { tr.append(old, stamped(2)+"b\n") },
 		func() {
 			if fresh = tr.openLog("0.log"); conmon {
@@ -110,7 +110,7 @@ func scanExchange(t *testing.T, conmon, behind bool, scans int) {
 	}
 	// Another rotation, seen or not, after which the first rotated log is compressed.
 	tr.write("app", third, "")
-	l.exchange("0.log", third)
+	l.exchange(third)
 	tr.write("app", second+".gz", stamped(1)+"a\n"+stamped(2)+"b\n"+stamped(3)+"c\n")
 	l.remove(second)
 	if err := fresh.Close(); err != nil {
@@ -136,7 +136,7 @@ func TestReopenFails(t *testing.T) {
 	l := newScanner(t, tr)
 	l.next()
 	tr.write("app", first, "")
-	l.exchange("0.log", first)
+	l.exchange(first)
 	l.scan(true)
 	l.follow.quiet = time.Now().Add(-time.Hour)
 	if !l.openForWrite() {
@@ -187,7 +187,7 @@ func TestExchangeReverted(t *testing.T) {
 		l := newScanner(t, tr)
 		l.next()
 		tr.write("app", first, "")
-		l.exchange("0.log", first)
+		l.exchange(first)
 		if left {
 			if got := l.all(); got != "a" {
 				t.Fatalf("read %q", got)
@@ -195,7 +195,7 @@ func TestExchangeReverted(t *testing.T) {
 		} else {
 			l.scan(true)
 		}
-		l.exchange("0.log", first)
+		l.exchange(first)
 		l.scan(true)
 		l.remove(first)
 		l.scan(true)
@@ -222,7 +222,7 @@ func TestReadsWhileExchanged(t *testing.T) {
 			stop, stopped := make(chan struct{}), make(chan struct{})
 			go func() {
 				defer close(stopped)
-				for n := 0; n < 2000; n++ {
+				for range 2000 {
 					select {
 					case <-stop:
 						return
@@ -290,7 +290,7 @@ func TestEmptyRotatedLog(t *testing.T) {
 			t.Errorf("next is %s, want %s", got, want)
 		}
 	}
-	l.exchange("0.log", second)
+	l.exchange(second)
 	tr.append(log, stamped(3)+"c\n")
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
@@ -325,7 +325,7 @@ func TestOpensWhatWasListed(t *testing.T) {
 	tr.write("app", first, stamped(1)+"a\n")
 	tr.write("app", "0.log", "")
 	l := newScanner(t, tr)
-	l.exchange("0.log", first)
+	l.exchange(first)
 	for _, g := range l.pending {
 		if _, err := l.open(g); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: %v", g, err)
@@ -383,7 +383,7 @@ func scanDuringRotation(t *testing.T, exchange, behind bool, begin, swap int) {
 		case len(steps) == 1 && exchange:
 			tr.write("app", second, "")
 		case len(steps) == 0 && exchange:
-			l.exchange("0.log", second)
+			l.exchange(second)
 		case len(steps) == 0:
 			l.rename("0.log", second, "")
 		}
