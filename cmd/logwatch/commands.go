@@ -162,9 +162,9 @@ it. After an error the previous configuration stays active.`,
 	return cmd
 }
 
-// notify tells systemd; without NOTIFY_SOCKET it does nothing.
+// notify reports to systemd; without NOTIFY_SOCKET it does nothing.
 func notify(state string) {
-	_, _ = daemon.SdNotify(false, state) // whoever asked to be told has gone away: nothing to be done
+	_, _ = daemon.SdNotify(false, state) // the service manager may not be listening
 }
 
 // logger writes JSON to standard error, or lines for people on a terminal.
@@ -188,7 +188,7 @@ func logger(l config.Logging) zerolog.Logger {
 func cleanCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "clean CONTAINER-ID",
-		Short: "Remove all logs of a container that does not run any more",
+		Short: "Remove all logs of a stopped container",
 		Args:  cobra.ExactArgs(1),
 	}
 	conf := configured(cmd)

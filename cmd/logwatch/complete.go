@@ -12,7 +12,7 @@ import (
 	"github.com/logwatch/logwatch/internal/status"
 )
 
-// completeTimeout is what somebody at a shell may wait for after the tab key.
+// completeTimeout is how long the tab key may take in a shell.
 const completeTimeout = time.Second
 
 // completeContainers completes NAMESPACE/POD/CONTAINER from what the running

@@ -12,9 +12,8 @@ import (
 // quietFor is how long a command may take before it says what it waits for.
 const quietFor = time.Second
 
-// waiting says on a terminal what is waited for and for how long, once that is
-// over a second; done takes the line away. Where to is no terminal it says
-// nothing: a file gets results alone.
+// waiting shows on a terminal what the command waits for and for how long, from the
+// first second on; done removes the line. It writes nothing to what is not a terminal.
 func waiting(to *os.File, what string) (done func()) {
 	if !term.IsTerminal(int(to.Fd())) {
 		return func() {}
@@ -29,7 +28,7 @@ func waiting(to *os.File, what string) (done func()) {
 			select {
 			case <-stop:
 				if said {
-					_, _ = fmt.Fprint(to, "\r\x1b[K") // whoever looked has gone
+					_, _ = fmt.Fprint(to, "\r\x1b[K") // the terminal may be closed
 				}
 				return
 			case <-tick.C:

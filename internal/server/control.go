@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,9 +28,7 @@ const (
 // control is the endpoint of the control socket.
 func (o *Options) control() *endpoint {
 	c := &control{*o}
-	if c.write == 0 {
-		c.write = controlWriteTimeout
-	}
+	c.write = cmp.Or(c.write, controlWriteTimeout)
 	e := o.endpoint(c.handler(), c.write)
 	e.unavailable = "control socket unavailable; status and rotate disabled; retrying every 15s"
 	e.listen = func(ctx context.Context) (net.Listener, error) { return listen(ctx, o.ControlSocket) }
@@ -100,7 +99,7 @@ func (c *control) rotate(w http.ResponseWriter, r *http.Request) {
 	for range n {
 		select {
 		case res := <-results:
-			_ = rc.SetWriteDeadline(time.Now().Add(c.write)) // Flush tells
+			_ = rc.SetWriteDeadline(time.Now().Add(c.write)) // Flush returns the error
 			if errors.Join(out.Encode(res), rc.Flush()) != nil {
 				return // the client has disconnected; the rotations are done nevertheless
 			}

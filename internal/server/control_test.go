@@ -271,7 +271,7 @@ func TestReadOnly(t *testing.T) {
 func TestStuckClient(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	o := fake{n: 5000}.options(path, zerolog.Nop())
-	o.write = time.Second
+	o.write = 3 * time.Second // enough for the race detector
 	stop := start(t, o)
 	testutil.Eventually(t, "the socket", listens(path))
 	stuck := func(send string) net.Conn {

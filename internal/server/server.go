@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ const (
 	// descriptors for the rotations.
 	maxConnections = 128
 	maxHeaderBytes = 8 << 10
-	// headerTimeout and idleTimeout are short, as whoever holds all connections
+	// headerTimeout and idleTimeout are short, as a client that holds all connections
 	// keeps others out.
 	headerTimeout = 5 * time.Second
 	idleTimeout   = 15 * time.Second
@@ -76,7 +77,8 @@ func Run(ctx context.Context, o Options) {
 
 // endpoint is one address.
 type endpoint struct {
-	http        http.Server // to be copied
+	handler     http.Handler
+	read, write time.Duration // for a request, 0: unlimited; for an answer
 	listen      func(context.Context) (net.Listener, error)
 	serve       func(*http.Server, net.Listener) error
 	log         zerolog.Logger
@@ -85,12 +87,7 @@ type endpoint struct {
 }
 
 func (o *Options) endpoint(h http.Handler, write time.Duration) *endpoint {
-	e := &endpoint{log: o.Log, retry: o.retry}
-	if e.retry == 0 {
-		e.retry = retryPause
-	}
-	e.http.Handler, e.http.WriteTimeout = h, write
-	return e
+	return &endpoint{handler: h, write: write, log: o.Log, retry: cmp.Or(o.retry, retryPause)}
 }
 
 // run serves until ctx ends.
@@ -120,8 +117,8 @@ func (e *endpoint) run(ctx context.Context) {
 // serveUntil serves l until ctx or the server ends.
 func (e *endpoint) serveUntil(ctx context.Context, l net.Listener) error {
 	srv := &http.Server{
-		Handler: e.http.Handler, MaxHeaderBytes: maxHeaderBytes,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: e.http.ReadTimeout, WriteTimeout: e.http.WriteTimeout, IdleTimeout: idleTimeout,
+		Handler: e.handler, MaxHeaderBytes: maxHeaderBytes,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: e.read, WriteTimeout: e.write, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		// Anyone can cause these: a scanner on the port must not fill the log.
 		ErrorLog: slog.NewLogLogger(zerolog.NewSlogHandler(e.log), slog.LevelDebug),
@@ -148,7 +145,7 @@ func (e *endpoint) serveUntil(ctx context.Context, l net.Listener) error {
 // public is the endpoint of metrics, health and the page.
 func (o *Options) public() *endpoint {
 	e := o.endpoint(o.publicHandler(), publicWriteTimeout)
-	e.http.ReadTimeout = headerTimeout // no request has a body
+	e.read = headerTimeout // no request has a body
 	e.unavailable = "metrics server unavailable; retrying every 15s"
 	e.log = e.log.With().Str("address", o.ListenAddress).Logger()
 	e.listen = func(ctx context.Context) (net.Listener, error) {

@@ -1,15 +1,15 @@
-// Package status shows a control.Status to people and to programs.
+// Package status writes an api.Status as text for people and programs.
 //
 // # Guarantees
 //
-//   - Pods' and files' names, annotations and errors are hostile input: whatever
-//     is in them, what is written has no control character but newline, and none
-//     that turns the direction of text. In tables they are escaped as Go escapes
-//     them, in JSON as JSON does, so that programs get what the runtime said.
-//   - Thousands of containers are written in one pass, in memory that grows with
-//     their number alone.
+//   - Names of pods and files, annotations and errors are hostile input: the output has
+//     no control character but newline, and none that changes the direction of text. In
+//     tables they are escaped as in Go, in JSON as in JSON, so that programs get what the
+//     runtime reported.
+//   - The output is written in one pass, in memory that grows only with the number of
+//     containers.
 //
 // # Blocking and shutdown
 //
-// Nothing blocks but the writer that is written to.
+// Only writes to the writer block.
 package status

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// Escape makes any text fit for one line on a terminal: what is not printable is
-// written as in Go, \n or \u202e. A backslash stays as it is.
+// Escape makes any text safe for one line on a terminal: what is not printable is
+// written as in Go, \n or \u202e. A backslash is unchanged.
 func Escape(s string) string {
 	if !hasUnprintable(s) {
 		return s
@@ -37,8 +37,8 @@ func hasUnprintable(s string) bool {
 }
 
 // escapeJSON writes as \u what is not printable in a JSON document: its encoder
-// leaves DEL, the C1 controls and direction marks as they are. All of these are
-// within strings.
+// leaves DEL, the C1 controls and direction marks unescaped. All of these are within
+// strings.
 func escapeJSON(doc []byte) []byte {
 	return replaceUnprintable(doc, func(b *strings.Builder, r rune) {
 		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
@@ -49,8 +49,8 @@ func escapeJSON(doc []byte) []byte {
 	})
 }
 
-// escapeStrings writes the same as Escape does, for good: whoever reads the
-// document gets a backslash.
+// escapeStrings escapes as Escape does, so that the parsed document contains the
+// backslashes.
 func escapeStrings(doc []byte) []byte {
 	return replaceUnprintable(doc, func(b *strings.Builder, r rune) {
 		b.WriteString(`\`)

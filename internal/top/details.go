@@ -11,17 +11,17 @@ import (
 	"github.com/logwatch/logwatch/internal/status"
 )
 
-// details are of one container.
+// details describe one container.
 type details struct {
-	key  identity
-	row  *row // the last that is known of it
-	told bool // its policy was answered
-	gone time.Time
+	key      identity
+	row      *row // the last that is known of it
+	answered bool // the policy is known
+	stopped  time.Time
 }
 
 func newDetails(r *row) details { return details{key: r.key, row: r} }
 
-// take takes in an answer about the container alone.
+// take updates the details from an answer about the container.
 func (d *details) take(all []api.Container, at time.Time, l *list) {
 	i := -1
 	for j, c := range all {
@@ -31,14 +31,14 @@ func (d *details) take(all []api.Container, at time.Time, l *list) {
 			break
 		}
 		if k.Names == d.key.Names {
-			i = j // it was started anew
+			i = j // it was restarted
 		}
 	}
 	if i < 0 {
-		if d.gone.IsZero() {
-			d.gone = at
+		if d.stopped.IsZero() {
+			d.stopped = at
 		}
-		d.told = true
+		d.answered = true
 		return
 	}
 	c := all[i]
@@ -50,16 +50,16 @@ func (d *details) take(all []api.Container, at time.Time, l *list) {
 		}
 	}
 	d.row.take(c, at)
-	d.told, d.gone = true, time.Time{}
+	d.answered, d.stopped = true, time.Time{}
 }
 
 // line is one of details': a label and what it says.
 type line struct {
 	label, text string
-	style       func(...string) string // nil: as it is
+	style       func(...string) string // nil: plain
 }
 
-// lines says all there is to say, at a width.
+// lines are the whole text, at a width.
 func (d *details) lines(width int, now time.Time, l look, s styles) []string {
 	var out []string
 	add := func(in line) {
@@ -95,8 +95,8 @@ func (d *details) lines(width int, now time.Time, l look, s styles) []string {
 func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 	c := d.row.Container
 	var out []line
-	if !d.gone.IsZero() {
-		out = append(out, line{"", "Not running since " + ago(d.gone, now) + " at the latest. This is its last known state.", s.bad})
+	if !d.stopped.IsZero() {
+		out = append(out, line{"", "Not running since " + ago(d.stopped, now) + " at the latest. This is its last known state.", s.bad})
 	}
 	if c.Skipped != "" {
 		out = append(out, line{"skipped", c.Skipped, s.bad})
@@ -134,7 +134,7 @@ func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 
 // policy is a table.
 func (d *details) policy(width int, l look, s styles) []string {
-	if !d.told {
+	if !d.answered {
 		return []string{s.faint(l.cut("loading the policy"+l.ellipsis, width))}
 	}
 	rows := [][3]string{{"POLICY", "VALUE", "SOURCE"}}

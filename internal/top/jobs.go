@@ -44,8 +44,8 @@ type broken struct {
 	stack []byte
 }
 
-// caught hands a panic over to the model, which has it anew: only there is the
-// terminal as before by the time that the process ends, with all said.
+// caught passes a panic to the model, which panics again: only there is the terminal
+// restored before the process ends.
 func caught(ctx context.Context, f func(context.Context) tea.Msg) (msg tea.Msg) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -69,7 +69,7 @@ func (j *jobs) after(d time.Duration, msg tea.Msg) tea.Cmd {
 	})
 }
 
-// stop waits for what runs, and lets nothing begin any more. The context has ended.
+// stop waits for the running jobs, and prevents new ones. The context has ended.
 func (j *jobs) stop() {
 	j.mu.Lock()
 	j.stopped = true
@@ -78,7 +78,7 @@ func (j *jobs) stop() {
 }
 
 // suspend stops the process, as ^Z does where a terminal is not read key by key.
-// tea.Suspend is not used: it waits for ever where there is no shell that could
+// tea.Suspend is not used: it waits forever where no shell could
 // continue the process, as in `ssh -t node logwatch top`. There the kernel does not
 // stop it at all.
 func suspend() tea.Cmd {

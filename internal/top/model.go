@@ -14,8 +14,7 @@ import (
 
 const (
 	clockEvery = time.Second // ages are shown in seconds
-	// patience is for an answer that is under way, before it is said that there is
-	// none.
+	// patience is how long an answer may take before it is reported missing.
 	patience = 3 * time.Second
 	// soonest is the least time between two questions when a key brings one
 	// forward.
@@ -72,7 +71,7 @@ type model struct {
 	asking          bool // an answer is under way
 	asked, answered time.Time
 	last            want      // the last question
-	good            time.Time // when the last answer came that is no error; zero: none
+	good            time.Time // time of the last answer without an error; zero: none
 	took            time.Duration
 	err             error // of the last answer
 	fatal           error // ends Run
@@ -134,7 +133,7 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, cmd
 }
 
-// want is what is to be asked now: in details, they alone.
+// want is the next question: in details, only about their container.
 func (m *model) want() want {
 	if m.inDetails() {
 		return want{m.details.key.Names, true}
@@ -159,7 +158,7 @@ func (m *model) ask() tea.Cmd {
 	})
 }
 
-// next says when to ask again, which makes what was said before void.
+// next schedules the next question in place of the scheduled one.
 func (m *model) next() tea.Cmd {
 	if m.asking {
 		return nil // its answer comes here
@@ -200,7 +199,7 @@ func (m *model) take(a answer) tea.Cmd {
 	return m.next()
 }
 
-// silent reports whether the daemon does not answer.
+// silent reports whether an answer is missing.
 func (m *model) silent() bool {
 	return m.err != nil || m.asking && m.now.Sub(m.asked) > max(patience, 2*m.took)
 }

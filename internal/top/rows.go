@@ -14,7 +14,7 @@ import (
 // trendLength is how many rates are kept of each container.
 const trendLength = 60
 
-// identity tells containers apart. A container that is started anew has another id.
+// identity tells containers apart. A restarted container has another id.
 type identity struct {
 	api.Names
 	id string
@@ -24,7 +24,7 @@ type identity struct {
 type row struct {
 	api.Container
 	key   identity
-	label string // its names, fit to be shown
+	label string // its names, safe to be shown
 	width int    // of label, in cells
 	lower string // label, to be filtered by
 
@@ -38,7 +38,7 @@ func newRow(c api.Container, l look) *row {
 	return &row{key: identity{c.Names, c.ID}, label: label, width: ansi.StringWidth(label), lower: strings.ToLower(label)}
 }
 
-// take takes in what was answered at a time.
+// take updates the row from an answer.
 func (r *row) take(c api.Container, at time.Time) {
 	r.rate = rateOf(r.Container, c, at.Sub(r.taken), r.taken.IsZero())
 	if len(r.trend) == trendLength {
@@ -58,7 +58,7 @@ func rateOf(before, c api.Container, elapsed time.Duration, first bool) float64 
 	grown := c.Size - before.Size
 	if c.Rotations > before.Rotations && c.LastRotation != nil {
 		grown += c.LastRotation.Size
-		// What those between had is not told: at least their limit.
+		// The sizes of those between are unknown: at least their limit.
 		grown += int64(min(c.Rotations-before.Rotations-1, 1<<20)) * c.Limit
 	}
 	if grown < 0 || c.Rotations < before.Rotations {
@@ -67,7 +67,7 @@ func rateOf(before, c api.Container, elapsed time.Duration, first bool) float64 
 	return float64(grown) / elapsed.Seconds()
 }
 
-// problem says why it is not well; "": it is.
+// problem is its problem; "": none.
 func (r *row) problem() string {
 	switch {
 	case r.Skipped != "":
@@ -113,7 +113,7 @@ func sortRows(rows []*row, by order, reversed bool) {
 	})
 }
 
-// rank is how badly off a container is.
+// rank is how severe the problem of a container is.
 func rank(r *row) int {
 	switch {
 	case r.LastError != nil:
@@ -144,7 +144,7 @@ type list struct {
 	top    int // the first row on the screen
 }
 
-// take takes in an answer about all containers.
+// take updates the list from an answer about all containers.
 func (l *list) take(all []api.Container, at time.Time, look look) {
 	known := make(map[identity]*row, len(all))
 	l.width, l.problems = 0, 0
@@ -165,7 +165,7 @@ func (l *list) take(all []api.Container, at time.Time, look look) {
 	l.arrange()
 }
 
-// arrange filters and sorts anew.
+// arrange filters and sorts.
 func (l *list) arrange() {
 	l.shown = l.shown[:0]
 	want := strings.ToLower(l.filter)

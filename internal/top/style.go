@@ -6,7 +6,7 @@ import "charm.land/lipgloss/v2"
 type paint = func(...string) string
 
 // styles use the terminal's own sixteen colours, which suit its background, light or
-// dark. Nothing is told by colour alone.
+// dark. Color is never the only sign.
 type styles struct {
 	bold, faint, head, cursor, hot, trend, good, warn, bad paint
 }

@@ -98,8 +98,8 @@ const (
 	colOver
 )
 
-// fit chooses the columns that there is room for, and their widths. It depends on
-// the terminal and the longest name alone, so that columns do not move about.
+// fit chooses the columns that there is room for, and their widths. It depends
+// only on the terminal and the longest name, so that columns do not move.
 func (m *model) fit(name column, all []column) []column {
 	room := m.width - gutter
 	var taken [colOver + 1]bool
@@ -145,7 +145,7 @@ func (m *model) fit(name column, all []column) []column {
 	return out
 }
 
-// tableLines are the titles and the rows that fit on so many lines.
+// tableLines are the titles and rows, for so many lines.
 func (m *model) tableLines(height int) (lines []string) {
 	columns := m.columns()
 	if height > m.rowsHeight() {

@@ -26,7 +26,7 @@ func newLook(unicode bool) look {
 // Longer ones are not of any language, and overflow terminals' cells.
 const maxCluster = 16
 
-// safe makes text fit for one line: it is escaped as in the other commands, and so
+// safe makes text safe for one line: it is escaped as in the other commands, and so
 // is every character that not all terminals give the same width, such as emoji with
 // a selector, and what a terminal without Unicode cannot show.
 func (l look) safe(s string) string {
@@ -71,7 +71,7 @@ func (l look) cut(s string, width int) string {
 }
 
 // cutMiddle shortens safe text to a width so that its beginning and its end can be
-// read: those of a container's name tell more than what is between.
+// read: they distinguish the names of containers best.
 func (l look) cutMiddle(s string, width int) string {
 	all := ansi.StringWidth(s)
 	if all <= width {

@@ -15,16 +15,16 @@ import (
 // container's directory.
 const MinInterval = 100 * time.Millisecond
 
-// Source is who is asked: a api.Client.
+// Source is an api.Client.
 type Source interface {
-	// Status describes the containers that fit. It must heed ctx.
+	// Status describes the containers that match. It must end with ctx.
 	Status(ctx context.Context, which api.Names, detail bool) (api.Status, error)
 }
 
 // Options say what Run shows, and where.
 type Options struct {
 	Source   Source
-	Which    api.Names     // the containers to show; empty names fit all
+	Which    api.Names     // the containers to show; empty names match all
 	Interval time.Duration // from one question to the next, MinInterval or more
 	Unicode  bool          // the terminal can show more than ASCII
 	In       io.Reader     // a terminal; nil: standard input, or else the process's terminal
@@ -33,9 +33,8 @@ type Options struct {
 	now func() time.Time // tests' own; nil: time.Now
 }
 
-// Run shows what Source says until a key or ctx ends it, which is no error. An error
-// of the first answer ends it too: whoever asks the wrong socket is to see that at
-// once.
+// Run shows the status of Source until a key or ctx ends it, which is not an error. An
+// error of the first answer ends it too.
 func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -50,14 +49,14 @@ func Run(ctx context.Context, o Options) error {
 		options = append(options, tea.WithOutput(o.Out))
 	}
 	p := tea.NewProgram(m, options...)
-	told := make(chan struct{})
+	quit := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		defer close(told)
+		defer close(quit)
 		p.Quit()
 	})
 	_, err := p.Run()
 	if !stop() {
-		<-told
+		<-quit
 	}
 	cancel()
 	m.jobs.stop()

@@ -50,9 +50,9 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 			out.WriteString(": still there\n\n")
 		}
 		// The server's own deadline is for short answers.
-		_ = rc.SetWriteDeadline(time.Now().Add(p.write)) // Flush tells
+		_ = rc.SetWriteDeadline(time.Now().Add(p.write)) // Flush returns the error
 		if _, err := out.WriteTo(w); err != nil || rc.Flush() != nil {
-			return // the viewer has gone, or is too slow
+			return // the viewer disconnected, or is too slow
 		}
 		if !sleep(r.Context(), eventsPause) {
 			return

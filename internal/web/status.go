@@ -148,11 +148,11 @@ func (p *Page) send(w http.ResponseWriter, r *http.Request, a *answer) {
 	}
 	// The time to write begins now: making the answer may have taken some.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(p.write))
-	_, _ = w.Write(doc) // the viewer has gone
+	_, _ = w.Write(doc) // the viewer may have disconnected
 }
 
 func fail(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(api.Error{Error: text}) // the viewer has gone
+	_ = json.NewEncoder(w).Encode(api.Error{Error: text}) // the viewer may have disconnected
 }
