@@ -57,7 +57,7 @@ func (a *agent) node(ctx context.Context, p *parts) api.Node {
 		Version: a.o.Version, PID: os.Getpid(), PodLogsDir: p.cfg.PodLogsDir,
 		Runtime: api.Runtime{Endpoint: p.endpoint},
 		Polled:  w.Hot, Watched: max(0, w.Tracked-w.Hot), Backlog: api.Backlog(t.Backlog),
-		Rotations: t.Rotations, Failures: t.Failures, Skipped: uint64(t.Skipped), Rejected: t.Rejected,
+		Rotations: t.Rotations, Failures: t.Failures, Skipped: uint64(t.Skipped), Rejected: t.Rejected, Renamed: uint64(t.Fallbacks),
 		Overflows: w.Overflows, WatchErrors: w.WatchErrors,
 		Config: api.Config{File: a.o.Reload.File},
 	}
@@ -97,6 +97,7 @@ func (p *parts) describe(c cri.Container, detail bool) api.Container {
 	s := p.dispatcher.Describe(dir, log, false)
 	out.Dir, out.Log, out.Polled = dir, log, p.watcher.IsHot(dir)
 	out.Limit, out.MaxTotal, out.MaxFiles = s.Policy.MaxSize, s.Policy.MaxTotalSize, s.Policy.MaxFiles
+	out.Fallback = s.Fallback
 	out.Size, out.Total, out.Files = s.Size, s.Total, s.Files
 	out.Written, out.Rate, out.Rotations = s.Written, s.Rate, s.Rotations
 	if detail {

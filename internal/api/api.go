@@ -34,6 +34,9 @@ type Node struct {
 	Failures  uint64 `json:"failures"`
 	Skipped   uint64 `json:"skipped"`  // logs that are not rotated
 	Rejected  uint64 `json:"rejected"` // annotations
+	// Renamed is how many containers' logs were renamed by their last rotation, since
+	// an atomic exchange was not available.
+	Renamed uint64 `json:"renamed"`
 	// Overflows are of inotify's queue, WatchErrors directories that could not be
 	// watched: the sweep covers both.
 	Overflows   uint64 `json:"overflows"`
@@ -99,6 +102,9 @@ type Container struct {
 	Log string `json:"log"`
 	// Skipped is why its log is not rotated; "": it is.
 	Skipped string `json:"skipped,omitempty"`
+	// Fallback is why its last rotation renamed the live log, which was absent for an
+	// instant, instead of exchanging it; "": it was exchanged.
+	Fallback string `json:"fallback,omitempty"`
 
 	Size     int64 `json:"sizeBytes"`     // of the live log
 	Limit    int64 `json:"limitBytes"`    // 0: it is not rotated

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ var daemonChecks = []check{
 	{"daemon", checkDaemon, []need{needConfig}},
 	{"control-socket", checkControlSocket, []need{needConfig}},
 	{"skipped-logs", checkSkippedLogs, []need{needConfig, needAnswer}},
+	{"exchange", checkExchange, []need{needConfig, needAnswer}},
 	{"metrics-port", checkMetricsPort, []need{needConfig}},
 	{"service", checkService, nil},
 }
@@ -238,6 +240,28 @@ func checkSkippedLogs(_ context.Context, n *node) Check {
 			fix("logwatch status -o wide # see log-paths and live-logs")
 	}
 	return found(OK, "the daemon skips none of %s", plural(len(all), "running container"))
+}
+
+// checkExchange reports whether the daemon rotates by exchange.
+func checkExchange(_ context.Context, n *node) Check {
+	all := n.status().Containers
+	why := map[string]int{}
+	for _, c := range all {
+		if c.Fallback != "" {
+			why[c.Fallback]++
+		}
+	}
+	if len(why) == 0 {
+		return found(OK, "the daemon rotates by exchange: a live log's path is never absent")
+	}
+	var reasons []string
+	for _, reason := range slices.Sorted(maps.Keys(why)) {
+		reasons = append(reasons, text("%s (%d)", reason, why[reason]))
+	}
+	return found(Warn, "the daemon rotates by rename: %s", strings.Join(reasons, ", ")).
+		detail("The live log is absent until the runtime has reopened it; log shippers that look in that instant may lose a generation.").
+		detail("lease_unsupported: fs.leases-enable is 0; exchange_unsupported: the file system lacks RENAME_EXCHANGE.").
+		fix("sysctl -w fs.leases-enable=1 # for lease_unsupported; for the others: df -hT %s", n.settings().PodLogsDir)
 }
 
 // checkMetricsPort looks for the listener in the daemon's network namespace.

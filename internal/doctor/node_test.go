@@ -189,6 +189,9 @@ func TestDaemon(t *testing.T) {
 		{"no answer", "skipped-logs", func(f *fakeNode) { f.process("logwatch", "run") }, wants{Skip, "see control-socket", "", ""}, false},
 		{"no daemon", "skipped-logs", nil, wants{Skip, "see control-socket", "", ""}, false},
 
+		{"exchanged", "exchange", answers(api.Status{Containers: make([]api.Container, 2)}), wants{OK, "rotates by exchange", "", ""}, false},
+		{"renamed", "exchange", answers(api.Status{Containers: []api.Container{{Fallback: "lease_unsupported"}, {}}}), wants{Warn, "by rename: lease_unsupported (1)", "absent", "sysctl -w fs.leases-enable=1"}, false},
+
 		{"off", "metrics-port", func(f *fakeNode) { f.file(file, `metrics: {listenAddress: ""}`) }, wants{Skip, "is empty", "", ""}, false},
 		{"free", "metrics-port", nil, wants{OK, "127.0.0.1:9790 is free", "", ""}, false},
 		{"taken", "metrics-port", func(f *fakeNode) {

@@ -100,6 +100,9 @@ func nodeLines(t table, n api.Node, now time.Time) {
 	if n.Skipped > 0 || n.Rejected > 0 {
 		t.line("skipped", fmt.Sprintf("%s; rejected annotations: %d", plural(n.Skipped, "log"), n.Rejected))
 	}
+	if n.Renamed > 0 {
+		t.line("renamed", fmt.Sprintf("%s: no atomic exchange, so the live log is absent for an instant in each rotation (-o wide)", plural(n.Renamed, "log")))
+	}
 }
 
 func row(c api.Container, wide bool, now time.Time) []string {
@@ -121,6 +124,9 @@ func row(c api.Container, wide bool, now time.Time) []string {
 		state := "watched"
 		if c.Polled {
 			state = "polled"
+		}
+		if c.Fallback != "" {
+			cause += " (renamed: " + c.Fallback + ")"
 		}
 		cells = append(cells, cause, state, total, c.Dir, changed(c.Policy))
 	}

@@ -97,6 +97,7 @@ export class Details {
       ["· took", r ? took(r.seconds || 0) : ""],
       ["Tracking", c.skipped ? "" : c.polled ? "polled: its size is checked on a timer" : "watched: through inotify"],
       ["Log", c.dir ? escape(`${c.dir}/${c.log}`) : ""],
+      ["Renamed", c.fallback ? `${c.fallback}: the live log is absent for an instant in a rotation` : ""],
       ["Container ID", escape(c.id)],
     ]);
   }
