@@ -102,6 +102,7 @@ const maxDeferred = time.Second
 // begin takes what is wanted, if it may be done now. If not, the key is added
 // again when it may.
 func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
+	inode := d.inodeInBackoff(dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := d.containerLocked(dir)
@@ -116,12 +117,11 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 		d.rotations.AddAfter(dir, rotatingPause/2)
 		return nil, restores
 	}
-	path := d.o.PodLogsDir + "/" + dir + "/" + w.Log
-	if now.Before(c.notBefore) && (len(w.operators) > 0 || c.inode != inodeOf(path)) {
+	if now.Before(c.notBefore) && (len(w.operators) > 0 || inode != 0 && inode != c.inode) {
 		c.failures, c.notBefore = 0, time.Time{} // an operator, or another file: no reason to wait
 	}
 	// Whatever the cause: the runtime may still carry out the last reopen.
-	if running, ok := d.o.Inventory.ByDir(filepath.Dir(path)); ok && running.ID != c.reopenID {
+	if running, ok := d.o.Inventory.ByDir(d.o.PodLogsDir + "/" + dir); ok && running.ID != c.reopenID {
 		c.reopenAfter = time.Time{}
 	}
 	if wait := max(c.notBefore.Sub(now), c.reopenAfter.Sub(now)); wait > 0 {
@@ -131,6 +131,21 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 	c.want = nil
 	c.rotating = true
 	return w, restores
+}
+
+// inodeInBackoff returns the inode of a live log whose next request is delayed; 0 if
+// none is, or it cannot be read. The disk is not touched under the lock.
+func (d *Dispatcher) inodeInBackoff(dir string) uint64 {
+	log := ""
+	d.with(dir, func(c *container) {
+		if c.want != nil && time.Now().Before(c.notBefore) {
+			log = c.want.Log
+		}
+	})
+	if log == "" {
+		return 0
+	}
+	return inodeOf(d.o.PodLogsDir + "/" + dir + "/" + log)
 }
 
 // attempt looks up the container and rotates its log.
@@ -188,7 +203,10 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 	if o.stopped && c.LogPath == d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log {
 		d.restore(ctx, w.Dir, w.Log)
 	}
-	retry := time.Duration(0)
+	retry, inode := time.Duration(0), uint64(0)
+	if o.retry > 0 {
+		inode = inodeOf(d.o.PodLogsDir + "/" + w.Dir + "/" + w.Log)
+	}
 	d.with(w.Dir, func(e *container) {
 		e.rotating = false
 		now := time.Now()
@@ -197,7 +215,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		} else {
 			retry = min(o.retry<<min(e.failures, 10), maxRetry)
 			e.failures++
-			e.notBefore, e.inode = now.Add(retry), inodeOf(d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log)
+			e.notBefore, e.inode = now.Add(retry), inode
 			if e.want == nil {
 				again := w.Due
 				again.Cause, again.Growing = watcher.CauseRetry, false
