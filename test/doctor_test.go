@@ -246,11 +246,11 @@ func (d *patient) readOnly(t *testing.T) {
 func (d *patient) shipper(t *testing.T) {
 	d = d.on(t)
 	defer d.pretend("/opt/fluent-bit/bin/fluent-bit", "-c", "x")()
-	before := strings.Count(d.p.text(), "the configuration was reloaded")
+	before := strings.Count(d.p.text(), "configuration reloaded")
 	d.fix(d.is("", "shippers", doctor.Warn, "fluent-bit may miss lines"))
 	d.is("", "shippers", doctor.OK, "minRotationInterval 5s, rotatedLogGracePeriod 10s")
 	testutil.Eventually(t, "the daemon to reload", func() bool {
-		return strings.Count(d.p.text(), "the configuration was reloaded") > before
+		return strings.Count(d.p.text(), "configuration reloaded") > before
 	})
 	d.is("", "control-socket", doctor.OK, "answers")
 }
@@ -267,7 +267,7 @@ func (d *patient) configuration(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	reloads := func() bool { return strings.Contains(d.p.text(), "was not reloaded") }
+	reloads := func() bool { return strings.Contains(d.p.text(), "reload failed; previous configuration still active") }
 	write(string(good) + "containerLogMaxFiles: 1\n")
 	testutil.Eventually(t, "the daemon to refuse", reloads)
 	d.is("", "config", doctor.Fail, "containerLogMaxFiles: must be at least 2")

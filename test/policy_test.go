@@ -125,7 +125,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		t.Fatalf("logwatch reload: %v\n%s", err, out)
 	}
 	testutil.Eventually(t, "the new limit", func() bool {
-		return strings.Contains(p.text(), "the configuration was reloaded") && strings.Count(p.text(), `"size":13`) > 3
+		return strings.Contains(p.text(), "configuration reloaded") && strings.Count(p.text(), `"size":13`) > 3
 	})
 	c.wait(t)
 	p.settled(n, []container{c})

@@ -450,7 +450,7 @@ func (n *cluster) asked() {
 	}
 	log := n.pod.Containers()[0].LogPath
 	n.wait("the reload, in the rotated log", func() bool {
-		return strings.Contains(string(readFile(n.t, log)), "the configuration was reloaded")
+		return strings.Contains(string(readFile(n.t, log)), "configuration reloaded")
 	})
 }
 
