@@ -445,7 +445,7 @@ func (n *cluster) asked() {
 	if out := n.exec("rotate", "logwatch-system/logwatch-x7x2p"); !strings.Contains(out, "0.log.2") {
 		n.t.Errorf("rotate:\n%s", out)
 	}
-	if out := n.exec("reload", "--config", "/etc/logwatch/logwatch.yaml"); !strings.Contains(out, "asked process 1 ") {
+	if out := n.exec("reload", "--config", "/etc/logwatch/logwatch.yaml"); !strings.Contains(out, "reloaded its configuration") {
 		n.t.Errorf("reload:\n%s", out)
 	}
 	log := n.pod.Containers()[0].LogPath
