@@ -184,7 +184,7 @@ func otherHosts(t *testing.T, n *node) {
 
 // reloads: by systemctl, by a change of the file alone, and not with a bad file.
 func reloads(t *testing.T, n *node) {
-	l := n.load(t, "reloaded", 8*second)
+	l := n.load(t, "reloaded", 45*second)
 	limit := func() int64 {
 		for _, c := range n.status(t).Containers {
 			if c.Pod == "reloaded" {
