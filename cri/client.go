@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	runtime "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
@@ -24,6 +25,9 @@ var (
 	// unknown. With a context.DeadlineExceeded as well: the runtime received the
 	// request and hangs.
 	ErrUnanswered = errors.New("the runtime did not answer")
+	// ErrNotSent: there is no connection to the runtime, so the request was not
+	// sent.
+	ErrNotSent = errors.New("the runtime cannot be reached")
 )
 
 // maxMessage is the largest response that is accepted, in bytes: kubelet's client
@@ -77,25 +81,28 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 }
 
 // ReopenContainerLog makes the runtime reopen the container's log path. The error
-// is ErrNotRunning, ErrUnanswered, or another one if the runtime answered that it
+// is ErrNotRunning, ErrUnanswered, ErrNotSent, or another one if the runtime answered that it
 // did not reopen the log.
 func (c *Client) ReopenContainerLog(ctx context.Context, id string) error {
 	rctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	_, err := c.api.ReopenContainerLog(rctx, &runtime.ReopenContainerLogRequest{ContainerId: id})
+	var to peer.Peer
+	_, err := c.api.ReopenContainerLog(rctx, &runtime.ReopenContainerLogRequest{ContainerId: id}, grpc.Peer(&to))
 	if err == nil {
 		return nil
 	}
 	err = c.err("ReopenContainerLog", err)
-	sctx, cancel := context.WithTimeout(ctx, statusAfterReopen)
+	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), statusAfterReopen) // ctx may have ended with the reopen
 	defer cancel()
 	if running, serr := c.running(sctx, id); serr == nil && !running {
 		return fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
-	switch status.Code(err) {
-	case codes.DeadlineExceeded:
+	switch code := status.Code(err); {
+	case code == codes.Unavailable && to.Addr == nil: // there was no connection
+		return fmt.Errorf("%w: %w", ErrNotSent, err)
+	case code == codes.DeadlineExceeded:
 		return fmt.Errorf("%w: %w: %w", ErrUnanswered, context.DeadlineExceeded, err)
-	case codes.Canceled, codes.Unavailable, codes.Aborted, codes.Internal:
+	case code == codes.Canceled, code == codes.Unavailable, code == codes.Aborted, code == codes.Internal:
 		return fmt.Errorf("%w: %w", ErrUnanswered, err)
 	default:
 		return err

@@ -25,8 +25,9 @@ type Container struct {
 	PodUID    string
 	Name      string
 	SandboxID string
-	// Running is as of the last Refresh.
-	Running bool
+	// Running and Exited are as of the last Refresh; neither is set for a container
+	// that was created and not started, or whose state the runtime does not know.
+	Running, Exited bool
 	// Resolved is set once the runtime has reported the log path.
 	Resolved bool
 	// LogPath is the live log's absolute, clean path; "" if the runtime reports
@@ -66,6 +67,7 @@ type Inventory struct {
 	listed    time.Time // when the last successful list began
 	byID      map[string]*Container
 	byDir     map[string]*Container // by the log's directory; see later
+	byPath    map[string]*Container // by the log path; see later
 	readPods  bool
 	podMissed bool              // PodOf did not find a pod since the last ListPods
 	pods      map[string]Pod    // by sandbox ID
@@ -76,7 +78,7 @@ type Inventory struct {
 // NewInventory returns an empty inventory; Refresh fills it.
 func NewInventory(c *Client) *Inventory {
 	return &Inventory{
-		client: c, byID: map[string]*Container{}, byDir: map[string]*Container{},
+		client: c, byID: map[string]*Container{}, byPath: map[string]*Container{}, byDir: map[string]*Container{},
 		pods: map[string]Pod{}, podDirs: map[string]string{},
 	}
 }
@@ -139,12 +141,15 @@ func (v *Inventory) refresh(ctx context.Context) error {
 	return nil
 }
 
-// indexLocked rebuilds byDir. The caller holds mu.
+// indexLocked rebuilds byPath and byDir. The caller holds mu.
 func (v *Inventory) indexLocked() {
-	v.byDir = make(map[string]*Container, len(v.byID))
+	v.byPath, v.byDir = make(map[string]*Container, len(v.byID)), make(map[string]*Container, len(v.byID))
 	for _, c := range v.byID {
 		if c.LogPath == "" {
 			continue
+		}
+		if v.byPath[c.LogPath] == nil || c.later(v.byPath[c.LogPath]) {
+			v.byPath[c.LogPath] = c
 		}
 		if dir := path.Dir(c.LogPath); v.byDir[dir] == nil || c.later(v.byDir[dir]) {
 			v.byDir[dir] = c
@@ -161,12 +166,13 @@ func (c *Container) later(o *Container) bool {
 	return c.attempt > o.attempt || c.attempt == o.attempt && c.ID > o.ID
 }
 
-// Unresolved returns the IDs of the containers whose log paths are not known.
+// Unresolved returns the IDs of the containers whose log paths are not known, and for
+// which Resolve has not failed yet.
 func (v *Inventory) Unresolved() (ids []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for id, c := range v.byID {
-		if !c.Resolved {
+		if !c.Resolved && c.Failures == 0 {
 			ids = append(ids, id)
 		}
 	}
@@ -192,14 +198,13 @@ func (v *Inventory) Resolve(ctx context.Context, id string) (Container, error) {
 	}
 	now := *c // a new value: the old one may have been handed out
 	switch {
-	case errors.Is(err, ErrNotRunning):
-		now.Running, now.Resolved = false, true
 	case err != nil:
 		now.Err = err
 		now.Failures++
 		err = fmt.Errorf("container %s/%s/%s: %w", c.Namespace, c.Pod, c.Name, err)
 	default:
-		now.Running, now.Resolved, now.Err, now.Failures = st.State == runtime.ContainerState_CONTAINER_RUNNING, true, nil, 0
+		now.setState(st.State)
+		now.Resolved, now.Err, now.Failures = true, nil, 0
 		now.setPath(st.LogPath)
 	}
 	v.byID[id] = &now
@@ -218,7 +223,12 @@ func (v *Inventory) RefreshAll(ctx context.Context) error {
 	}
 	var g errgroup.Group
 	g.SetLimit(maxConcurrent)
-	ids := v.Unresolved()
+	var ids []string
+	for _, c := range v.All() {
+		if !c.Resolved {
+			ids = append(ids, c.ID)
+		}
+	}
 	errs := make([]error, len(ids))
 	for i, id := range ids {
 		g.Go(func() error {
@@ -297,6 +307,17 @@ func (v *Inventory) Progress() time.Time {
 
 func (v *Inventory) progressed() { v.progress.Store(time.Now().UnixNano()) }
 
+// ByLogPath returns the container that writes this log, an absolute path: the
+// running one, or else the latest.
+func (v *Inventory) ByLogPath(logPath string) (Container, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if c := v.byPath[logPath]; c != nil {
+		return *c, true
+	}
+	return Container{}, false
+}
+
 // ByDir returns the container that logs into this directory, an absolute path: the
 // running one, or else the latest.
 func (v *Inventory) ByDir(dir string) (Container, bool) {
@@ -363,8 +384,14 @@ func described(id string, labels map[string]string, name string, state runtime.C
 	if l := labels[labelContainer]; l != "" {
 		name = l
 	}
-	return &Container{
-		ID: id, Namespace: labels[labelNamespace], Pod: labels[labelPod], PodUID: labels[labelUID],
-		Name: name, Running: state == runtime.ContainerState_CONTAINER_RUNNING,
+	c := &Container{
+		ID: id, Namespace: labels[labelNamespace], Pod: labels[labelPod], PodUID: labels[labelUID], Name: name,
 	}
+	c.setState(state)
+	return c
+}
+
+func (c *Container) setState(state runtime.ContainerState) {
+	c.Running = state == runtime.ContainerState_CONTAINER_RUNNING
+	c.Exited = state == runtime.ContainerState_CONTAINER_EXITED
 }

@@ -149,10 +149,21 @@ func (pl *planner) generations(sorted []podlogs.File) (kept []podlogs.File) {
 	return slices.DeleteFunc(kept, func(f podlogs.File) bool {
 		empty := f.Kind == podlogs.Rotated && f.Regular && f.Size == 0
 		if empty {
-			pl.leftover(f)
+			pl.emptyRotated(f)
 		}
 		return empty
 	})
+}
+
+// emptyRotated removes the empty file of a rotation that never came to its exchange.
+// A recent one may belong to a rotation that is under way, which is about to swap
+// the container's lines under that name.
+func (pl *planner) emptyRotated(f podlogs.File) {
+	if left := unprovenAge - pl.now.Sub(f.Changed); left > 0 {
+		pl.notBefore(min(left, unprovenAge))
+		return
+	}
+	pl.leftover(f)
 }
 
 func (pl *planner) leftover(f podlogs.File) {

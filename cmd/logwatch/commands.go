@@ -116,6 +116,7 @@ file, reload the configuration.`,
 	}
 	conf := configured(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		content, _ := os.ReadFile(conf.file) // before it is loaded: a later change is a reload; load reports errors
 		c, err := conf.load()
 		if err != nil {
 			return err
@@ -129,7 +130,7 @@ file, reload the configuration.`,
 		}
 		return agent.Run(cmd.Context(), agent.Options{
 			Config: c, Log: logger(c.Logging), Notify: notify, Watchdog: watchdog,
-			Reload: agent.Reload{File: conf.file, Load: conf.load, Ask: hup},
+			Reload: agent.Reload{File: conf.file, Content: content, Load: conf.load, Ask: hup},
 			Listen: true, Version: versionText(),
 		})
 	}

@@ -85,8 +85,11 @@ type parts struct {
 // Run runs the agent until ctx ends, which is not an error.
 func Run(ctx context.Context, o Options) error {
 	a := newAgent(o)
-	// The start may wait for long, and the file may change in the meantime.
-	file := o.Reload.fileNow()
+	// The file may have changed since it was read, and may while the start waits.
+	file := o.Reload.Content
+	if file == nil {
+		file = o.Reload.fileNow()
+	}
 	// Whatever the way out: a stop may come while the start still waits. To report
 	// it twice does no harm.
 	defer a.o.Notify("STOPPING=1")

@@ -3,9 +3,12 @@ package agent
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -19,6 +22,8 @@ type Reload struct {
 	// File is the configuration's path. It is compared at each sweep, and reloaded
 	// if it has changed. "": none.
 	File string
+	// Content is the file's content that Options.Config was read from; nil: unknown.
+	Content []byte
 	// Load reads the configuration again.
 	Load func() (config.Config, error)
 	// Ask receives requests to reload at once.
@@ -49,15 +54,48 @@ func (a *agent) reloads(ctx context.Context, p *parts, last []byte) error {
 			asked = false
 		}
 		now := r.fileNow()
-		var err error
-		if asked || (now != nil && !bytes.Equal(now, last)) {
+		if !asked {
+			if now = a.settled(ctx, now, last); now == nil {
+				continue
+			}
+		}
+		err := a.reload(p)
+		if _, unreadable := errors.AsType[*fs.PathError](err); !unreadable { // else the next sweep tries again
 			last = now
-			err = a.reload(p)
 		}
 		if answer != nil {
 			answer <- err
 		}
 	}
+}
+
+// settleTime is how long a changed file must keep its content before it is loaded: an
+// editor may truncate it and write it then.
+const settleTime = time.Second
+
+// settled returns the file's new content once it is stable; nil if it has not
+// changed, or is empty, which it is only while it is written.
+func (a *agent) settled(ctx context.Context, now, last []byte) []byte {
+	for now != nil && !bytes.Equal(now, last) {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(settleTime):
+		}
+		again := a.o.Reload.fileNow()
+		if bytes.Equal(again, now) {
+			if len(bytes.TrimSpace(now)) == 0 {
+				a.warn.Do("empty", func() {
+					a.log.Warn().Str("path", a.o.Reload.File).Msg("configuration file is empty; previous configuration still active (logwatch reload loads the defaults)")
+				})
+				return nil
+			}
+			a.warn.Clear("empty")
+			return now
+		}
+		now = again
+	}
+	return nil
 }
 
 // reloadNow reloads and returns the result; for requests through the control

@@ -3,9 +3,11 @@ package dispatch
 import (
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// maxClockStep is how far the wall clock may run ahead of the monotonic one between
+// maxClockStep is how far the wall clock may run ahead of the time since boot between
 // two sweeps: more is a step, as NTP makes it after a boot with a wrong clock.
 const maxClockStep = time.Minute
 
@@ -13,19 +15,20 @@ const maxClockStep = time.Minute
 // before seem older than they are.
 type clock struct {
 	mu      sync.Mutex
-	mono    time.Time // of the last check, with its monotonic reading
-	wall    time.Time // the same without
-	stepped time.Time // when a step was last noticed
+	boot    time.Duration // since boot, suspension included, at the last check
+	wall    time.Time     // at the last check; zero: there was none
+	stepped time.Time     // when a step was last noticed
 }
 
-// check compares the clocks; mono and wall are the time now.
-func (c *clock) check(mono, wall time.Time) {
+// check compares the clocks as they are now.
+func (c *clock) check(boot time.Duration, wall time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.mono.IsZero() && wall.Sub(c.wall)-mono.Sub(c.mono) > maxClockStep {
-		c.stepped = mono
+	wall = wall.Round(0) // without its monotonic reading
+	if !c.wall.IsZero() && wall.Sub(c.wall)-(boot-c.boot) > maxClockStep {
+		c.stepped = time.Now()
 	}
-	c.mono, c.wall = mono, wall
+	c.boot, c.wall = boot, wall
 }
 
 // trusts reports whether an age can be relied on: no step was noticed for as long.
@@ -36,4 +39,9 @@ func (c *clock) trusts(age time.Duration) bool {
 }
 
 // noteClock is called with each sweep.
-func (d *Dispatcher) noteClock(now time.Time) { d.clock.check(now, now.Round(0)) }
+func (d *Dispatcher) noteClock() {
+	var boot unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot) == nil { // Linux has this clock
+		d.clock.check(time.Duration(boot.Nano()), time.Now())
+	}
+}

@@ -170,7 +170,8 @@ func TestOutcomeTable(t *testing.T) {
 		{podlogs.ErrNotRegular, telemetry.ResultNotRegular, 0},
 		{rotator.ErrRefused, telemetry.ResultRefused, firstRetry},
 		{fmt.Errorf("%w: %w", rotator.ErrUnanswered, context.DeadlineExceeded), telemetry.ResultUnanswered, hangPause},
-		{rotator.ErrUnanswered, telemetry.ResultUnanswered, firstRetry},
+		{rotator.ErrUnanswered, telemetry.ResultUnanswered, hangPause},
+		{fmt.Errorf("%w: %w", rotator.ErrUnanswered, cri.ErrNotSent), telemetry.ResultUnanswered, firstRetry},
 		{errUnknown, telemetry.ResultUnknown, 0},
 		{errors.New("anything else"), telemetry.ResultFailed, firstRetry},
 	} {
@@ -192,8 +193,8 @@ func TestRotatingDirectoryIsLeftAlone(t *testing.T) {
 	n := newNode(t, "containerLogMaxFiles: 3\ncompression: {codec: none}\n")
 	c, dir := n.run(t, fake.ContainerSpec{})
 	all := rotatedLogs(t, c.Dir(), 4)
-	rotating := func(is bool) { n.with(dir, func(e *container) { e.rotating = is }) }
-	rotating(true)
+	rotating := func(since time.Time) { n.with(dir, func(e *container) { e.rotating = since }) }
+	rotating(time.Now().Add(time.Hour)) // under way, and not for long
 	n.list(t)
 	done := make(chan rotator.Report, 1)
 	n.Prune(dir, all[:1], func(rep rotator.Report, err error) {
@@ -206,7 +207,7 @@ func TestRotatingDirectoryIsLeftAlone(t *testing.T) {
 		t.Errorf("pruned while a rotation was under way: %s", now)
 	}
 	// The next rotation waits once pruning has waited for long.
-	rotating(false)
+	rotating(time.Time{})
 	n.with(dir, func(e *container) {
 		e.deferred = time.Now().Add(-maxDeferred - time.Second)
 		e.want = &want{Due: watcher.Due{Dir: dir, Log: "0.log"}}
@@ -229,8 +230,17 @@ func TestFailedCleanIsRetried(t *testing.T) {
 	n.list(t)
 	held, err := os.OpenFile(filepath.Join(c.Dir(), "0.log.20260101-000000"), os.O_WRONLY, 0) // a process writes it still
 	must(t, err)
+	cont, _ := n.o.Inventory.ByDir(c.Dir())
 	c.Exit()
-	n.clean(dir, "0.log")
+	n.clean(dir, removal{Container: cont, log: "0.log"})
+	testutil.Eventually(t, "the request to be dropped: the container exists", func() bool {
+		dropped := false
+		n.with(dir, func(e *container) { dropped = len(e.cleans) == 0 })
+		return dropped && n.prunes.Stats().Running == 0
+	})
+	c.Remove()
+	n.list(t)
+	n.clean(dir, removal{Container: cont, log: "0.log"})
 	testutil.Eventually(t, "the failure", func() bool { return n.logged("cannot remove logs of a deleted container; retrying") == 1 })
 	if n.logged(`"level":"info"`) > 0 && n.logged("0.log.20260101-000000\"],") > 0 {
 		t.Error("the failure was logged as a removal")
@@ -278,13 +288,12 @@ func TestClockStep(t *testing.T) {
 		return p.MaxAge
 	}
 	start := time.Now()
-	n.noteClock(start)
-	n.noteClock(start.Add(10 * time.Second))
+	n.clock.check(0, start)
+	n.clock.check(10*time.Second, start.Add(10*time.Second))
 	if age() != time.Hour {
 		t.Error("no age without a step")
 	}
-	stepped := start.Add(20 * time.Second).Round(0).Add(50 * 365 * 24 * time.Hour)
-	n.clock.check(start.Add(20*time.Second), stepped)
+	n.clock.check(20*time.Second, start.Add(50*365*24*time.Hour))
 	if age() != 0 {
 		t.Error("an age right after a step")
 	}

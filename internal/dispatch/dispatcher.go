@@ -150,12 +150,12 @@ type container struct {
 	want     *want
 	restores []string // live logs of exited containers that lost their names
 	prunes   []pruneRequest
-	cleans   []string // live logs of containers that were removed
-	unknown  bool     // the directory's container or pod is not known
-	lookups  int      // lists that were requested for that
+	cleans   []removal // containers that were removed
+	unknown  bool      // the directory's container or pod is not known
+	lookups  int       // lists that were requested for that
 
 	// What is under way.
-	rotating    bool
+	rotating    time.Time          // since when; zero: no rotation
 	compressing podlogs.Name       // zero: nothing
 	cancel      context.CancelFunc // of the compression
 	blocked     bool               // pruning waits for the compression to end
@@ -202,7 +202,7 @@ func (d *Dispatcher) forget() {
 	defer d.mu.Unlock()
 	now := time.Now()
 	for dir, c := range d.containers {
-		idle := c.want == nil && len(c.restores)+len(c.prunes)+len(c.cleans)+len(c.ran) == 0 && !c.rotating && c.compressing.Base == ""
+		idle := c.want == nil && len(c.restores)+len(c.prunes)+len(c.cleans)+len(c.ran) == 0 && c.rotating.IsZero() && c.compressing.Base == ""
 		if idle && now.Sub(c.state.seen) > forgetAfter {
 			delete(d.containers, dir)
 		}

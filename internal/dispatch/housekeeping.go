@@ -7,6 +7,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/rotator"
 )
@@ -15,6 +16,9 @@ const (
 	// rotatingPause is when pruning looks again while a rotation is under way: far
 	// more than one takes while the runtime is healthy.
 	rotatingPause = 20 * time.Millisecond
+	// maxPruneWait is how long a request to prune waits for a rotation: one that
+	// takes longer hangs.
+	maxPruneWait = 250 * time.Millisecond
 	// blockedPause gives a canceled compression the time to end.
 	blockedPause = 20 * time.Millisecond
 	// cleanPause is between two tries to remove a removed container's logs.
@@ -39,8 +43,8 @@ func (d *Dispatcher) Prune(dir string, names []podlogs.Name, done func(rotator.R
 }
 
 // clean requests that the logs of a removed container are removed.
-func (d *Dispatcher) clean(dir, log string) {
-	d.with(dir, func(c *container) { c.cleans = append(c.cleans, log) })
+func (d *Dispatcher) clean(dir string, r removal) {
+	d.with(dir, func(c *container) { c.cleans = append(c.cleans, r) })
 	d.prunes.Add(dir)
 }
 
@@ -51,12 +55,15 @@ func (d *Dispatcher) clean(dir, log string) {
 func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	var busy podlogs.Name
 	var requests []pruneRequest
-	var cleans []string
+	var cleans []removal
 	wait := false
 	d.with(dir, func(c *container) {
-		if wait = c.rotating; wait {
+		if wait = !c.rotating.IsZero(); wait {
 			if c.deferred.IsZero() {
 				c.deferred = time.Now()
+			}
+			if time.Since(c.rotating) > maxPruneWait { // a reopen hangs: others should give
+				requests, c.prunes = c.prunes, nil
 			}
 			return
 		}
@@ -66,11 +73,14 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		busy = c.compressing
 	})
 	if wait {
+		for _, r := range requests {
+			r.done(rotator.Report{Done: r.sofar, Busy: len(r.names)}, nil)
+		}
 		d.prunes.AddAfter(dir, rotatingPause)
 		return
 	}
-	for _, log := range cleans {
-		d.cleanLog(ctx, dir, log)
+	for _, r := range cleans {
+		d.cleanLog(ctx, dir, r)
 	}
 	for _, r := range requests {
 		rep, err := d.rotator.Prune(ctx, dir, r.names, busy)
@@ -151,15 +161,26 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 	}
 }
 
-// cleanLog removes the logs of a container that was removed.
-func (d *Dispatcher) cleanLog(ctx context.Context, dir, log string) {
-	removed, err := d.rotator.Clean(ctx, dir, log)
-	d.o.Metrics.CleanedFiles.Add(float64(len(removed)))
+// cleanLog removes the logs of a container that was removed, unless the runtime has
+// it after all, or another container has the same log path by now.
+func (d *Dispatcher) cleanLog(ctx context.Context, dir string, r removal) {
+	if _, reused := d.o.Inventory.ByLogPath(r.LogPath); reused {
+		return
+	}
+	_, err := d.o.Inventory.Lookup(ctx, r.ID)
+	if err == nil {
+		return
+	}
+	var removed []string
+	if errors.Is(err, cri.ErrNotRunning) { // it answers that there is no such container
+		removed, err = d.rotator.Clean(ctx, dir, r.log)
+		d.o.Metrics.CleanedFiles.Add(float64(len(removed)))
+	}
 	if err != nil {
 		d.warn.Do("clean "+dir, func() {
-			d.log.Warn().Err(err).Str("dir", dir).Str("log", log).Msg("cannot remove logs of a deleted container; retrying")
+			d.log.Warn().Err(err).Str("dir", dir).Str("log", r.log).Msg("cannot remove logs of a deleted container; retrying")
 		})
-		d.with(dir, func(c *container) { c.cleans = append(c.cleans, log) })
+		d.with(dir, func(c *container) { c.cleans = append(c.cleans, r) })
 		d.prunes.AddAfter(dir, cleanPause)
 	} else {
 		d.warn.Clear("clean " + dir)

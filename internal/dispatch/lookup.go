@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -134,7 +133,7 @@ func (d *Dispatcher) lookup(ctx context.Context, key string) {
 // those resolved that are new, and directories looked at again that were unknown.
 func (d *Dispatcher) Listed() {
 	first := !d.reachable.Swap(true)
-	for _, id := range d.o.Inventory.Unresolved() {
+	for _, id := range d.o.Inventory.Unresolved() { // resolve itself retries what has failed
 		d.lookups.Add(id)
 	}
 	d.mu.Lock()
@@ -183,7 +182,7 @@ func (d *Dispatcher) knows(dir string) bool {
 func (d *Dispatcher) resolve(ctx context.Context, id string) {
 	c, err := d.o.Inventory.Resolve(ctx, id)
 	switch {
-	case ctx.Err() != nil || errors.Is(err, cri.ErrNotRunning):
+	case ctx.Err() != nil || c.ID == "": // removed in the meantime
 		return
 	case err != nil:
 		d.warn.Do("resolve "+id, func() {

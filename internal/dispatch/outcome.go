@@ -76,7 +76,12 @@ var outcomes = []outcome{
 		message: "runtime has not reopened the log; still writing to the rotated file; retrying",
 	},
 	{
-		is: []error{rotator.ErrUnanswered}, result: telemetry.ResultUnanswered, reopen: telemetry.ReopenUnanswered, retry: firstRetry, answer: AnswerFailed,
+		is: []error{cri.ErrNotSent}, result: telemetry.ResultUnanswered, reopen: telemetry.ReopenUnanswered, retry: firstRetry, answer: AnswerFailed,
+		message: "runtime has not reopened the log; still writing to the rotated file; retrying",
+	},
+	{ // it was sent, and conmon outlives the runtime: it may act yet
+		is: []error{rotator.ErrUnanswered}, result: telemetry.ResultUnanswered, reopen: telemetry.ReopenUnanswered,
+		retry: hangPause, hangs: true, answer: AnswerFailed,
 		message: "runtime has not reopened the log; still writing to the rotated file; retrying",
 	},
 	{

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -30,12 +29,14 @@ type operator struct {
 	answer func(Answer)
 }
 
-// merge adds another cause to what is wanted. A want for another live log, which
-// an earlier or later restart of the container has, is replaced: the next sweep
-// finds that log again if it is due.
-func (w *want) merge(due watcher.Due) {
+// merge adds another cause to what is wanted. Of two live logs, which two restarts of
+// the container have, the one that a running container writes counts: the next sweep
+// finds the other one again if it is due.
+func (w *want) merge(due watcher.Due, runs func(log string) bool) {
 	if w.Log != due.Log {
-		w.Due = due
+		if runs(due.Log) || !runs(w.Log) {
+			w.Due = due
+		}
 		return
 	}
 	w.Limit = min(w.Limit, due.Limit)
@@ -62,7 +63,10 @@ func (d *Dispatcher) request(due watcher.Due, more func(*want)) {
 				d.o.Metrics.SweepFinds.Inc()
 			}
 		} else {
-			c.want.merge(due)
+			c.want.merge(due, func(log string) bool {
+				writer, ok := d.o.Inventory.ByLogPath(d.o.PodLogsDir + "/" + due.Dir + "/" + log)
+				return ok && writer.Running
+			})
 		}
 		if more != nil {
 			more(c.want)
@@ -89,6 +93,7 @@ func (d *Dispatcher) rotate(ctx context.Context, dir string) {
 		d.restore(ctx, dir, log)
 	}
 	if w == nil {
+		d.with(dir, func(c *container) { c.rotating = time.Time{} })
 		return
 	}
 	c, done, err := d.attempt(ctx, *w)
@@ -106,7 +111,9 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := d.containerLocked(dir)
-	restores, c.restores = c.restores, nil
+	if restores, c.restores = c.restores, nil; len(restores) > 0 {
+		c.rotating = time.Now()
+	}
 	if w = c.want; w == nil {
 		return nil, restores
 	}
@@ -121,7 +128,7 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 		c.failures, c.notBefore = 0, time.Time{} // an operator, or another file: no reason to wait
 	}
 	// Whatever the cause: the runtime may still carry out the last reopen.
-	if running, ok := d.o.Inventory.ByDir(d.o.PodLogsDir + "/" + dir); ok && running.ID != c.reopenID {
+	if writer, ok := d.o.Inventory.ByLogPath(d.o.PodLogsDir + "/" + dir + "/" + w.Log); ok && writer.ID != c.reopenID {
 		c.reopenAfter = time.Time{}
 	}
 	if wait := max(c.notBefore.Sub(now), c.reopenAfter.Sub(now)); wait > 0 {
@@ -129,7 +136,7 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 		return nil, restores
 	}
 	c.want = nil
-	c.rotating = true
+	c.rotating = time.Now()
 	return w, restores
 }
 
@@ -177,21 +184,21 @@ var (
 // container's log is not renamed, since kubectl logs --previous reads it.
 func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) {
 	path := d.o.PodLogsDir + "/" + w.Dir + "/" + w.Log
-	c, ok := d.o.Inventory.ByDir(filepath.Dir(path))
+	c, ok := d.o.Inventory.ByLogPath(path)
 	switch {
 	case !d.reachable.Load() || !ok:
 		return c, fmt.Errorf("%s: %w", path, d.noteUnknown(w.Dir, true))
-	case c.LogPath != path || !c.Running:
+	case !c.Running:
 		_ = d.noteUnknown(w.Dir, true) // a newer container may not be listed yet
 		return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
 	case w.Growing:
 		return c, nil
 	}
 	now, err := d.o.Inventory.Lookup(ctx, c.ID)
-	switch {
-	case err != nil:
+	if err != nil {
 		return c, err
-	case !now.Running:
+	}
+	if c.Running, c.Exited = now.Running, now.Exited; !c.Running {
 		return c, cri.ErrNotRunning
 	}
 	return c, nil
@@ -200,7 +207,7 @@ func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) 
 // finish records the result of an attempt, and does what follows from it.
 func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done rotator.Rotation, err error) {
 	o := outcomeOf(err)
-	if o.stopped && c.LogPath == d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log {
+	if o.stopped && c.Exited {
 		d.restore(ctx, w.Dir, w.Log)
 	}
 	retry, inode := time.Duration(0), uint64(0)
@@ -208,7 +215,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		inode = inodeOf(d.o.PodLogsDir + "/" + w.Dir + "/" + w.Log)
 	}
 	d.with(w.Dir, func(e *container) {
-		e.rotating = false
+		e.rotating = time.Time{}
 		now := time.Now()
 		if o.retry == 0 {
 			e.failures, e.notBefore = 0, time.Time{}
@@ -274,7 +281,7 @@ func (r reopener) ReopenContainerLog(ctx context.Context, id string) error {
 	switch {
 	case errors.Is(err, cri.ErrNotRunning):
 		return fmt.Errorf("%w: %w", rotator.ErrNotRunning, err)
-	case errors.Is(err, cri.ErrUnanswered):
+	case errors.Is(err, cri.ErrUnanswered), errors.Is(err, cri.ErrNotSent):
 		return fmt.Errorf("%w: %w", rotator.ErrUnanswered, err)
 	default:
 		return err

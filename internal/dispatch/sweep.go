@@ -31,7 +31,7 @@ type removal struct {
 // whatever the watcher believes. It is called after each successful list; recovered
 // is set if the list before it failed.
 func (d *Dispatcher) Sweep(ctx context.Context, cause watcher.Cause, recovered bool) {
-	d.noteClock(time.Now())
+	d.noteClock()
 	if recovered {
 		d.retryNow()
 	}
@@ -49,7 +49,7 @@ func (d *Dispatcher) inspect(cause watcher.Cause, c cri.Container) {
 	dir, log, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
 	switch {
 	case !c.Running:
-		if err == nil {
+		if err == nil && c.Exited {
 			d.sweepExited(dir, log, c)
 		}
 	case err != nil:
@@ -95,7 +95,7 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 	// sweep found too has been so for long.
 	report := false
 	d.with(dir, func(e *container) {
-		report = lost && (e.missing || cause == watcher.CauseStartup) && !e.rotating
+		report = lost && (e.missing || cause == watcher.CauseStartup) && e.rotating.IsZero()
 		e.missing = lost
 		e.state.skipped = nil
 		e.noteRan(c, log)
@@ -211,7 +211,7 @@ func (d *Dispatcher) sweepRemoved(ctx context.Context) {
 	for _, r := range gone {
 		d.with(r.dir, func(c *container) { delete(c.ran, r.ID) })
 		if d.o.Inventory.HasPod(r.Container) {
-			d.clean(r.dir, r.log)
+			d.clean(r.dir, *r.removal)
 		}
 	}
 }
