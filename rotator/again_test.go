@@ -31,7 +31,7 @@ func TestOneBadFile(t *testing.T) {
 			}
 			return nil
 		}}
-		rep, err := housekeep(r, t.Context(), Policy{MaxFiles: 6, Codec: Gzip})
+		rep, err := housekeep(r, t.Context(), Policy{MaxFiles: 6, Codec: podlogs.Gzip})
 		if op != "lease" && !errors.Is(err, unix.EIO) || op == "lease" && rep.Busy != 1 || rep.Again == 0 {
 			t.Errorf("%s: %+v, %v", op, rep, err)
 		}

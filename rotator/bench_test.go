@@ -25,7 +25,7 @@ func BenchmarkPlan(b *testing.B) {
 		files := []podlogs.File{{Name: podlogs.Name{Base: "0.log", Kind: podlogs.Live}, Size: 1 << 20, Changed: now, Modified: now, Regular: true}}
 		for i := range n {
 			at := now.Add(time.Duration(i-n) * time.Second)
-			kind := podlogs.Compressed
+			kind := podlogs.Gzip.Kind()
 			if i == n-1 {
 				kind = podlogs.Rotated
 			}
@@ -36,7 +36,7 @@ func BenchmarkPlan(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				Plan(files, Policy{MaxFiles: 5, MaxTotalSize: 50 << 20, Limit: 10 << 20, Codec: Gzip}, now)
+				Plan(files, Policy{MaxFiles: 5, MaxTotalSize: 50 << 20, Limit: 10 << 20, Codec: podlogs.Gzip}, now)
 			}
 		})
 	}

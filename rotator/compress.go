@@ -186,7 +186,7 @@ func (r *Rotator) unchanged(d podlogs.Dir, src podlogs.Handle, before podlogs.St
 
 // encode writes size bytes of src to dst, compressed.
 func encode(ctx context.Context, dst io.Writer, src io.Reader, size int64, p Policy) error {
-	zw, release, err := newEncoder(p.Codec, p.Level, dst)
+	zw, release, err := p.Codec.NewEncoder(dst, p.Level)
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func sameContent(ctx context.Context, d podlogs.Dir, source io.Reader, name podl
 		return false, err
 	}
 	defer compressed.Close() //nolint:errcheck // opened for reading
-	zr, err := podlogs.NewDecoder(name.Kind, compressed)
+	zr, err := name.Codec().NewDecoder(compressed)
 	if err != nil {
 		return false, notDamage(err)
 	}

@@ -4,8 +4,8 @@
 // # Names
 //
 // A live log is N.log, a rotated log N.log.YYYYMMDD-HHMMSS (the host's local
-// time, kubelet's format), a compressed one has .gz or .zst behind that, and a
-// compression in progress .tmp. Every other name in a container's directory is
+// time, kubelet's format), a compressed one has its codec's suffix behind that,
+// such as .gz, and a compression in progress .tmp. Every other name in a container's directory is
 // foreign and never touched; nor is a directory, whatever its name.
 //
 // # Rotation

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 var errCrashed = errors.New("crashed")
@@ -65,7 +67,7 @@ type scene struct {
 }
 
 // scenePolicy lets the oldest generation go, and none else.
-var scenePolicy = Policy{MaxFiles: 6, Codec: Gzip, Level: 1}
+var scenePolicy = Policy{MaxFiles: 6, Codec: podlogs.Gzip, Level: 1}
 
 const (
 	sceneLines  = 10 // a generation

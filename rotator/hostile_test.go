@@ -206,7 +206,7 @@ func TestLinkedDirs(t *testing.T) {
 		before := ls(t, elsewhere)
 		r := newRotator(root, rt)
 		_, rotateErr := r.Rotate(t.Context(), request(1))
-		_, tidyErr := housekeep(r, t.Context(), Policy{MaxFiles: 1, Codec: Gzip})
+		_, tidyErr := housekeep(r, t.Context(), Policy{MaxFiles: 1, Codec: podlogs.Gzip})
 		_, cleanErr := r.Clean(t.Context(), container, "0.log")
 		_, logsErr := podlogs.Logs(r.fs, container)
 		_, openErr := podlogs.OpenLog(r.fs, container, "0.log")
@@ -241,7 +241,7 @@ func TestForeignNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	rt.stop()
-	tidy(t, r, Policy{MaxFiles: 1, MaxTotalSize: 1, Codec: Gzip})
+	tidy(t, r, Policy{MaxFiles: 1, MaxTotalSize: 1, Codec: podlogs.Gzip})
 	if _, err := r.Clean(t.Context(), container, "0.log"); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestSparseName(t *testing.T) {
 		}
 		return nil
 	}}
-	tidy(t, r, Policy{MaxFiles: 9, MaxTotalSize: 1 << 30, Codec: Gzip})
+	tidy(t, r, Policy{MaxFiles: 9, MaxTotalSize: 1 << 30, Codec: podlogs.Gzip})
 	wantNames(t, root, "0.log", "0.log.20260101-000003")
 	if reads > 50 {
 		t.Errorf("%d reads", reads)

@@ -174,11 +174,11 @@ func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Nam
 // prune removes the files of one generation. The source is last: until then it is
 // what counts, whatever stands beside it.
 func (r *Rotator) prune(d podlogs.Dir, s Step, rep *Report) error {
-	kinds := []podlogs.Kind{podlogs.Temp, podlogs.CompressedZstd, podlogs.Compressed, podlogs.Rotated}
-	if s.Name.Kind == podlogs.Live { // of an earlier restart
-		kinds = []podlogs.Kind{podlogs.Live}
+	kinds := s.Name.Kinds()
+	if s.Name.Kind != podlogs.Live {
+		kinds = append(kinds, podlogs.Temp)
 	}
-	for _, kind := range kinds {
+	for _, kind := range slices.Backward(kinds) {
 		s.Name, s.Size = s.Name.As(kind), 0
 		st, err := d.Stat(s.Name.String())
 		if isGone(err) || st.Dir { // a directory holds no lines

@@ -20,7 +20,7 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-var keepAll = Policy{MaxFiles: 1000, Codec: Gzip}
+var keepAll = Policy{MaxFiles: 1000, Codec: podlogs.Gzip}
 
 // place makes a file in the container's directory, last written an hour ago.
 func place(t testing.TB, root, name string, content []byte) string {
@@ -196,7 +196,7 @@ func TestPruneOrder(t *testing.T) {
 	}
 	place(t, root, "0.log", nil)
 	place(t, root, "0.log.notes", nil) // foreign
-	rep := tidy(t, newRotator(root, nil), Policy{MaxFiles: 4, Codec: Gzip})
+	rep := tidy(t, newRotator(root, nil), Policy{MaxFiles: 4, Codec: podlogs.Gzip})
 	want := strings.ReplaceAll(`prune 0.log.20260101-000000 N max_files
 prune 0.log.20260101-000001 N max_files
 prune 0.log.20260101-000002 N max_files
@@ -263,7 +263,7 @@ func TestBusyPause(t *testing.T) {
 // TestRuntimeWritesRotated: a crash came between rename and reopen, and the
 // runtime writes on into the rotated log until it reopens the live log. However tight the policy, not a line goes.
 func TestRuntimeWritesRotated(t *testing.T) {
-	tight := Policy{MaxFiles: 1, MaxTotalSize: 1, Codec: Gzip}
+	tight := Policy{MaxFiles: 1, MaxTotalSize: 1, Codec: podlogs.Gzip}
 	for _, conmon := range []bool{false, true} {
 		for _, leases := range []bool{true, false} {
 			root := t.TempDir()
@@ -350,7 +350,7 @@ func TestNoSpace(t *testing.T) {
 				}
 				return nil
 			}}
-			rep, err := housekeep(r, t.Context(), Policy{MaxFiles: 5, Codec: Gzip})
+			rep, err := housekeep(r, t.Context(), Policy{MaxFiles: 5, Codec: podlogs.Gzip})
 			if err == nil || !rep.NoSpace || rep.Again != errorPause || tries != 1 {
 				t.Fatalf("%v at %s: %+v after %d tries: %v", errno, at, rep, tries, err)
 			}

@@ -46,7 +46,7 @@ func TestMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		listed := int64(live()-before) / int64(len(found))
-		steps, _ := Plan(found, Policy{MaxFiles: 5, Codec: Gzip}, planNow)
+		steps, _ := Plan(found, Policy{MaxFiles: 5, Codec: podlogs.Gzip}, planNow)
 		held = int64(live() - before)
 		runtime.KeepAlive(found)
 		runtime.KeepAlive(steps)

@@ -34,12 +34,12 @@ func TestTidyNeitherReadsNorWrites(t *testing.T) {
 		}
 		return nil
 	}}
-	rep, err := r.Tidy(t.Context(), container, Policy{MaxFiles: 4, Codec: Gzip}, podlogs.Name{})
+	rep, err := r.Tidy(t.Context(), container, Policy{MaxFiles: 4, Codec: podlogs.Gzip}, podlogs.Name{})
 	if err != nil || !rep.Pending || len(rep.Done) != 1 {
 		t.Errorf("%+v, %v", rep, err)
 	}
 	wantNames(t, root, "0.log", "0.log.20260101-000002", "0.log.20260101-000003", "0.log.20260101-000003.gz", "0.log.20260101-000004")
-	if rep, err := r.Tidy(t.Context(), container, Policy{MaxFiles: 2, Codec: Gzip}, podlogs.Name{}); err != nil || rep.Pending || len(rep.Done) != 3 {
+	if rep, err := r.Tidy(t.Context(), container, Policy{MaxFiles: 2, Codec: podlogs.Gzip}, podlogs.Name{}); err != nil || rep.Pending || len(rep.Done) != 3 {
 		t.Errorf("nothing to compress: %+v, %v", rep, err)
 	}
 }
@@ -48,7 +48,7 @@ func TestTidyNeitherReadsNorWrites(t *testing.T) {
 // as a caller does: with the busy generation, and with one that it has not learned
 // of yet. What the policy does not keep is gone in the end, and no line else.
 func TestTidyWhileCompressing(t *testing.T) {
-	tight, wide := Policy{MaxFiles: 3, Codec: Gzip}, Policy{MaxFiles: 9, Codec: Gzip}
+	tight, wide := Policy{MaxFiles: 3, Codec: podlogs.Gzip}, Policy{MaxFiles: 9, Codec: podlogs.Gzip}
 	for at := 0; ; at++ {
 		met := false
 		for _, informed := range []bool{true, false} {

@@ -27,8 +27,8 @@ type Policy struct {
 	Grace time.Duration
 	// MaxAge is how long after its last line a rotated log is kept; 0: no limit.
 	MaxAge time.Duration
-	// Codec is what rotated logs are compressed with.
-	Codec Codec
+	// Codec is what rotated logs are compressed with; nil: they are not.
+	Codec *podlogs.Codec
 	// Level is the codec's, 1 (fastest) to 9 (smallest); 0: its default.
 	Level int
 }
@@ -290,7 +290,7 @@ func (pl *planner) reconcile(kept []podlogs.File) {
 // may still be reading under its new name, as long as there is room for both
 // source and result.
 func (pl *planner) compress(files []podlogs.File) {
-	if pl.policy.Codec == NoCodec {
+	if pl.policy.Codec == nil {
 		return
 	}
 	const logsShrink = 4 // the least factor by which logs shrink, as a rule; 4 to 20 is usual
@@ -303,7 +303,7 @@ func (pl *planner) compress(files []podlogs.File) {
 		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
 		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.inGrace(f) {
 			pl.steps = append(pl.steps, Step{
-				Action: Compress, Name: f.Name, Compressed: f.As(pl.policy.Codec.kind()), Size: f.Size,
+				Action: Compress, Name: f.Name, Compressed: f.As(pl.policy.Codec.Kind()), Size: f.Size,
 			})
 		}
 	}

@@ -87,7 +87,7 @@ func parsePolicy(t *testing.T, text []byte) (p Policy) {
 		case "grace":
 			p.Grace, err = time.ParseDuration(value)
 		case "compress":
-			p.Codec = Gzip
+			p.Codec = podlogs.Gzip
 		default:
 			t.Fatalf("unknown policy %q", line)
 		}
@@ -144,9 +144,10 @@ func listing(data []byte) ([]podlogs.File, Policy) {
 	if binary.Read(b, binary.BigEndian, &head) != nil {
 		return nil, Policy{MaxFiles: 2}
 	}
+	codecs := append([]*podlogs.Codec{nil}, podlogs.Codecs[:]...)
 	p := Policy{
 		MaxFiles: int(head.MaxFiles % 8), MaxTotalSize: int64(head.Total), Limit: int64(head.Total) / 4,
-		Grace: time.Duration(head.Grace%64) * time.Second, Codec: Codec(head.Compress % 3),
+		Grace: time.Duration(head.Grace%64) * time.Second, Codec: codecs[int(head.Compress)%len(codecs)],
 	}
 	files := map[podlogs.Name]podlogs.File{}
 	for {
@@ -154,7 +155,7 @@ func listing(data []byte) ([]podlogs.File, Policy) {
 		if binary.Read(b, binary.BigEndian, &e) != nil {
 			return slices.Collect(maps.Values(files)), p
 		}
-		n := podlogs.Name{Kind: podlogs.Live + podlogs.Kind(e.Kind%5), Restart: uint64(e.Restart % 3)}
+		n := podlogs.Name{Kind: podlogs.Live + podlogs.Kind(e.Kind)%podlogs.Temp, Restart: uint64(e.Restart % 3)}
 		n.Base = fmt.Sprintf("%d.log", n.Restart)
 		if n.Kind != podlogs.Live {
 			n.Stamp = planNow.Add(time.Duration(e.Stamp%64) * time.Second)
@@ -279,7 +280,7 @@ func within(t *testing.T, files []podlogs.File, p Policy) {
 		t.Fatalf("%.0f bytes are left, %d are allowed, and there are %d rotated logs", total, p.MaxTotalSize, generations)
 	}
 	fits := p.MaxTotalSize <= 0 || total+float64(smallest) <= float64(p.MaxTotalSize)
-	if p.Codec != NoCodec && uncompressed > 1 && fits {
+	if p.Codec != nil && uncompressed > 1 && fits {
 		t.Fatalf("%d uncompressed rotated logs are left", uncompressed)
 	}
 }

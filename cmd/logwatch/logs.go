@@ -31,7 +31,7 @@ func logsCommand() *cobra.Command {
 		Use:   "logs NAMESPACE/POD[/CONTAINER]",
 		Short: "Print all lines of a container, from rotated and compressed logs too",
 		Long: `Logs prints the lines of a pod's containers, from the oldest log to the live one, over
-all restarts: uncompressed, .gz and .zst. It reads only the files, as root, and needs
+all restarts, uncompressed and compressed. It reads only the files, as root, and needs
 neither the daemon nor the runtime.
 
 Without CONTAINER it prints all containers of the pod, init containers too, in order of

@@ -12,7 +12,7 @@
 //     worker up, so that containers that hang do not starve the others.
 //   - prune: removes what the policy, the node's budget or an operator does not
 //     keep. It never waits for a compression.
-//   - compress: gzip and zstd, slow and never urgent.
+//   - compress: slow and never urgent.
 //   - lookup: asks the runtime for containers that are not known yet.
 //
 // # Guarantees

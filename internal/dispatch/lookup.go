@@ -74,11 +74,9 @@ func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 	}
 	return rotator.Policy{
 		MaxFiles: e.MaxFiles, MaxTotalSize: e.MaxTotalSize, Limit: e.MaxSize, MaxAge: e.MaxAge,
-		Grace: e.Grace, Codec: codecs[e.Codec], Level: e.Level,
+		Grace: e.Grace, Codec: podlogs.CodecNamed(e.Codec), Level: e.Level,
 	}, known && d.reachable.Load()
 }
-
-var codecs = map[policy.Codec]rotator.Codec{policy.CodecNone: rotator.NoCodec, policy.CodecGzip: rotator.Gzip, policy.CodecZstd: rotator.Zstd}
 
 // Limits returns a directory's limits, for the watcher.
 func (d *Dispatcher) Limits(dir string) watcher.Limits {

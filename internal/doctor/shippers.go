@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/policy"
 )
 
@@ -109,10 +110,10 @@ func (n *node) shipperOverrides(joined string, interval, grace time.Duration) Ch
 				fix("${EDITOR:-vi} %s # overrides", s.fileOrInstalled())
 		}
 	}
-	if list[0].Codec == policy.CodecZstd {
-		return found(Warn, "%s may read .zst files as text", joined).
-			detail("compression.codec is zstd, which log shippers that read *.log* do not support.").
-			fix("${EDITOR:-vi} %s # compression.codec: gzip", s.fileOrInstalled())
+	if c := podlogs.CodecNamed(list[0].Codec); c != nil && !c.Common {
+		return found(Warn, "%s may read %s files as text", joined, c.Suffix).
+			detail("compression.codec is %s, which log shippers that read *.log* do not support.", c.Name).
+			fix("${EDITOR:-vi} %s # compression.codec: %s", s.fileOrInstalled(), podlogs.Gzip.Name)
 	}
 	return found(OK, "%s can keep up: minRotationInterval %v, rotatedLogGracePeriod %v", joined, list[0].MinInterval, list[0].Grace)
 }

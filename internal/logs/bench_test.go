@@ -44,7 +44,7 @@ func (tr *tree) fill(container, suffix string, each int) (size int64) {
 }
 
 func BenchmarkRun(b *testing.B) {
-	for _, suffix := range []string{"", ".gz", ".zst"} {
+	for _, suffix := range suffixes {
 		b.Run("all"+suffix, func(b *testing.B) {
 			tr := newTree(b)
 			b.SetBytes(tr.fill("app", suffix, 25<<20))

@@ -183,7 +183,7 @@ func (c *container) ReopenContainerLog(context.Context, string) error {
 }
 
 // rotate rotates, and keeps that many files.
-func (c *container) rotate(files int, codec rotator.Codec) {
+func (c *container) rotate(files int, codec *podlogs.Codec) {
 	c.t.Helper()
 	c.begin()
 	c.write(c.r.IntN(20)) // to the rotated log: it has not reopened yet

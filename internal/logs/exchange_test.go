@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
-	"github.com/logwatch/logwatch/rotator"
 )
 
 // exchange exchanges the container's live log and another of its files.
@@ -229,7 +228,7 @@ func TestReadsWhileExchanged(t *testing.T) {
 					default:
 					}
 					c.write(1 + c.r.IntN(30))
-					c.rotate(10_000, rotator.NoCodec)
+					c.rotate(10_000, nil)
 				}
 			}()
 			for range 15 {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -43,17 +44,17 @@ func differ(t *testing.T, got, want string) {
 // still exists, and gets none twice, whatever the rotated logs have become.
 func TestFollowsSlowly(t *testing.T) {
 	for name, form := range forms {
-		for codecName, codec := range map[string]rotator.Codec{"none": rotator.NoCodec, "gzip": rotator.Gzip, "zstd": rotator.Zstd} {
-			t.Run(name+"/"+codecName, func(t *testing.T) {
+		for _, codec := range podlogs.CodecNames(false) {
+			t.Run(name+"/"+codec, func(t *testing.T) {
 				tr := newTree(t)
 				c := tr.container()
 				c.form = form
 				c.write(2000)
-				c.rotate(1000, codec)
+				c.rotate(1000, podlogs.CodecNamed(codec))
 				f := tr.follow(tr.options(), make(chan struct{}))
 				for i := range 40 {
 					c.write(1 + c.r.IntN(3000))
-					c.rotate(1000, codec)
+					c.rotate(1000, podlogs.CodecNamed(codec))
 					if i%5 == 4 { // it writes once in five rotations
 						f.gate <- struct{}{}
 					}
@@ -99,7 +100,7 @@ func followFast(t *testing.T, form form) {
 	}
 	for range 50 {
 		c.write(1 + c.r.IntN(300))
-		c.rotate(3, rotator.Gzip)
+		c.rotate(3, podlogs.Gzip)
 		last := c.last - 1 // the last one may be cut, its end to come
 		f.until("the line", func(out, _ string) bool { return strings.Contains(out, lineText(last)) })
 	}
@@ -127,7 +128,7 @@ func TestFollowReportsGaps(t *testing.T) {
 			f.gate <- struct{}{} // it has begun
 			for i := range 60 {
 				c.write(1 + c.r.IntN(20_000))
-				c.rotate(files, rotator.Gzip)
+				c.rotate(files, podlogs.Gzip)
 				if i%7 == 6 {
 					f.gate <- struct{}{}
 				}
@@ -189,7 +190,7 @@ func TestFollowKeepsWhatIsOpen(t *testing.T) {
 	f := tr.follow(tr.options(), make(chan struct{}))
 	f.gate <- struct{}{} // it has opened it
 	c.neat = true
-	c.rotate(1, rotator.NoCodec)
+	c.rotate(1, nil)
 	c.write(10)
 	close(f.gate)
 	out, warnings, _ := f.stop(c.last)
@@ -214,7 +215,7 @@ func TestFollowRenamedBack(t *testing.T) {
 		c.write(10)
 	}
 	c.refuse = false
-	c.rotate(5, rotator.Gzip)
+	c.rotate(5, podlogs.Gzip)
 	c.write(10)
 	out, warnings, err := f.stop(c.last)
 	if err != nil || warnings != "" {
@@ -233,7 +234,7 @@ func TestFollowRestarts(t *testing.T) {
 		c.write(10)
 		c.next()
 		c.write(10)
-		c.rotate(5, rotator.Gzip)
+		c.rotate(5, podlogs.Gzip)
 	}
 	c.write(10)
 	f.until("the last line", func(out, _ string) bool { return strings.HasSuffix(out, lineText(c.last)+"\n") })

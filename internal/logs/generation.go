@@ -29,15 +29,6 @@ type generation struct {
 	behind gap
 }
 
-// kinds are the forms that a generation may have. A compressed log exists before
-// its source is removed, so trying them in this order misses none.
-func (g *generation) kinds() []podlogs.Kind {
-	if g.Kind == podlogs.Live {
-		return []podlogs.Kind{podlogs.Live}
-	}
-	return []podlogs.Kind{podlogs.Rotated, podlogs.Compressed, podlogs.CompressedZstd}
-}
-
 // empty reports whether the last listing found an uncompressed log without content.
 func (g *generation) empty() bool { return g.size == 0 && g.id != (podlogs.ID{}) }
 
@@ -103,7 +94,7 @@ func (s *source) list() ([]*generation, error) {
 	gens := make([]*generation, 0, len(names))
 	for _, n := range s.newest(names) {
 		g := &generation{Name: n, end: -1}
-		for _, kind := range g.kinds() {
+		for _, kind := range g.Kinds() {
 			if st, err := s.dir.Stat(n.As(kind).String()); err == nil {
 				g.size = st.Size
 				if kind == n.Kind {
@@ -133,7 +124,7 @@ func (s *source) newest(names []podlogs.Name) []podlogs.Name {
 // open opens a generation in the form in which it exists. The error is
 // fs.ErrNotExist if it does not exist, or not under the name that was listed.
 func (s *source) open(g *generation) (*file, error) {
-	for _, kind := range g.kinds() {
+	for _, kind := range g.Kinds() {
 		n := g.As(kind)
 		h, st, err := podlogs.OpenRegular(s.dir, n.String())
 		switch {

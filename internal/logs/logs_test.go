@@ -124,7 +124,7 @@ func TestTornCompressed(t *testing.T) {
 	for i := range 20_000 {
 		fmt.Fprintf(&text, "%s%d %x\n", stamped(i), i, r.Uint64())
 	}
-	for _, suffix := range []string{".gz", ".zst"} {
+	for _, suffix := range suffixes[1:] {
 		name := "0.log.20260101-000000" + suffix
 		tr.write("app", name, text.String())
 		path := filepath.Join(tr.dir("app"), name)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io"
 	"sync"
-
-	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 const (
@@ -183,7 +181,7 @@ func (f *file) content() (io.ReadCloser, error) {
 		return io.NopCloser(all), nil
 	}
 	const buffer = 64 << 10 // bytes; a few decompressed blocks
-	r, err := podlogs.NewDecoder(f.Kind, bufio.NewReaderSize(all, buffer))
+	r, err := f.Codec().NewDecoder(bufio.NewReaderSize(all, buffer))
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF // an empty file is not valid gzip
 	}

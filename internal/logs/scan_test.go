@@ -155,7 +155,7 @@ func TestScanRenamedBack(t *testing.T) {
 // TestScanCompressedUnseen: it was renamed and compressed between two looks, and is
 // not read again.
 func TestScanCompressedUnseen(t *testing.T) {
-	for _, suffix := range []string{".gz", ".zst"} {
+	for _, suffix := range suffixes[1:] {
 		tr := newTree(t)
 		text := strings.Repeat(stamped(0)+"a\n", 1000)
 		tr.write("app", "0.log", text)

@@ -13,11 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 	"go.uber.org/goleak"
 
 	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -33,20 +32,26 @@ func newTree(t testing.TB) *tree { return &tree{t, t.TempDir()} }
 // dir is the directory of one of the pod's containers.
 func (tr *tree) dir(container string) string { return filepath.Join(tr.root, "shop_web_u1", container) }
 
+// suffixes are those of a rotated log, uncompressed and with each codec.
+var suffixes = func() []string {
+	all := []string{""}
+	for _, c := range podlogs.Codecs {
+		all = append(all, c.Suffix)
+	}
+	return all
+}()
+
 // write writes a log, compressed as its name says.
 func (tr *tree) write(container, name, text string) {
 	tr.t.Helper()
-	var packed bytes.Buffer
-	var w io.WriteCloser
-	var err error
-	switch filepath.Ext(name) {
-	case ".gz":
-		w = gzip.NewWriter(&packed)
-	case ".zst":
-		w, err = zstd.NewWriter(&packed)
-	}
-	if w != nil {
-		if _, werr := io.WriteString(w, text); errors.Join(err, werr, w.Close()) != nil {
+	if n, _ := podlogs.ParseName(name); n.Compressed() {
+		var packed bytes.Buffer
+		w, release, err := n.Codec().NewEncoder(&packed, 0)
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		defer release()
+		if _, err := io.WriteString(w, text); errors.Join(err, w.Close()) != nil {
 			tr.t.Fatal(err)
 		}
 		text = packed.String()
@@ -134,7 +139,7 @@ func newRandom(seed uint64) *random {
 			if n > 0 {
 				// Stamps are ahead of and behind the lines' times: only their order counts.
 				name += time.Date(2026, 1, 2, 0, 0, len(g.files), 0, time.UTC).Format(".20060102-150405") +
-					[...]string{"", ".gz", ".zst"}[g.r.IntN(3)]
+					suffixes[g.r.IntN(len(suffixes))]
 			}
 			g.names, g.files = append(g.names, name), append(g.files, strings.Join(records, ""))
 		}

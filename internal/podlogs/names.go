@@ -15,12 +15,10 @@ const (
 	Live Kind = iota + 1
 	// Rotated is N.log.<stamp>, uncompressed.
 	Rotated
-	// Compressed is N.log.<stamp>.gz.
-	Compressed
-	// CompressedZstd is N.log.<stamp>.zst.
-	CompressedZstd
+	// compressed is the first codec's N.log.<stamp>.gz; the others' follow.
+	compressed
 	// Temp is N.log.<stamp>.tmp, a compression that was not finished.
-	Temp
+	Temp = compressed + Kind(len(Codecs))
 )
 
 const (
@@ -28,8 +26,6 @@ const (
 	StampLayout = "20060102-150405"
 
 	tempSuffix = ".tmp"
-	gzipSuffix = ".gz"
-	zstdSuffix = ".zst"
 
 	// maxYear bounds the years that a stamp may have, so that one second
 	// more always fits the layout's four digits. Nothing is rotated into it.
@@ -51,18 +47,33 @@ type Name struct {
 
 // String returns the file name.
 func (n Name) String() string {
-	switch n.Kind {
-	case Rotated:
-		return n.Base + "." + n.Stamp.Format(StampLayout)
-	case Compressed:
-		return n.Base + "." + n.Stamp.Format(StampLayout) + gzipSuffix
-	case CompressedZstd:
-		return n.Base + "." + n.Stamp.Format(StampLayout) + zstdSuffix
-	case Temp:
-		return n.Base + "." + n.Stamp.Format(StampLayout) + tempSuffix
-	default:
+	suffix := ""
+	switch {
+	case n.Kind < Rotated || n.Kind > Temp:
 		return n.Base
+	case n.Kind == Temp:
+		suffix = tempSuffix
+	case n.Compressed():
+		suffix = n.Codec().Suffix
 	}
+	return n.Base + "." + n.Stamp.Format(StampLayout) + suffix
+}
+
+// kindOf returns the kind of a rotated log by what stands behind its stamp; 0:
+// foreign.
+func kindOf(suffix string) Kind {
+	switch suffix {
+	case "":
+		return Rotated
+	case tempSuffix:
+		return Temp
+	}
+	for i, c := range Codecs {
+		if c.Suffix == suffix {
+			return compressed + Kind(i)
+		}
+	}
+	return 0
 }
 
 // As returns the name of the same generation's file of another kind.
@@ -72,7 +83,29 @@ func (n Name) As(k Kind) Name {
 }
 
 // Compressed reports whether the name is that of a compressed log.
-func (n Name) Compressed() bool { return n.Kind == Compressed || n.Kind == CompressedZstd }
+func (n Name) Compressed() bool { return n.Kind >= compressed && n.Kind < Temp }
+
+// Codec returns what the log is compressed with; nil if it is not.
+func (n Name) Codec() *Codec {
+	if !n.Compressed() {
+		return nil
+	}
+	return Codecs[n.Kind-compressed]
+}
+
+// Kinds returns the kinds that the logs of n's generation may have, the source
+// first. A compressed log exists before its source is removed, so trying them in
+// this order misses none.
+func (n Name) Kinds() []Kind {
+	if n.Kind == Live {
+		return []Kind{Live}
+	}
+	kinds := make([]Kind, 0, Temp-Rotated)
+	for k := Rotated; k < Temp; k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
 
 // SameGeneration reports whether two names belong to the same rotation.
 func (n Name) SameGeneration(o Name) bool { return n.Base == o.Base && n.Stamp.Equal(o.Stamp) }
@@ -123,16 +156,7 @@ func ParseName(s string) (Name, bool) {
 		return Name{}, false
 	}
 	stamp, suffix := rest[1:1+len(StampLayout)], rest[1+len(StampLayout):]
-	switch suffix {
-	case "":
-		n.Kind = Rotated
-	case gzipSuffix:
-		n.Kind = Compressed
-	case zstdSuffix:
-		n.Kind = CompressedZstd
-	case tempSuffix:
-		n.Kind = Temp
-	default:
+	if n.Kind = kindOf(suffix); n.Kind == 0 {
 		return Name{}, false
 	}
 	n.Stamp, err = time.Parse(StampLayout, stamp)

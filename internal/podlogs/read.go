@@ -4,14 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
-
-// zstdMaxWindow bounds, in bytes, the memory for reading what another program
-// compressed: the largest window of the zstd command up to level 19.
-const zstdMaxWindow = 8 << 20
 
 // Logs returns all logs of a container, over all its restarts, oldest first. A
 // generation that exists both uncompressed and compressed is returned once,
@@ -48,27 +41,11 @@ func OpenLog(f FS, rel, name string) (io.ReadCloser, error) {
 	if err != nil || !n.Compressed() {
 		return h, err
 	}
-	zr, err := NewDecoder(n.Kind, h)
+	zr, err := n.Codec().NewDecoder(h)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s/%s: %w", rel, name, err), h.Close())
 	}
 	return decoded{zr, h}, nil
-}
-
-// NewDecoder decompresses a compressed log of kind k.
-func NewDecoder(k Kind, src io.Reader) (io.ReadCloser, error) {
-	if k != CompressedZstd {
-		r, err := gzip.NewReader(src)
-		if err != nil {
-			return nil, err // not a nil *gzip.Reader
-		}
-		return r, nil
-	}
-	d, err := zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdMaxWindow), zstd.WithDecoderLowmem(true))
-	if err != nil {
-		return nil, err
-	}
-	return d.IOReadCloser(), nil
 }
 
 // decoded is a compressed log, read decompressed.

@@ -6,19 +6,11 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/setting"
-)
-
-// Codec is how rotated logs are compressed.
-type Codec string
-
-// The codecs.
-const (
-	CodecGzip Codec = "gzip"
-	CodecZstd Codec = "zstd"
-	CodecNone Codec = "none"
 )
 
 // Policy is what is kept of one container's logs.
@@ -30,8 +22,8 @@ type Policy struct {
 	MaxAge       time.Duration // of a line; 0: no limit
 	MinInterval  time.Duration // between two rotations of a log
 	Grace        time.Duration // before a rotated log is compressed or removed
-	Codec        Codec
-	Level        int // of the compression, 1 (fastest) to 9 (smallest)
+	Codec        string        // one of podlogs.CodecNames
+	Level        int           // of the compression, 1 (fastest) to 9 (smallest)
 }
 
 // Default returns the policy of an empty configuration, where a MaxTotalSize of 0
@@ -44,8 +36,8 @@ func Default() Policy {
 		MaxAge:      0,           // kubelet has no such limit
 		MinInterval: time.Second, // most log shippers check about once a second
 		Grace:       0,           // the newest rotated log stays uncompressed in any case
-		Codec:       CodecGzip,
-		Level:       5, // the gzip library's default
+		Codec:       podlogs.Gzip.Name,
+		Level:       podlogs.Gzip.DefaultLevel,
 	}
 }
 
@@ -139,15 +131,17 @@ var Fields = []*Field{
 	},
 	{
 		Name: "compression.codec", Key: "compression.codec", Annotation: "compression",
-		Usage: "codec for rotated logs: gzip, zstd or none",
-		value: func(p *Policy) setting.Variable { return setting.Text(&p.Codec, setting.OneOf("gzip", "zstd", "none")) },
+		Usage: "codec for rotated logs: one of " + strings.Join(podlogs.CodecNames(false), ", "),
+		value: func(p *Policy) setting.Variable {
+			return setting.Text(&p.Codec, setting.OneOf(podlogs.CodecNames(false)...))
+		},
 		allow: allowCodec,
 	},
 	{
 		Name: "compression.level", Key: "compression.level",
 		Usage: "compression level, 1 (fastest) to 9 (smallest)",
 		value: func(p *Policy) setting.Variable {
-			return setting.Int(&p.Level, 1, 9, " (1 is the fastest, 9 the smallest)")
+			return setting.Int(&p.Level, podlogs.MinLevel, podlogs.MaxLevel, " (1 is the fastest, 9 the smallest)")
 		},
 	},
 }
@@ -194,10 +188,10 @@ func allowRotation(base Policy) error {
 	return nil
 }
 
-// allowCodec: a pod does not know whether the node's log shipper reads zstd.
+// allowCodec: a pod does not know which codecs the node's log shipper reads.
 func allowCodec(p, _ Policy) error {
-	if p.Codec == CodecZstd {
-		return errors.New("must be one of gzip, none")
+	if names := podlogs.CodecNames(true); !slices.Contains(names, p.Codec) {
+		return fmt.Errorf("must be one of %s", strings.Join(names, ", "))
 	}
 	return nil
 }

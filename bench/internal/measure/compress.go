@@ -15,6 +15,7 @@ import (
 	"github.com/logwatch/logwatch/bench/internal/report"
 	"github.com/logwatch/logwatch/bench/internal/subject"
 	"github.com/logwatch/logwatch/bench/load"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/policy"
 )
 
@@ -80,7 +81,7 @@ func compression(ctx context.Context, e *Env, m *report.Measure) error {
 // memoryOf compresses an eighth of the text, to see whether memory grows with
 // the size.
 func memoryOf(ctx context.Context, e *Env, m *report.Measure, dir string, c policy.Policy) error {
-	if c.Codec != policy.CodecGzip {
+	if c.Codec != podlogs.Gzip.Name {
 		return nil
 	}
 	size := pick[int64](e, 128<<20, 8<<20)
