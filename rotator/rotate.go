@@ -141,7 +141,8 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 
 // exchange swaps the live log and an empty file under its rotated name, and
 // returns the empty file's inode. Without leases the reopen could not be proved:
-// then it does nothing.
+// then it does nothing. That the live log is open for writing does not show that
+// there are leases: the kernel checks fs.leases-enable last.
 func exchange(d podlogs.Dir, log, to string, live fileState) (put uint64, err error) {
 	if live.leases != nil {
 		return 0, live.leases
@@ -150,12 +151,14 @@ func exchange(d podlogs.Dir, log, to string, live fileState) (put uint64, err er
 	if err != nil {
 		return 0, err
 	}
-	empty, err := f.Stat()
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = d.Exchange(log, to)
+	var empty fileState
+	if err = f.Close(); err == nil {
+		empty, err = stateAt(d, to)
 	}
-	if err != nil {
+	if err = errors.Join(err, empty.leases); err != nil {
+		return 0, errors.Join(err, d.Remove(to))
+	}
+	if err := d.Exchange(log, to); err != nil {
 		return 0, errors.Join(err, removeEmpty(d, to))
 	}
 	return empty.Inode, nil

@@ -241,6 +241,29 @@ func TestRotateFallback(t *testing.T) {
 	}
 }
 
+// TestRotateLeasesDisabled: with fs.leases-enable at 0 the kernel reports that the live
+// log is open for writing, and has no answer for the empty file.
+func TestRotateLeasesDisabled(t *testing.T) {
+	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, root string) {
+		r.fs = hookFS{FS: r.fs, hook: func(op, name string) error {
+			if op == "lease" && name != "0.log" {
+				return unix.EINVAL
+			}
+			return nil
+		}}
+		done, err := r.Rotate(t.Context(), request(1))
+		if err != nil || !errors.Is(done.Fallback, podlogs.ErrLeaseUnsupported) || !done.Reopened {
+			t.Fatalf("%+v, %v", done, err)
+		}
+		rt.live()
+		rt.write(5)
+		rt.wantLines(r, 0)
+		if got := ls(t, root); len(got) != 2 {
+			t.Errorf("files: %q", got)
+		}
+	})
+}
+
 func TestRotateNotDue(t *testing.T) {
 	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, root string) {
 		size := int64(20 * len(numberedLine(0)))

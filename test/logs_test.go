@@ -9,22 +9,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 // TestLogsFollow: `logwatch logs -f` prints each line once while the log is rotated
 // and compressed many times a second, also when it is stopped for most of the time.
-func TestLogsFollow(t *testing.T) {
-	for name, fresh := range map[string]func(*testing.T) node{
-		"containerd": func(t *testing.T) node { needRoot(t); return newReal(t, "") },
-		"embedded":   func(t *testing.T) node { return newEmbedded(t, fake.Containerd) },
-		"conmon":     func(t *testing.T) node { return newEmbedded(t, fake.CRIO) },
-	} {
-		t.Run(name, func(t *testing.T) { logsFollow(t, fresh(t)) })
-	}
-}
+func TestLogsFollow(t *testing.T) { onEachNode(t, logsFollow) }
 
 func logsFollow(t *testing.T, n node) {
 	p := newProcess(t, n, everything)

@@ -61,6 +61,17 @@ type container interface {
 
 const waitAtMost = 2 * time.Minute
 
+// onEachNode runs a test on each kind of runtime.
+func onEachNode(t *testing.T, test func(*testing.T, node)) {
+	for name, fresh := range map[string]func(*testing.T) node{
+		"containerd": func(t *testing.T) node { needRoot(t); return newReal(t, "") },
+		"embedded":   func(t *testing.T) node { return newEmbedded(t, fake.Containerd) },
+		"conmon":     func(t *testing.T) node { return newEmbedded(t, fake.CRIO) },
+	} {
+		t.Run(name, func(t *testing.T) { test(t, fresh(t)) })
+	}
+}
+
 // start runs the agent on a node, with more configuration in YAML.
 func start(t *testing.T, n node, yaml string) *agenttest.Daemon {
 	t.Helper()

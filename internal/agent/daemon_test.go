@@ -79,3 +79,48 @@ minRotationInterval: 0s
 	n.Stop()
 	n.Check(c)
 }
+
+// TestSilentAfterRotation: a container that logs nothing after a rotation has an empty
+// live log, which neither sweeps nor a start of the agent take for one to be reopened,
+// rotated or removed.
+func TestSilentAfterRotation(t *testing.T) {
+	for name, style := range map[string]fake.Style{"containerd": fake.Containerd, "crio": fake.CRIO} {
+		t.Run(name, func(t *testing.T) {
+			n := agenttest.New(t, fake.Options{Style: style}, agenttest.Small+"containerLogMaxAge: 1h\n")
+			n.Options.Config.ContainerLogMonitorInterval = 10 * time.Millisecond
+			n.Start()
+			c := n.RunContainer(fake.ContainerSpec{})
+			must(t, c.WriteNumbered("stdout", 1000, 200))
+			to := n.WaitRotations(1)[0].To
+			rotated, err := os.Lstat(filepath.Join(c.Dir(), to))
+			must(t, err)
+			live, err := os.Lstat(c.LogPath())
+			must(t, err)
+			silent := func() {
+				t.Helper()
+				n.WaitSweeps(25)
+				n.Stop()
+				for path, before := range map[string]os.FileInfo{c.LogPath(): live, filepath.Join(c.Dir(), to): rotated} {
+					if now, err := os.Lstat(path); err != nil || !os.SameFile(now, before) || now.Size() != before.Size() {
+						t.Errorf("%s is another file (%v)", path, err)
+					}
+				}
+				if list := agenttest.List(t, c.Dir()); list != "0.log "+to || live.Size() != 0 {
+					t.Errorf("files: %s; the live log had %d bytes", list, live.Size())
+				}
+				if reopens := n.Runtime.Calls("ReopenContainerLog"); reopens != 1 || n.Log.Count(`"level":"warn"`) > 0 {
+					t.Errorf("%d reopens, want that of the rotation; warnings: %d", reopens, n.Log.Count(`"level":"warn"`))
+				}
+			}
+			silent()
+			again := agenttest.NewDaemon(t, n.Runtime.Endpoint(), n.Runtime.PodLogsDir(), agenttest.Small)
+			again.Options.Config.ContainerLogMonitorInterval = 10 * time.Millisecond
+			n.Daemon = again
+			n.Start()
+			silent()
+			n.Check(c)
+			must(t, c.WriteNumbered("stdout", 1, 100)) // it is the container's
+			n.Check(c)
+		})
+	}
+}
