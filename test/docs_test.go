@@ -14,7 +14,7 @@ import (
 var (
 	mdLink   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	mdMetric = regexp.MustCompile(`\blogwatch_[a-z_]+[a-z]\b`)
-	mdTest   = regexp.MustCompile(`\bTest[A-Z][A-Za-z0-9]+\b`)
+	mdTest   = regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]+\b`)
 	mdProof  = regexp.MustCompile("`[a-z]+(?:/[a-z]+)*`|\\b(?:Test|Fuzz)[A-Z][A-Za-z0-9]+\\b")
 	mdSpace  = regexp.MustCompile(`[^\p{L}\p{N}_ -]`)
 )
@@ -90,10 +90,10 @@ func documents(t *testing.T) map[string]string {
 	return docs
 }
 
-// testNames returns all tests and fuzz targets as "directory/name".
+// testNames returns all tests, fuzz targets and benchmarks as "directory/name".
 func testNames(t *testing.T) (names []string) {
 	t.Helper()
-	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
 	walk(t, func(file string) {
 		if !strings.HasSuffix(file, "_test.go") {
 			return
