@@ -1,13 +1,12 @@
-# logwatch's image: one static binary, the sample configuration and the licence;
-# no shell, no C library. The binaries are built outside, since Go needs no machine
-# of the target's kind for it: hack/image builds them, and then this with buildah. With
-# docker: build dist/image/linux-<arch>/logwatch first, CGO_ENABLED=0.
+# The image of logwatch: one static binary, the sample configuration and the license; no
+# shell, no C library. hack/image cross-compiles the binaries, then builds this with
+# buildah. With docker, first build dist/image/linux-<arch>/logwatch with CGO_ENABLED=0.
 FROM scratch
 ARG TARGETARCH
 COPY dist/image/linux-${TARGETARCH}/logwatch /logwatch
 COPY configs/logwatch.yaml /etc/logwatch/logwatch.yaml
 COPY LICENSE /licenses/LICENSE
-# Containers' logs and the runtime's socket are root's. It needs no capability.
+# Root owns the logs and the runtime's socket. No capability is needed.
 USER 0:0
 ENTRYPOINT ["/logwatch"]
 CMD ["run", "--config", "/etc/logwatch/logwatch.yaml"]

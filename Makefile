@@ -1,5 +1,5 @@
-# The same commands that CI runs. Everything needed besides Go, gcc, make and git
-# is fetched as Go modules; real-containerd tests need root.
+# The commands that CI runs. Go, gcc, make and git are required; everything else is
+# downloaded as Go modules. Tests on a real containerd need root.
 LINT_VERSION := v2.15.0
 DURATION ?= 1m
 FUZZTIME ?= 10s
@@ -33,26 +33,26 @@ demo: ## ten seconds of bursty containers on the embedded runtime, no root
 fuzz: ## each fuzz target for FUZZTIME
 	./hack/fuzz $(FUZZTIME)
 
-torture: ## kill, stop and starve logwatch for DURATION a mode, on a real containerd (as root)
+torture: ## kill, stop and starve logwatch for DURATION per mode, on a real containerd (as root)
 	go test -count=1 -timeout 24h -v -run TestTorture ./test/ -torture=$(DURATION)
 
-torture-peer: ## the same for kubelet's own log manager, to compare (as root)
+torture-peer: ## the same for kubelet's own log manager, for comparison (as root)
 	cd bench && go build -o ../bin/kubelet-rotator ./kubelet-rotator
 	go test -count=1 -timeout 24h -v -run 'TestTorturePeer|TestTortureKill' ./test/ -torture=$(DURATION) -peer=$(CURDIR)/bin/kubelet-rotator
 
-bench: ## every measure beside its peers, into bench/results (as root, about 40 minutes; BENCHFLAGS=-short: 8)
+bench: ## every measure, compared with other rotators, into bench/results (as root, about 40 minutes; BENCHFLAGS=-short: 8)
 	command -v logrotate >/dev/null || [ -x /usr/sbin/logrotate ] || apt-get install -y --no-install-recommends logrotate || true
 	cd bench && go run -mod=mod ./cmd/bench $(BENCHFLAGS)
 
-bench-compare: ## micro-benchmarks of two revisions, in turn: BASE=<rev>
+bench-compare: ## micro-benchmarks of two revisions: BASE=<rev>
 	BASE=$(BASE) bench/compare
 
-measure: ## overshoot on a real containerd (as root), for 60 s a row
+measure: ## overshoot on a real containerd (as root), 60 s per row
 	go test -count=1 -timeout 20m -v -run TestOvershoot ./test/ -measure=60s
 
 clean:
 	rm -rf bin dist
 
 .PHONY: deb rpm tarball
-deb rpm tarball: ## packages in dist, for amd64 and arm64, the same bytes from the same sources
+deb rpm tarball: ## packages in dist, for amd64 and arm64, reproducible
 	./hack/package $@

@@ -4,6 +4,6 @@
 //
 //	sbom -version 1.2.3 -created 1700000000 bin/logwatch >logwatch.spdx.json
 //
-// Equal binaries, versions and times give equal bytes. Licences of modules are not
-// in a binary, and are said to be unknown.
+// Equal binaries, versions and times give equal bytes. The licenses of modules are
+// not in a binary, and are listed as unknown.
 package main

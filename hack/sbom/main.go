@@ -31,12 +31,12 @@ func main() {
 func run(args []string, w io.Writer) error {
 	flags := flag.NewFlagSet("sbom", flag.ContinueOnError)
 	version := flags.String("version", "", "the `version` of the binary")
-	created := flags.Int64("created", 0, "when it was made, in `seconds` since 1970")
+	created := flags.Int64("created", 0, "when it was built, as a Unix `timestamp`")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() != 1 || *version == "" {
-		return errors.New("usage: sbom -version VERSION [-created SECONDS] BINARY")
+		return errors.New("usage: sbom -version VERSION [-created TIMESTAMP] BINARY")
 	}
 	doc, err := describe(flags.Arg(0), *version, time.Unix(*created, 0))
 	if err != nil {
@@ -75,7 +75,7 @@ func describe(path, version string, created time.Time) (*spdx.Document, error) {
 	doc := &spdx.Document{
 		SPDXVersion: spdx.Version, DataLicense: spdx.DataLicense, SPDXIdentifier: "DOCUMENT",
 		DocumentName: fmt.Sprintf("%s-%s-%s", name, version, arch),
-		// A name that no other binary's document has, and that this one's always has.
+		// A name that is unique to this binary, and always the same for it.
 		DocumentNamespace: fmt.Sprintf("https://%s/spdx/%s", info.Main.Path, digest),
 		CreationInfo: &spdx.CreationInfo{
 			Created:  created.UTC().Format(time.RFC3339),
@@ -100,7 +100,7 @@ func describe(path, version string, created time.Time) (*spdx.Document, error) {
 	return doc, nil
 }
 
-// module is a Go module as a package of SPDX, with the name by which vulnerability
+// module describes a Go module as a package of SPDX, with the name by which vulnerability
 // scanners find it (https://github.com/package-url/purl-spec).
 func module(id common.ElementID, path, version, from string) *spdx.Package {
 	return &spdx.Package{
@@ -113,13 +113,13 @@ func module(id common.ElementID, path, version, from string) *spdx.Package {
 	}
 }
 
-// checksum is go.sum's of a module: of the names and checksums of its files, which
-// SPDX has no algorithm for.
+// checksum returns the checksum of a module in go.sum. It covers the names and
+// checksums of the module's files, for which SPDX has no algorithm.
 func checksum(m *debug.Module) (string, error) {
 	b64, ok := strings.CutPrefix(m.Sum, "h1:")
 	raw, err := base64.StdEncoding.DecodeString(b64)
 	if !ok || err != nil || len(raw) != sha256.Size {
-		return "", fmt.Errorf("module %s has no checksum (%q): build without a vendor folder and without replacing modules by folders", m.Path, m.Sum)
+		return "", fmt.Errorf("module %s has no checksum (%q): build without a vendor directory, and without replacing modules by directories", m.Path, m.Sum)
 	}
 	return "go.sum: " + m.Sum, nil
 }

@@ -11,7 +11,7 @@ type clock struct {
 	minute [len("2006-01-02T15:04:")]byte // as the last time had it
 	zone   [len("+00:00")]byte
 	zoned  int   // length of zone
-	unix   int64 // when the minute began, in seconds since 1970
+	unix   int64 // Unix timestamp of the minute's begin
 	loc    *time.Location
 }
 

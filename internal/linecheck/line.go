@@ -36,7 +36,7 @@ func AppendLine(dst []byte, stream string, seq uint64, width int) []byte {
 	return append(dst, '.')
 }
 
-// hash spreads neighbouring lines over the filler (FNV-1a, then a finalizer).
+// hash spreads neighboring lines over the filler (FNV-1a, then a finalizer).
 func hash(stream string, seq uint64, width int) uint64 {
 	h := uint64(14695981039346656037)
 	for i := range len(stream) {

@@ -53,7 +53,7 @@ type Handle interface {
 // ID tells a file from every other one, those included that get its inode later.
 type ID struct {
 	Device, Inode uint64
-	// Born is the time of creation in ns since 1970; 0: the file system has none.
+	// Born is the time of creation as a Unix timestamp in ns; 0: unknown.
 	Born int64
 }
 

@@ -23,16 +23,16 @@ import (
 
 const (
 	// countShare is the share of a core that counting all logs may take, as a
-	// divisor: a node of 250 containers with 5 files each takes 8 ms, so the next
-	// count comes 160 ms later at the earliest.
+	// divisor: 250 containers with 5 files each take 8 ms, so the next count comes
+	// 160 ms later at the earliest.
 	countShare    = 20
 	minCountPause = 100 * time.Millisecond
-	// overPause is when to check again while a limit is exceeded, whether or not
-	// anything reports a change.
+	// overPause is the time between checks while a limit is exceeded, whether or not
+	// a change is reported.
 	overPause = time.Second
-	// stuckAfter is how long what a container has to give is tried for before
-	// others are asked instead, and retryStuckAfter when it is tried again. A
-	// runtime closes a rotated log within milliseconds.
+	// stuckAfter is how long pruning or rotating a container's logs may fail before
+	// other containers' logs are used instead, and retryStuckAfter is when it is
+	// retried. A runtime closes a rotated log within milliseconds.
 	stuckAfter      = 10 * time.Second
 	retryStuckAfter = time.Minute
 	// maxListed bounds the listing of one directory.
@@ -45,19 +45,18 @@ type Options struct {
 	Dispatcher *dispatch.Dispatcher
 	// Running returns the log paths of the running containers.
 	Running func() []string
-	// Statfs is the file system's size; nil: statfs(2).
+	// Statfs returns the size of a file system; nil: statfs(2).
 	Statfs func(path string) (Disk, error)
 	Log    zerolog.Logger
 }
 
 // Controller keeps the node's logs within their budget and the disk below its
-// threshold; Build says what gives. Its loop checks after each sweep and each
-// rotation.
+// threshold, by plans from Build. Its loop checks after each sweep and each rotation.
 //
-// A check costs a statfs(2), about 1 µs. The logs are counted only if a limit is
-// exceeded by what is known, or after a sweep if there is a budget: between two
-// counts, what was rotated since is added to the last one. That is too much rather
-// than too little, but for what live logs have grown by, at most their limits.
+// A check costs a statfs(2), about 1 µs. The logs are counted only if a limit seems
+// exceeded, or after a sweep if there is a budget. Between two counts, rotated bytes
+// are added to the last one. That overestimates, except for the growth of live logs,
+// which is at most their limits.
 type Controller struct {
 	o      Options
 	files  podlogs.FS
@@ -69,16 +68,16 @@ type Controller struct {
 	grown    atomic.Int64  // bytes rotated since the start
 	baseline atomic.Int64  // the last count, less what had been rotated before it
 
-	// What follows is owned by the loop.
+	// The following fields are owned by the loop.
 	over      Over
 	nextCount time.Time
 
 	mu    sync.Mutex
-	pass  *pass                // under way; nil: none
-	stuck map[string]time.Time // since when something fails, by directory or live log
+	pass  *pass                // in progress; nil: none
+	stuck map[string]time.Time // when it began to fail, by directory or live log
 }
 
-// pass is the prunes of one plan.
+// pass is the progress of one plan's prunes.
 type pass struct {
 	over  Over
 	left  int // directories
@@ -130,8 +129,8 @@ func (p *Controller) Rotated(r dispatch.Rotated) {
 	p.check()
 }
 
-// Usage is the node's budget for logs and what they take, in bytes, as of the last
-// count and with what was rotated since; budget 0: there is none.
+// Usage returns the node's budget for logs and their size, in bytes: the last count,
+// and what was rotated since. budget 0: no limit.
 func (p *Controller) Usage() (budget, usage int64) {
 	return p.limits.Load().NodeLogBudget, max(0, p.baseline.Load()+p.grown.Load())
 }
@@ -163,15 +162,15 @@ func (p *Controller) Run(ctx context.Context) error {
 	}
 }
 
-// evaluate frees what exceeds the limits. It returns after how long to check again
-// though nothing wakes the loop; 0: never.
+// evaluate frees what exceeds the limits. It returns the time until the next check if
+// nothing wakes the loop; 0: none.
 func (p *Controller) evaluate(ctx context.Context) (again time.Duration) {
 	limits := *p.limits.Load()
 	if !limits.On() || !p.o.Dispatcher.Reachable() {
 		return 0
 	}
 	if p.pruning() {
-		return overPause // planned now, the same files would be counted on twice
+		return overPause // a plan made now would include the same files again
 	}
 	var disk Disk
 	if limits.OnDisk() {
@@ -212,7 +211,7 @@ func (p *Controller) relieved() {
 	p.warn.Clear("short")
 }
 
-// count lists all logs and returns what they take together, in bytes.
+// count lists all logs and returns their total size in bytes.
 func (p *Controller) count(ctx context.Context) (containers []Container, usage int64) {
 	begin := time.Now()
 	p.stale.Store(false)
@@ -248,7 +247,7 @@ func (p *Controller) count(ctx context.Context) (containers []Container, usage i
 func (p *Controller) container(dir string, files []podlogs.File, live map[string]bool) Container {
 	policy, known := p.o.Dispatcher.Policy(dir)
 	c := Container{Dir: dir, Files: files, Stuck: p.isStuck(dir)}
-	if known { // unknown is not default: nothing is past a policy that is not known
+	if known { // nothing is beyond a policy that is not known
 		c.MaxFiles, c.MaxAge = policy.MaxFiles, policy.MaxAge
 	}
 	for _, f := range files {
@@ -257,12 +256,12 @@ func (p *Controller) container(dir string, files []podlogs.File, live map[string
 		}
 	}
 	if policy.MaxSize <= 0 || p.isStuck(dir+"/"+c.Live) {
-		c.Live = "" // not to be rotated
+		c.Live = "" // must not be rotated
 	}
 	return c
 }
 
-// act carries a plan out.
+// act carries out a plan.
 func (p *Controller) act(plan Plan, over Over) (again time.Duration) {
 	if plan.Short != (Need{}) {
 		p.warn.Do("short", func() {
@@ -271,14 +270,14 @@ func (p *Controller) act(plan Plan, over Over) (again time.Duration) {
 		})
 	}
 	if len(plan.Prunes)+len(plan.Rotates) == 0 {
-		return 0 // until a rotation or the next sweep finds something
+		return 0 // until a rotation or the next sweep wakes the loop
 	}
 	p.prune(plan.Prunes, over)
 	p.rotate(plan.Rotates, over)
 	return overPause
 }
 
-// prune has the dispatcher remove what a plan names.
+// prune requests the prunes of a plan from the dispatcher.
 func (p *Controller) prune(prunes []Prune, over Over) {
 	names := map[string][]podlogs.Name{}
 	var dirs []string // in the plan's order
@@ -300,8 +299,8 @@ func (p *Controller) prune(prunes []Prune, over Over) {
 	}
 }
 
-// rotate has live logs rotated early. The size from which they are due is what they
-// have now: one that is rotated in the meantime is left alone.
+// rotate requests early rotations of live logs. The current size is the limit, so
+// that a log that is rotated in the meantime is not rotated again.
 func (p *Controller) rotate(rotates []Rotate, over Over) {
 	if len(rotates) == 0 {
 		return
@@ -317,15 +316,15 @@ func (p *Controller) rotate(rotates []Rotate, over Over) {
 		Msg("rotated live logs early to relieve pressure")
 }
 
-// pruning reports whether prunes are under way.
+// pruning reports whether prunes are in progress.
 func (p *Controller) pruning() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.pass != nil
 }
 
-// pruned takes in what one directory gave. With the last one of a pass it logs what
-// all gave, and wakes the loop.
+// pruned records the result for one directory. After the last one of a pass it logs
+// the total and wakes the loop.
 func (p *Controller) pruned(ps *pass, dir string, rep rotator.Report, err error) {
 	if len(rep.Done) == 0 && (rep.Busy > 0 || err != nil) {
 		p.failed(dir)
@@ -363,7 +362,7 @@ func (p *Controller) pruned(ps *pass, dir string, rep rotator.Report, err error)
 	}
 }
 
-// failed notes that something could not be done, and settled that it was.
+// failed records that pruning or rotating failed, settled that it succeeded.
 func (p *Controller) failed(what string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -378,8 +377,8 @@ func (p *Controller) settled(what string) {
 	delete(p.stuck, what)
 }
 
-// isStuck reports whether it has failed for so long that others should give
-// instead.
+// isStuck reports whether it has failed for so long that other containers' logs
+// should be used instead.
 func (p *Controller) isStuck(what string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -387,10 +386,10 @@ func (p *Controller) isStuck(what string) bool {
 	return ok && time.Since(since) >= stuckAfter
 }
 
-// maxShown bounds the directories of one log line.
+// maxShown is the maximum number of directories in one log line.
 const maxShown = 10
 
-// largest are the largest of what directories gave, in bytes.
+// largest returns the directories with the largest sizes, in bytes.
 func largest(from map[string]int64) *zerolog.Event {
 	dirs := slices.SortedFunc(maps.Keys(from), func(a, b string) int {
 		return cmp.Or(cmp.Compare(from[b], from[a]), cmp.Compare(a, b))

@@ -1,11 +1,10 @@
 package pressure
 
-// Limits are what the node's logs are kept to. The zero value is off.
+// Limits are the limits of the node's logs. The zero value disables them.
 type Limits struct {
-	// NodeLogBudget is the most bytes that all logs together may take; 0: no
-	// limit.
+	// NodeLogBudget is the maximum size of all logs together, in bytes; 0: no limit.
 	NodeLogBudget int64
-	// HighPercent is the use of the disk in percent above which logs give, until
+	// HighPercent is the disk usage in percent above which logs are pruned, until
 	// it is at LowPercent. HighPercent 0: never. LowPercent 0, or above
 	// HighPercent: the same as HighPercent.
 	HighPercent, LowPercent int
@@ -13,29 +12,29 @@ type Limits struct {
 	InodesHighPercent, InodesLowPercent int
 }
 
-// On reports whether there is any limit.
+// On reports whether any limit is set.
 func (l Limits) On() bool { return l.NodeLogBudget > 0 || l.OnDisk() }
 
-// OnDisk reports whether there is one that the disk's numbers are needed for.
+// OnDisk reports whether a limit is set that needs the disk usage.
 func (l Limits) OnDisk() bool { return l.HighPercent > 0 || l.InodesHighPercent > 0 }
 
-// Disk is a file system's size and what is free of it, for those who are not
-// root: what a file system reserves counts as used, as kubelet counts. A total
-// of 0 is one that the file system does not have, as btrfs has no inodes.
+// Disk is the size of a file system and its free space. Space reserved for root
+// counts as used, as in kubelet. A total of 0 means that the file system does not
+// report it, as btrfs does not report inodes.
 type Disk struct {
 	Bytes, BytesFree   int64
 	Inodes, InodesFree int64
 }
 
-// Over says which limits are exceeded, or were and are not at their low mark yet.
+// Over says which limits are exceeded, or were and are still above their low mark.
 type Over struct {
 	Budget, Bytes, Inodes bool
 }
 
-// Any reports whether one is.
+// Any reports whether any limit is exceeded.
 func (o Over) Any() bool { return o.Budget || o.Bytes || o.Inodes }
 
-// Strings names them, as logs do.
+// Strings returns the names of the limits, for log messages.
 func (o Over) Strings() (names []string) {
 	for _, n := range []struct {
 		over bool
@@ -48,19 +47,18 @@ func (o Over) Strings() (names []string) {
 	return names
 }
 
-// Need is how much there is to free.
+// Need is how much must be freed.
 type Need struct {
 	Bytes, Inodes int64
 }
 
-// slack is the part of the node's budget that is freed beyond it, as a divisor.
-// Without any, each rotation on a full node would be followed by a look at all
-// of its files, to remove one.
+// slack is the part of the node's budget that is freed in addition, as a divisor.
+// Without it, each rotation on a full node would list all files to remove one.
 const slack = 20
 
-// Need says how much is to be freed, and because of what. usage is what all logs
-// take, in bytes; was is what the last look returned: what was over its high
-// mark then goes on to its low one.
+// Need returns how much must be freed, and because of which limits. usage is the size
+// of all logs in bytes; was is the result of the last check: a limit that was exceeded
+// then stays exceeded down to its low mark.
 func (l Limits) Need(usage int64, d Disk, was Over) (n Need, now Over) {
 	budget := l.NodeLogBudget
 	bytes, over := excess(usage, budget, budget-budget/slack, was.Budget)
@@ -75,8 +73,7 @@ func (l Limits) Need(usage int64, d Disk, was Over) (n Need, now Over) {
 	return n, now
 }
 
-// excess is what used has above low, once it was above high. A high of 0 is no
-// limit.
+// excess returns how much used is above low, once it was above high. high 0: no limit.
 func excess(used, high, low int64, was bool) (int64, bool) {
 	if high <= 0 || used <= low || (used <= high && !was) {
 		return 0, false
@@ -84,8 +81,7 @@ func excess(used, high, low int64, was bool) (int64, bool) {
 	return used - low, true
 }
 
-// marks turns percentages into numbers, rounded down: to free a byte too much
-// does no harm.
+// marks converts percentages of total, rounded down: a byte too much does no harm.
 func marks(total int64, highPercent, lowPercent int) (high, low int64) {
 	if lowPercent <= 0 || lowPercent > highPercent {
 		lowPercent = highPercent

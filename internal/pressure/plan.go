@@ -18,14 +18,14 @@ type Container struct {
 	Dir string
 	// Files are its logs, oldest first, as rotator.Files returns them.
 	Files []podlogs.File
-	// Live is the live log that a running container writes and that may be
-	// rotated; "": there is none.
+	// Live is the live log that a running container writes and that may be rotated;
+	// "": none.
 	Live string
-	// MaxFiles and MaxAge are what its own policy keeps, counted as the rotator
-	// counts; 0: no limit.
+	// MaxFiles and MaxAge are those of its own policy, see rotator.Policy; 0: no
+	// limit.
 	MaxFiles int
 	MaxAge   time.Duration
-	// Stuck: its rotated logs cannot be removed now. They count all the same.
+	// Stuck: its rotated logs cannot be removed now. They still count.
 	Stuck bool
 }
 
@@ -36,36 +36,36 @@ type Reason = rotator.Reason
 // rotator's: the container's own policy does not keep the log.
 const ByShare Reason = "share"
 
-// Prune has one rotated log removed, with whatever else there is of the same
-// generation: a compressed log beside its source, an unfinished temp.
+// Prune removes one rotated log, with the other files of the same generation: a
+// compressed log beside its source, an unfinished temp file.
 type Prune struct {
 	Dir    string
 	Name   podlogs.Name
 	Reason Reason
-	// Bytes and Files are what it frees.
+	// Bytes and Files are freed by it.
 	Bytes, Files int64
 }
 
-// Rotate has a live log rotated before it is at its limit.
+// Rotate rotates a live log before it reaches its limit.
 type Rotate struct {
 	Dir, Log string
-	// Size is the log's in bytes. Once it is smaller somebody has rotated it.
+	// Size is the log's, in bytes. Once it is smaller, it has been rotated.
 	Size int64
 }
 
-// Plan is what to do, in this order.
+// Plan is a list of steps, in this order.
 type Plan struct {
 	Prunes  []Prune
 	Rotates []Rotate
-	// Short is what neither can free.
+	// Short is the part of the need that the steps cannot free.
 	Short Need
 }
 
-// Usage is what a container's logs take, in bytes.
+// Usage returns the size of a container's logs in bytes.
 func (c Container) Usage() (bytes int64) {
 	for _, f := range c.Files {
 		if f.Regular {
-			bytes = sum(bytes, f.Size)
+			bytes = saturatingAdd(bytes, f.Size)
 		}
 	}
 	return bytes
@@ -73,17 +73,17 @@ func (c Container) Usage() (bytes int64) {
 
 const (
 	// worthwhile is the part of the need that a live log must have to be rotated
-	// early, as a divisor. A disk that something else has filled would otherwise
-	// cost every container the lines it has just written, and gain nothing.
+	// early, as a divisor. If other data fills the disk, every container would
+	// otherwise lose the lines that it has just written, to no benefit.
 	worthwhile = 1000
-	// leastRotated is the least size of one, in bytes: each is a request to the
-	// runtime.
-	leastRotated = 64 << 10
+	// minRotated is the minimum size of such a log, in bytes: each costs a request to
+	// the runtime.
+	minRotated = 64 << 10
 )
 
-// Build plans what frees n. It depends on its arguments alone.
+// Build plans how to free n. It depends only on its arguments.
 func Build(containers []Container, n Need, now time.Time) Plan {
-	pl := planner{need: n, least: max(n.Bytes/worthwhile, leastRotated)}
+	pl := planner{need: n, minLive: max(n.Bytes/worthwhile, minRotated)}
 	for _, c := range containers {
 		pl.holders = append(pl.holders, newHolder(c, now))
 	}
@@ -94,7 +94,7 @@ func Build(containers []Container, n Need, now time.Time) Plan {
 	share := pl.share(bytes)
 	pl.drain(kept, bytes, share)
 	pl.rotate(share)
-	// A rotation frees no inode: the live log is made anew.
+	// A rotation frees no inode: there is a new live log.
 	pl.drain(kept, inodes, pl.share(inodes))
 	pl.plan.Short = Need{Bytes: max(0, pl.need.Bytes), Inodes: max(0, pl.need.Inodes)}
 	return pl.plan
@@ -102,12 +102,12 @@ func Build(containers []Container, n Need, now time.Time) Plan {
 
 type planner struct {
 	holders []*holder // by name
-	need    Need      // what is still to be freed; below 0: more was
-	least   int64     // of a live log that is rotated
+	need    Need      // still to free; below 0: more was freed
+	minLive int64     // minimum size of a live log that is rotated
 	plan    Plan
 }
 
-// measure is what is short: bytes or inodes.
+// measure is a resource: bytes or inodes.
 type measure int
 
 const (
@@ -122,10 +122,10 @@ func (pl *planner) needs(m measure) int64 {
 	return pl.need.Bytes
 }
 
-// share is the highest level at which there is enough when each who holds more is
-// cut to it, or as far as he has something to give; 0 if there is none.
+// share returns the fair share: the highest level at which enough is freed when each
+// container above it is cut to it as far as possible; 0 if there is none.
 func (pl *planner) share(m measure) int64 {
-	low, high := int64(0), int64(0) // at low there is enough, if at any; above high there is not
+	low, high := int64(0), int64(0) // low frees enough, if any level does; a level above high does not
 	for _, h := range pl.holders {
 		high = max(high, h.holds[m])
 	}
@@ -133,7 +133,7 @@ func (pl *planner) share(m measure) int64 {
 		level := high - (high-low)/2
 		cut := int64(0)
 		for _, h := range pl.holders {
-			cut = sum(cut, min(pl.givable(h, m), max(0, h.holds[m]-level)))
+			cut = saturatingAdd(cut, min(pl.givable(h, m), max(0, h.holds[m]-level)))
 		}
 		if cut >= pl.needs(m) {
 			low = level
@@ -144,20 +144,20 @@ func (pl *planner) share(m measure) int64 {
 	return low
 }
 
-// givable is what a container has that may go, but for what is past its count or
-// age: that has gone before it comes to shares.
+// givable returns what may be removed of a container's logs, without those beyond its
+// policy, which are removed before shares are computed.
 func (pl *planner) givable(h *holder, m measure) (n int64) {
 	if m == inodes {
 		return h.give[inodes]
 	}
-	if h.live != "" && h.liveSize >= pl.least {
+	if h.live != "" && h.liveSize >= pl.minLive {
 		n = h.liveSize
 	}
-	return sum(n, h.give[bytes])
+	return saturatingAdd(n, h.give[bytes])
 }
 
-// drain takes what list has, each time from the container that holds the most,
-// until there is enough or none holds more than share.
+// drain plans prunes from list, each time of the container that uses the most, until
+// enough is freed or none uses more than share.
 func (pl *planner) drain(list func(*holder) *[]generation, m measure, share int64) {
 	if pl.needs(m) <= 0 {
 		return
@@ -191,12 +191,12 @@ func (pl *planner) drain(list func(*holder) *[]generation, m measure, share int6
 	}
 }
 
-// rotate takes the live logs of those that hold more than share, the largest
-// first.
+// rotate plans rotations of the live logs of containers that use more than share, the
+// largest first.
 func (pl *planner) rotate(share int64) {
 	var large []*holder
 	for _, h := range pl.holders {
-		if h.live != "" && h.liveSize >= pl.least && h.holds[bytes] > share {
+		if h.live != "" && h.liveSize >= pl.minLive && h.holds[bytes] > share {
 			large = append(large, h)
 		}
 	}
@@ -212,11 +212,11 @@ func (pl *planner) rotate(share int64) {
 	}
 }
 
-// holder is a container while it is planned for.
+// holder is the state of a container during planning.
 type holder struct {
 	dir        string
-	holds      [2]int64 // by measure
-	give       [2]int64 // of kept; by measure
+	holds      [2]int64 // usage, by measure
+	give       [2]int64 // sum of kept, by measure
 	past, kept []generation
 	live       string
 	liveSize   int64
@@ -225,11 +225,11 @@ type holder struct {
 func past(h *holder) *[]generation { return &h.past }
 func kept(h *holder) *[]generation { return &h.kept }
 
-// generation is the files of one rotation; name is the first of them.
+// generation is the files of one rotation; name is that of the first.
 type generation struct {
 	name         podlogs.Name
 	bytes, files int64
-	modified     time.Time // the latest of them
+	modified     time.Time // the latest
 	reason       Reason
 }
 
@@ -239,7 +239,7 @@ func newHolder(c Container, now time.Time) *holder {
 	var all []generation
 	for _, f := range c.Files {
 		if !f.Regular {
-			continue // nothing is freed by removing a name
+			continue // removing a name frees nothing
 		}
 		h.holds[inodes]++
 		if f.Kind == podlogs.Live {
@@ -248,12 +248,12 @@ func newHolder(c Container, now time.Time) *holder {
 			}
 			continue
 		}
-		// Sorted, the files of one generation stand side by side.
+		// In sorted order, the files of one generation are adjacent.
 		if last := len(all) - 1; last < 0 || all[last].name.Base != f.Base || !all[last].name.Stamp.Equal(f.Stamp) {
 			all = append(all, generation{name: f.Name})
 		}
 		g := &all[len(all)-1]
-		g.bytes, g.files = sum(g.bytes, f.Size), g.files+1
+		g.bytes, g.files = saturatingAdd(g.bytes, f.Size), g.files+1
 		if f.Modified.After(g.modified) {
 			g.modified = f.Modified
 		}
@@ -261,7 +261,7 @@ func newHolder(c Container, now time.Time) *holder {
 	if c.Stuck {
 		return h
 	}
-	// A temp alone is what a crash left: housekeeping removes it.
+	// A temp file without a log is left by a crash: housekeeping removes it.
 	all = slices.DeleteFunc(all, func(g generation) bool { return g.name.Kind == podlogs.Temp })
 	markBeyondPolicy(all, c, now)
 	for _, g := range all {
@@ -270,18 +270,18 @@ func newHolder(c Container, now time.Time) *holder {
 			continue
 		}
 		h.kept = append(h.kept, g)
-		h.give[bytes], h.give[inodes] = sum(h.give[bytes], g.bytes), h.give[inodes]+g.files
+		h.give[bytes], h.give[inodes] = saturatingAdd(h.give[bytes], g.bytes), h.give[inodes]+g.files
 	}
 	return h
 }
 
-// key names a generation, whatever the kind of its file.
+// key returns the same name for all files of a generation.
 func key(n podlogs.Name) podlogs.Name { return n.As(podlogs.Rotated) }
 
-// markBeyondPolicy gives each generation the reason for which the container's own
-// policy does not keep it, by the rotator's rules but for grace periods; ByShare if
-// it does. What is older than one that is not kept is not kept either, so that no
-// hole comes into a log's lines.
+// markBeyondPolicy sets the reason of each generation: why the container's own policy
+// does not keep it, by the rotator's rules without grace periods, or ByShare. If a
+// generation is not kept, older ones are not either, so that a log's lines have no
+// gap.
 func markBeyondPolicy(all []generation, c Container, now time.Time) {
 	p := rotator.Policy{MaxFiles: c.MaxFiles, MaxAge: c.MaxAge}
 	if p.MaxFiles <= 0 {
@@ -306,7 +306,7 @@ func markBeyondPolicy(all []generation, c Container, now time.Time) {
 	}
 }
 
-// queue is a heap: the holder of the most first, among equals by name.
+// queue is a heap: the holder that uses the most first, then by name.
 type queue struct {
 	measure measure
 	holders []*holder
@@ -333,8 +333,8 @@ func (q *queue) Pop() any {
 	return h
 }
 
-// sum adds sizes without overflow: sparse files' can be anything.
-func sum(a, b int64) int64 {
+// saturatingAdd adds sizes without overflow: those of sparse files can be anything.
+func saturatingAdd(a, b int64) int64 {
 	if s := a + b; s >= a && s >= b {
 		return s
 	}

@@ -11,8 +11,7 @@ import (
 
 var now = time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 
-// pod is a container's directory in short: each file is "<name> <size>", and
-// with an age behind it, if that matters.
+// pod returns a container's directory. Each file is "<name> <size> [<age>]".
 func pod(t *testing.T, dir, live string, files ...string) Container {
 	t.Helper()
 	c := Container{Dir: dir, Live: live}
@@ -34,10 +33,10 @@ func pod(t *testing.T, dir, live string, files ...string) Container {
 	return c
 }
 
-// stamped is the i-th rotated log of base.
+// stamped returns the name of the i-th rotated log of base.
 func stamped(base string, i int) string { return fmt.Sprintf("%s.20260101-0000%02d", base, i) }
 
-// text is a plan in short.
+// text formats a plan.
 func (p Plan) text() string {
 	var b strings.Builder
 	for _, a := range p.Prunes {
@@ -56,14 +55,14 @@ func TestBuild(t *testing.T) {
 	const mib = 1 << 20
 	r := func(i int) string { return stamped("0.log", i) }
 	size := func(name string, mib10 int) string { return fmt.Sprintf("%s %d", name, mib10*mib/10) }
-	loud := pod(t, "loud", "0.log", size(r(1), 10), size(r(2), 10), size(r(3), 10), size("0.log", 5))
-	quiet := pod(t, "quiet", "0.log", size(r(1), 1), size(r(2), 1), size("0.log", 1))
-	limited := loud
+	large := pod(t, "large", "0.log", size(r(1), 10), size(r(2), 10), size(r(3), 10), size("0.log", 5))
+	small := pod(t, "small", "0.log", size(r(1), 1), size(r(2), 1), size("0.log", 1))
+	limited := large
 	limited.Dir, limited.MaxFiles = "limited", 3
-	stuck := loud
+	stuck := large
 	stuck.Stuck = true
-	mute := loud // exited: its live log stays
-	mute.Live = ""
+	exited := large // its live log stays
+	exited.Live = ""
 	aged := pod(t, "aged", "", r(1)+" 100 9h", r(2)+".gz 100 1h", r(3)+" 100 6h", r(4)+" 100 1h")
 	aged.MaxAge = 5 * time.Hour
 	twice := pod(t, "twice", "", r(1)+" 100", r(1)+".gz 10", r(1)+".tmp 5", r(2)+".gz 10", r(3)+".tmp 7")
@@ -77,40 +76,40 @@ func TestBuild(t *testing.T) {
 		in   []Container
 		want string
 	}{
-		{"nothing to do", Need{}, []Container{loud}, ""},
-		{"the oldest of who holds the most", Need{Bytes: mib + 1}, []Container{quiet, loud}, `
-prune loud/0.log.20260101-000001 share 1048576 1
-prune loud/0.log.20260101-000002 share 1048576 1`},
-		{"what the policy does not keep comes first", Need{Bytes: mib}, []Container{loud, limited}, `
+		{"nothing to do", Need{}, []Container{large}, ""},
+		{"the oldest of the container that uses the most", Need{Bytes: mib + 1}, []Container{small, large}, `
+prune large/0.log.20260101-000001 share 1048576 1
+prune large/0.log.20260101-000002 share 1048576 1`},
+		{"what the policy does not keep comes first", Need{Bytes: mib}, []Container{large, limited}, `
 prune limited/0.log.20260101-000001 max_files 1048576 1`},
-		{"the loud one's live log before the quiet one's files", Need{Bytes: 3*mib + 1}, []Container{quiet, loud}, `
-prune loud/0.log.20260101-000001 share 1048576 1
-prune loud/0.log.20260101-000002 share 1048576 1
-prune loud/0.log.20260101-000003 share 1048576 1
-rotate loud/0.log 524288`},
-		{"files before live logs where all are over their share", Need{Bytes: 36 * mib / 10}, []Container{quiet, loud}, `
-prune loud/0.log.20260101-000001 share 1048576 1
-prune loud/0.log.20260101-000002 share 1048576 1
-prune loud/0.log.20260101-000003 share 1048576 1
-prune quiet/0.log.20260101-000001 share 104857 1
-prune quiet/0.log.20260101-000002 share 104857 1
-rotate loud/0.log 524288`},
-		{"more than there is", Need{Bytes: 10 * mib}, []Container{quiet, loud}, `
-prune loud/0.log.20260101-000001 share 1048576 1
-prune loud/0.log.20260101-000002 share 1048576 1
-prune loud/0.log.20260101-000003 share 1048576 1
-prune quiet/0.log.20260101-000001 share 104857 1
-prune quiet/0.log.20260101-000002 share 104857 1
-rotate loud/0.log 524288
-rotate quiet/0.log 104857
+		{"the larger container's live log before the smaller one's files", Need{Bytes: 3*mib + 1}, []Container{small, large}, `
+prune large/0.log.20260101-000001 share 1048576 1
+prune large/0.log.20260101-000002 share 1048576 1
+prune large/0.log.20260101-000003 share 1048576 1
+rotate large/0.log 524288`},
+		{"files before live logs if all are above their share", Need{Bytes: 36 * mib / 10}, []Container{small, large}, `
+prune large/0.log.20260101-000001 share 1048576 1
+prune large/0.log.20260101-000002 share 1048576 1
+prune large/0.log.20260101-000003 share 1048576 1
+prune small/0.log.20260101-000001 share 104857 1
+prune small/0.log.20260101-000002 share 104857 1
+rotate large/0.log 524288`},
+		{"more than there is", Need{Bytes: 10 * mib}, []Container{small, large}, `
+prune large/0.log.20260101-000001 share 1048576 1
+prune large/0.log.20260101-000002 share 1048576 1
+prune large/0.log.20260101-000003 share 1048576 1
+prune small/0.log.20260101-000001 share 104857 1
+prune small/0.log.20260101-000002 share 104857 1
+rotate large/0.log 524288
+rotate small/0.log 104857
 short 6501173 0`},
-		{"who is stuck gives nothing but its live log", Need{Bytes: 6 * mib / 10}, []Container{quiet, stuck}, `
-prune quiet/0.log.20260101-000001 share 104857 1
-rotate loud/0.log 524288`},
-		{"a live log that nobody writes stays", Need{Bytes: 31 * mib / 10}, []Container{mute}, `
-prune loud/0.log.20260101-000001 share 1048576 1
-prune loud/0.log.20260101-000002 share 1048576 1
-prune loud/0.log.20260101-000003 share 1048576 1
+		{"a stuck container loses only its live log", Need{Bytes: 6 * mib / 10}, []Container{small, stuck}, `
+prune small/0.log.20260101-000001 share 104857 1
+rotate large/0.log 524288`},
+		{"a live log that nobody writes stays", Need{Bytes: 31 * mib / 10}, []Container{exited}, `
+prune large/0.log.20260101-000001 share 1048576 1
+prune large/0.log.20260101-000002 share 1048576 1
+prune large/0.log.20260101-000003 share 1048576 1
 short 104857 0`},
 		{"past its age, and what is older", Need{Bytes: 1000}, []Container{aged}, `
 prune aged/0.log.20260101-000001 max_age 100 1
@@ -129,13 +128,13 @@ short 900 0`},
 prune crashing/0.log.20260101-000001 share 10 1
 prune crashing/1.log.20260101-000000 share 10 1
 short 1099511627756 0`},
-		{"inodes: who has the most files", Need{Inodes: 2}, []Container{loud, aged, quiet}, `
+		{"inodes: of the container with the most files", Need{Inodes: 2}, []Container{large, aged, small}, `
 prune aged/0.log.20260101-000001 max_age 100 1
 prune aged/0.log.20260101-000002.gz max_age 100 1`},
-		{"inodes are not had by rotating", Need{Inodes: 4}, []Container{loud}, `
-prune loud/0.log.20260101-000001 share 1048576 1
-prune loud/0.log.20260101-000002 share 1048576 1
-prune loud/0.log.20260101-000003 share 1048576 1
+		{"a rotation frees no inodes", Need{Inodes: 4}, []Container{large}, `
+prune large/0.log.20260101-000001 share 1048576 1
+prune large/0.log.20260101-000002 share 1048576 1
+prune large/0.log.20260101-000003 share 1048576 1
 short 0 1`},
 		{"a live log of who is over his share before a larger one", Need{Bytes: 90 << 10}, []Container{
 			pod(t, "restarted", "1.log", size("0.log", 10), size("1.log", 1)), pod(t, "small", "0.log", size("0.log", 2)),

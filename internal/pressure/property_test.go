@@ -11,8 +11,8 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// FuzzBuild makes a node and a need from its input and checks what the package
-// promises of every plan.
+// FuzzBuild derives a node and a need from its input and checks the package's
+// guarantees for the plan.
 func FuzzBuild(f *testing.F) {
 	for seed := range uint64(50) {
 		f.Add(seed, uint16(seed*1300), seed%5 == 0)
@@ -32,7 +32,7 @@ func TestBuildOnRandomNodes(t *testing.T) {
 	}
 }
 
-// randomNode has quiet and loud containers, in all states.
+// randomNode returns containers of very different volume, in all states.
 func randomNode(r *rand.Rand) (cs []Container) {
 	for i := range r.IntN(8) {
 		c := Container{Dir: fmt.Sprintf("pod%d/app", i), MaxFiles: r.IntN(6), Stuck: r.IntN(10) == 0}
@@ -79,7 +79,7 @@ func usage(cs []Container) (n Need) {
 	return n
 }
 
-// apply does what a plan says.
+// apply carries out a plan.
 func apply(t *testing.T, cs []Container, p Plan) []Container {
 	t.Helper()
 	cs = slices.Clone(cs)
@@ -115,15 +115,15 @@ func apply(t *testing.T, cs []Container, p Plan) []Container {
 	return cs
 }
 
-// prunable is how many generations a container may give though its policy keeps
-// them.
+// prunable returns the number of generations that may be pruned although the
+// container's policy keeps them.
 func prunable(c Container) int { return len(newHolder(c, now).kept) }
 
 func checkPlan(t *testing.T, r *rand.Rand, share uint16, countInodes bool) {
 	t.Helper()
 	cs := randomNode(r)
 	before := usage(cs)
-	need := Need{Bytes: before.Bytes * int64(share) / 60_000} // sometimes more than there is
+	need := Need{Bytes: before.Bytes * int64(share) / 60_000} // sometimes more than exists
 	if countInodes {
 		need.Inodes = before.Inodes * int64(share) / 80_000
 	}
@@ -139,7 +139,7 @@ func checkPlan(t *testing.T, r *rand.Rand, share uint16, countInodes bool) {
 	checkFair(t, cs, after, need, p)
 }
 
-// checkFreed: enough goes, or all that can; and no more than needed.
+// checkFreed: enough is freed, or all that can be, and no more than needed.
 func checkFreed(t *testing.T, before, after []Container, need Need, p Plan) {
 	t.Helper()
 	b, a := usage(before), usage(after)
@@ -150,7 +150,7 @@ func checkFreed(t *testing.T, before, after []Container, need Need, p Plan) {
 			t.Errorf("inodes are short by %d, and %s has %d to give", left.Inodes, c.Dir, n)
 		}
 		for _, g := range append(h.past, h.kept...) {
-			// A live log that is to be rotated stands for what it frees.
+			// A planned rotation counts as freed.
 			if p.Short.Bytes > 0 && g.bytes > 0 {
 				t.Errorf("short by %d, and %s has %s to give", p.Short.Bytes, c.Dir, g.name)
 			}
@@ -169,7 +169,7 @@ func checkFreed(t *testing.T, before, after []Container, need Need, p Plan) {
 			t.Errorf("the last one, %+v, was not needed", last)
 		}
 	}
-	// What was enough is so again; what was not finds nothing new.
+	// A second plan finds nothing new.
 	again := Build(after, left, now)
 	if len(again.Prunes) > 0 && p.Short == (Need{}) && len(p.Rotates) == 0 {
 		t.Errorf("planned again, it removes more:\n%s", again.text())
@@ -179,8 +179,8 @@ func checkFreed(t *testing.T, before, after []Container, need Need, p Plan) {
 	}
 }
 
-// checkOrder: of each live log the oldest goes first; what a policy keeps goes
-// after what no policy does.
+// checkOrder: the oldest generation of each live log is removed first, and what a
+// policy keeps after what no policy does.
 func checkOrder(t *testing.T, cs []Container, p Plan) {
 	t.Helper()
 	lastOf := map[string]time.Time{}
@@ -199,7 +199,7 @@ func checkOrder(t *testing.T, cs []Container, p Plan) {
 	for _, c := range cs {
 		for _, f := range c.Files {
 			last, pruned := lastOf[c.Dir+"/"+f.Base]
-			// What stays between two that went would be a hole in what is left.
+			// A kept generation between two pruned ones would leave a gap.
 			if pruned && f.Regular && f.Kind != podlogs.Live && f.Kind != podlogs.Temp && f.Stamp.Before(last) {
 				if !slices.ContainsFunc(p.Prunes, func(a Prune) bool {
 					return a.Dir == c.Dir && a.Name.Base == f.Base && a.Name.Stamp.Equal(f.Stamp)
@@ -211,12 +211,12 @@ func checkOrder(t *testing.T, cs []Container, p Plan) {
 	}
 }
 
-// checkFair: who lost what his policy keeps held, just before, at least as much
-// as anybody who has some left, and was above his share.
+// checkFair: a container that lost what its policy keeps used, just before, at least
+// as much as any that has some left, and was above its share.
 func checkFair(t *testing.T, before, after []Container, need Need, p Plan) {
 	t.Helper()
 	if need.Inodes > 0 {
-		return // two measures: who holds most of one may hold little of the other
+		return // two measures: a container may use much of one and little of the other
 	}
 	for i, c := range after {
 		if prunable(before[i]) == prunable(c) {
@@ -244,9 +244,9 @@ func rotated(p Plan, c Container) bool {
 	return slices.ContainsFunc(p.Rotates, func(a Rotate) bool { return a.Dir == c.Dir })
 }
 
-// shareOf is the fair share once what is past its count or age is gone.
+// shareOf returns the fair share after all that is beyond its policy is pruned.
 func shareOf(cs []Container, need Need) int64 {
-	pl := planner{need: Need{Bytes: need.Bytes}, least: max(need.Bytes/worthwhile, leastRotated)}
+	pl := planner{need: Need{Bytes: need.Bytes}, minLive: max(need.Bytes/worthwhile, minRotated)}
 	for _, c := range cs {
 		pl.holders = append(pl.holders, newHolder(c, now))
 	}
@@ -254,8 +254,8 @@ func shareOf(cs []Container, need Need) int64 {
 	return pl.share(bytes)
 }
 
-// TestPassesEnd carries out plan after plan, rotations too, until there is
-// nothing to do: then there is enough free, or nothing is left that could go.
+// TestPassesEnd carries out plan after plan, rotations included, until one is empty:
+// then enough is freed, or nothing is left to prune.
 func TestPassesEnd(t *testing.T) {
 	for seed := range uint64(2000) {
 		r := rand.New(rand.NewPCG(seed, 2))
@@ -281,7 +281,7 @@ func TestPassesEnd(t *testing.T) {
 	}
 }
 
-// rotateEarly makes a new generation of a live log.
+// rotateEarly rotates a live log.
 func rotateEarly(cs []Container, a Rotate, pass int) {
 	for i, c := range cs {
 		for j, f := range c.Files {

@@ -1,9 +1,4 @@
-// Package await is for tests that wait for something that nothing tells of.
-//
-// # Blocking and shutdown
-//
-// That returns when the condition holds, or fails the test after atMost. There are
-// no goroutines.
+// Package testutil has helpers for tests.
 package testutil
 
 import (
@@ -12,21 +7,21 @@ import (
 )
 
 const (
-	// atMost is for two busy cores and the race detector: what takes longer does not
-	// happen.
-	atMost = 2 * time.Minute
-	// The pause between two looks grows, since a condition that costs a process or an
-	// RPC would else slow down what it waits for.
-	firstPause, longestPause = 500 * time.Microsecond, 20 * time.Millisecond
+	// maxWait is enough for two busy cores and the race detector.
+	maxWait = 2 * time.Minute
+	// The pause between two checks grows: a condition that costs a process or an RPC
+	// would otherwise slow down what the test waits for.
+	minPause, maxPause = 500 * time.Microsecond, 20 * time.Millisecond
 )
 
-// That looks again and again whether done is so. what is for the message.
+// Eventually polls done until it returns true, and fails the test after maxWait. what
+// describes the condition in the failure.
 func Eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(atMost)
-	for pause := firstPause; !done(); pause = min(longestPause, pause*3/2) {
+	deadline := time.Now().Add(maxWait)
+	for pause := minPause; !done(); pause = min(maxPause, pause*3/2) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited %v for %s", atMost, what)
+			t.Fatalf("waited %v for %s", maxWait, what)
 		}
 		time.Sleep(pause)
 	}

@@ -6,20 +6,19 @@ import (
 	"path/filepath"
 )
 
-// Config is the config.toml, with the built-in image for sandboxes, of a
-// containerd that something else runs: with its own folder dir and its socket at
-// the path socket.
+// Config returns config.toml, with the built-in image for sandboxes, for a containerd
+// that another program runs: with its directory dir and its socket at the path socket.
 func (t Tools) Config(ctx context.Context, dir, socket string) ([]byte, error) {
 	return makeConfig(ctx, t.Containerd, configData{Dir: dir, Socket: socket, Image: Image, Runc: t.Runc})
 }
 
-// Attach is for a containerd that something else runs, such as systemd in a
-// machine of its own, whose file system is seen below root. Its socket is
-// containerd.sock in the folder dir, as its own paths are; podLogsDir is one, too,
-// and so are those in Pod and Container. Attach puts the built-in image in.
+// Attach connects to a containerd that another program runs, such as systemd in a
+// machine whose file system is visible below root. Its socket is containerd.sock in the
+// directory dir. dir, podLogsDir and the paths in Pod and Container are paths of that
+// file system. Attach imports the built-in image.
 //
-// Kill does nothing to it, Restart fails, and Stop only closes the client: remove
-// its pods with Pod.Remove.
+// Kill has no effect, Restart fails, and Stop only closes the client: remove the pods
+// with Pod.Remove.
 func Attach(ctx context.Context, tools Tools, root, dir, podLogsDir string) (*Containerd, error) {
 	c := &Containerd{tools: tools, root: root, dir: filepath.Join(root, dir), podLogsDir: podLogsDir}
 	if err := c.dial(); err != nil {
@@ -37,5 +36,5 @@ func Attach(ctx context.Context, tools Tools, root, dir, podLogsDir string) (*Co
 	return c, nil
 }
 
-// seen is where a path of the containerd's own file system is seen from here.
+// seen returns where a path of the containerd's file system is visible to this process.
 func (c *Containerd) seen(path string) string { return filepath.Join(c.root, path) }

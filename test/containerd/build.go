@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What Build installs. The versions are pinned so that a test means the same
-// tomorrow; the cache folder bears them, so that a new version is a new build.
+// What Build installs. The versions are pinned, so that tests are repeatable, and are
+// part of the cache directory's name, so that a new version is a new build.
 const (
 	containerdVersion = "v2.4.2"
 	containerdModule  = "github.com/containerd/containerd/v2"
@@ -30,23 +30,22 @@ const (
 // programs from its default, logwatch in the user's cache directory.
 const CacheEnv = "LOGWATCH_TEST_CACHE"
 
-// lockPoll is how often a wait for another process's build looks again.
+// lockPoll is the pause between two checks for the end of another process's build.
 const lockPoll = 100 * time.Millisecond
 
-// Tools are the programs that a private containerd needs, by absolute path.
+// Tools are the absolute paths of the programs that a private containerd needs.
 type Tools struct {
 	Containerd string
 	Shim       string // containerd-shim-runc-v2
 	Ctr        string
 	Runc       string
-	Image      string // OCI image archive that holds the logwriter
+	Image      string // OCI image archive with the logwriter
 }
 
-// Build makes the tools from source, once per version: about a minute and a
-// half the first time, under a second afterwards (the logwriter is always built
-// again, from the tree that this package was compiled from). It needs the go
-// command, gcc and, the first time, a Go module proxy. log, if not nil, hears of
-// what takes long.
+// Build builds the tools from source, once per version: about a minute and a half
+// the first time, under a second afterwards (the logwriter is always built again, from
+// the tree that this package was compiled from). It requires the go command, gcc and,
+// the first time, a Go module proxy. log, if not nil, is called before slow steps.
 func Build(ctx context.Context, log func(string)) (Tools, error) {
 	if log == nil {
 		log = func(string) {}
@@ -68,8 +67,8 @@ func Build(ctx context.Context, log func(string)) (Tools, error) {
 	return findTools(ctx, bin, cache)
 }
 
-// ToolsFromPath takes the installed containerd in dir, such as a
-// distribution's in /usr/bin; what is not there is looked for in PATH. Only the
+// ToolsFromPath uses the containerd that is installed in dir, such as a
+// distribution's in /usr/bin; what is not there is searched for in PATH. Only the
 // logwriter and its image are built.
 func ToolsFromPath(ctx context.Context, dir string) (Tools, error) {
 	cache, unlock, err := openCache(ctx)
@@ -90,7 +89,7 @@ func findTools(ctx context.Context, dir, cache string) (Tools, error) {
 			found, err = exec.LookPath(name)
 		}
 		if err != nil {
-			return Tools{}, fmt.Errorf("find %s in %s or PATH: %w; install it, or remove the folder if it is a test cache", name, dir, err)
+			return Tools{}, fmt.Errorf("find %s in %s or PATH: %w; install it, or remove the directory if it is a test cache", name, dir, err)
 		}
 		if *path, err = filepath.Abs(found); err != nil {
 			return Tools{}, fmt.Errorf("find %s: %w", name, err)
@@ -101,14 +100,14 @@ func findTools(ctx context.Context, dir, cache string) (Tools, error) {
 	return t, err
 }
 
-// openCache makes the cache folder and takes its lock: go test runs packages in
-// parallel processes, and two of them must not build into one folder.
+// openCache creates the cache directory and takes its lock: go test runs packages in
+// parallel processes, and two of them must not build into one directory.
 func openCache(ctx context.Context) (dir string, unlock func(), err error) {
 	dir = os.Getenv(CacheEnv)
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			return "", nil, fmt.Errorf("find a cache folder for test programs: %w; set %s", err, CacheEnv)
+			return "", nil, fmt.Errorf("find a cache directory for test programs: %w; set %s", err, CacheEnv)
 		}
 		dir = filepath.Join(user, "logwatch")
 	}
@@ -116,7 +115,7 @@ func openCache(ctx context.Context) (dir string, unlock func(), err error) {
 		return "", nil, fmt.Errorf("resolve %s: %w", CacheEnv, err)
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", nil, fmt.Errorf("make the cache folder of test programs: %w; set %s to a folder that can be written", err, CacheEnv)
+		return "", nil, fmt.Errorf("create the cache directory of test programs: %w; set %s to a writable directory", err, CacheEnv)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -138,15 +137,15 @@ func openCache(ctx context.Context) (dir string, unlock func(), err error) {
 	}
 }
 
-// installAll fills bin at once, by a rename: a build that was cut off leaves
-// nothing that looks complete.
+// installAll fills bin atomically, by a rename: an interrupted build does not look
+// complete.
 func installAll(ctx context.Context, bin string) error {
 	tmp := bin + ".tmp"
 	if err := os.RemoveAll(tmp); err != nil {
 		return fmt.Errorf("remove an unfinished build: %w", err)
 	}
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
-		return fmt.Errorf("make the folder for test programs: %w", err)
+		return fmt.Errorf("create the directory for test programs: %w", err)
 	}
 	args := []string{"install", "-ldflags=-s -w"}
 	for _, name := range []string{"containerd", shimName, "ctr"} {
@@ -158,19 +157,19 @@ func installAll(ctx context.Context, bin string) error {
 	// runc enters namespaces in C, before Go's threads exist.
 	args = []string{"install", "-ldflags=-s -w", runcModule + "@" + runcVersion}
 	if err := goCommand(ctx, tmp, args, "GOBIN="+tmp, "CGO_ENABLED=1"); err != nil {
-		return fmt.Errorf("build runc: %w; it needs gcc and the C library's headers", err)
+		return fmt.Errorf("build runc: %w; it requires gcc and the C library's headers", err)
 	}
 	if err := os.Rename(tmp, bin); err != nil {
-		return fmt.Errorf("put the built programs in place: %w", err)
+		return fmt.Errorf("rename the built programs: %w", err)
 	}
 	return nil
 }
 
-// buildLogwriter makes the image's static program at path.
+// buildLogwriter builds the image's static program at path.
 func buildLogwriter(ctx context.Context, path string) error {
-	// The program must fit this package: take the tree that it was compiled from.
-	// With -trimpath that is not known; then the working directory has to do,
-	// which go test sets to a folder in the module.
+	// The program must match this package: use the tree that it was compiled from.
+	// With -trimpath that is unknown; then use the working directory, which go test
+	// sets to a directory in the module.
 	dir := "."
 	if _, file, _, ok := runtime.Caller(0); ok && filepath.IsAbs(file) {
 		if _, err := os.Stat(file); err == nil {
@@ -184,9 +183,9 @@ func buildLogwriter(ctx context.Context, path string) error {
 	return nil
 }
 
-// goCommand runs the go command for this platform. Settings of the caller's
-// build (flags, targets, workspaces) would break or change ours, so they are
-// replaced; proxy and module cache settings stay.
+// goCommand runs the go command for this platform. Settings of the caller's build
+// (flags, targets, workspaces) would break or change the result, so they are replaced;
+// those of proxy and module cache are kept.
 func goCommand(ctx context.Context, dir string, args []string, env ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
@@ -205,7 +204,7 @@ func goCommand(ctx context.Context, dir string, args []string, env ...string) er
 	return nil
 }
 
-// lastLines is the end of a program's output, enough to see why it failed.
+// lastLines returns the last n lines of a program's output.
 func lastLines(out []byte, n int) string {
 	lines := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")

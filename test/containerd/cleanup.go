@@ -20,14 +20,14 @@ const (
 	dirPrefix  = "logwatch-containerd-"
 	lockName   = "owner.lock"
 	socketName = "containerd.sock"
-	// longestSocket is the longest name that containerd makes of our socket's.
+	// longestSocket is the longest name that containerd derives from the socket's.
 	longestSocket = socketName + ".ttrpc"
-	// forceTimeout bounds the wait for killed processes to be gone.
+	// forceTimeout bounds the wait for the end of killed processes.
 	forceTimeout = 10 * time.Second
 )
 
-// makeDir makes the private directory and its lock. The lock says "the owner
-// lives": the kernel drops it with the process, however that ends.
+// makeDir creates the private directory and its lock. The lock proves that the owner
+// is alive: the kernel releases it with the process, however that ends.
 func makeDir(base string) (dir string, unlock func(), err error) {
 	base, err = baseDir(base)
 	if err != nil {
@@ -35,20 +35,20 @@ func makeDir(base string) (dir string, unlock func(), err error) {
 	}
 	dir, err = os.MkdirTemp(base, dirPrefix)
 	if err != nil {
-		return "", nil, fmt.Errorf("make a directory for containerd: %w", err)
+		return "", nil, fmt.Errorf("create a directory for containerd: %w", err)
 	}
-	// Locked first, named afterwards: RemoveStale of another process must not
-	// find a lock that is not held yet.
+	// Locked before it has its name: RemoveStale of another process must not find
+	// a lock that is not held yet.
 	unnamed := filepath.Join(dir, lockName+".new")
 	lock, err := os.OpenFile(unnamed, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return "", nil, fmt.Errorf("make the owner's lock: %w", err)
+		return "", nil, fmt.Errorf("create the owner's lock: %w", err)
 	}
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
 		return "", nil, errors.Join(fmt.Errorf("lock %s: %w", unnamed, err), lock.Close())
 	}
 	if err := os.Rename(unnamed, filepath.Join(dir, lockName)); err != nil {
-		return "", nil, errors.Join(fmt.Errorf("name the owner's lock: %w", err), lock.Close())
+		return "", nil, errors.Join(fmt.Errorf("rename the owner's lock: %w", err), lock.Close())
 	}
 	return dir, func() { _ = lock.Close() }, nil
 }
@@ -74,14 +74,14 @@ func baseDir(base string) (string, error) {
 		return "", fmt.Errorf("find a directory for containerd: %w", err)
 	}
 	if !fits(abs) {
-		return "", fmt.Errorf("make a directory for containerd in %s: a socket's path would be over %d bytes; set BaseDir or TMPDIR to a shorter one", abs, maxSocketPath)
+		return "", fmt.Errorf("create a directory for containerd in %s: a socket's path would exceed %d bytes; set BaseDir or TMPDIR to a shorter one", abs, maxSocketPath)
 	}
 	return abs, nil
 }
 
-// RemoveStale removes what test processes that died have left in base (empty: as
-// for Options.BaseDir): containers, shims, mounts, cgroups, the directory. What
-// belongs to a live process is not touched. log, if not nil, hears what was removed.
+// RemoveStale removes what dead test processes left in base (empty: as for
+// Options.BaseDir): containers, shims, mounts, cgroups, the directory. What belongs to
+// a running process is not touched. log, if not nil, is called with what is removed.
 func RemoveStale(base string, log func(string)) error {
 	base, err := baseDir(base)
 	if err != nil {
@@ -89,7 +89,7 @@ func RemoveStale(base string, log func(string)) error {
 	}
 	locks, err := filepath.Glob(filepath.Join(base, dirPrefix+"*", lockName))
 	if err != nil {
-		return fmt.Errorf("look for remains of dead tests in %s: %w", base, err)
+		return fmt.Errorf("find remains of dead tests in %s: %w", base, err)
 	}
 	for _, path := range locks {
 		if err := removeIfStale(path, log); err != nil {
@@ -102,32 +102,32 @@ func RemoveStale(base string, log func(string)) error {
 func removeIfStale(lockPath string, log func(string)) error {
 	lock, err := os.OpenFile(lockPath, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // its owner was faster
+		return nil // removed by its owner
 	}
 	if err != nil {
-		return fmt.Errorf("look at the remains of a test: %w", err)
+		return fmt.Errorf("open the lock of a dead test: %w", err)
 	}
 	defer func() { _ = lock.Close() }()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil // its owner lives
+		return nil // its owner is alive
 	}
 	dir := filepath.Dir(lockPath)
 	if log != nil {
-		log("removing what a dead test has left in " + dir)
+		log("removing remains of a dead test in " + dir)
 	}
 	return destroy(dir)
 }
 
-// destroy removes by force whatever hangs on dir, then dir. It removes nothing
-// while something is mounted below: that could be anybody's files.
+// destroy removes by force the processes and mounts of dir, then dir. It removes no
+// file while anything is mounted below: that could be any file system.
 func destroy(dir string) error {
 	if !strings.HasPrefix(filepath.Base(dir), dirPrefix) {
-		return fmt.Errorf("remove %s: not a directory that Start has made", dir)
+		return fmt.Errorf("remove %s: not a directory that Start created", dir)
 	}
 	deadline := time.Now().Add(forceTimeout)
 	for {
-		// Containers first: a shim that is gone can no longer reap them. Again and
-		// again, since a shim that is dying may still start its clean-up.
+		// Containers first: a dead shim cannot reap them. Repeated, since a dying shim
+		// may still start its cleanup.
 		pids := append(cgroupProcesses(dir), processesOf(dir)...)
 		for _, pid := range pids {
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -138,7 +138,7 @@ func destroy(dir string) error {
 			break
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("remove %s: processes %v do not end; look at them, then remove it by hand", dir, pids)
+			return fmt.Errorf("remove %s: processes %v do not end; kill them, then remove it", dir, pids)
 		}
 		time.Sleep(poll)
 	}
@@ -148,11 +148,11 @@ func destroy(dir string) error {
 	}
 	for _, mount := range mounts {
 		if err := unix.Unmount(mount, unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("unmount %s: %w; unmount it by hand, then remove %s", mount, err, dir)
+			return fmt.Errorf("unmount %s: %w; unmount it, then remove %s", mount, err, dir)
 		}
 	}
 	if mounts, err = mountsBelow(dir); err != nil || len(mounts) > 0 {
-		return errors.Join(err, fmt.Errorf("remove %s: still mounted below it: %v; unmount that by hand", dir, mounts))
+		return errors.Join(err, fmt.Errorf("remove %s: still mounted below it: %v; unmount that", dir, mounts))
 	}
 	for _, group := range cgroups(dir) {
 		if err := removeCgroup(group); err != nil {
@@ -162,19 +162,19 @@ func destroy(dir string) error {
 	return errors.Join(removeShimSockets(dir), os.RemoveAll(dir))
 }
 
-// shimSocket finds a shim's socket in what containerd notes of the shim.
+// shimSocket matches a shim's socket in containerd's files.
 var shimSocket = regexp.MustCompile(`unix://(/run/containerd/s/[0-9a-f]+)`)
 
-// shimSockets are the sockets of the shims in dir, the only files outside of it.
+// shimSockets returns the sockets of the shims in dir, the only files outside of it.
 func shimSockets(dir string) []string {
-	// One folder a shim, by CRI's namespace and the sandbox's ID; containerd 1
-	// notes the socket in "address", containerd 2 in "bootstrap.json".
-	notes, _ := filepath.Glob(filepath.Join(dir, "state", "*", "k8s.io", "*", "[ab]*")) // the pattern is good
+	// One directory per shim, by CRI's namespace and the sandbox's ID; containerd 1
+	// records the socket in "address", containerd 2 in "bootstrap.json".
+	notes, _ := filepath.Glob(filepath.Join(dir, "state", "*", "k8s.io", "*", "[ab]*")) // the pattern is valid
 	var sockets []string
 	for _, note := range notes {
 		content, err := os.ReadFile(note)
 		if err != nil {
-			continue // a folder, or gone meanwhile
+			continue // a directory, or removed in the meantime
 		}
 		if found := shimSocket.FindSubmatch(content); found != nil {
 			sockets = append(sockets, string(found[1]))
@@ -183,7 +183,7 @@ func shimSockets(dir string) []string {
 	return sockets
 }
 
-// removeShimSockets is for shims that were killed; others remove their own.
+// removeShimSockets removes the sockets of killed shims; others remove their own.
 func removeShimSockets(dir string) error {
 	var errs []error
 	for _, socket := range shimSockets(dir) {
@@ -194,7 +194,7 @@ func removeShimSockets(dir string) error {
 	return errors.Join(errs...)
 }
 
-// leftovers names the processes and mounts that hang on dir.
+// leftovers returns the processes and mounts of dir.
 func leftovers(dir string) []string {
 	var left []string
 	for _, pid := range processesOf(dir) {
@@ -213,27 +213,27 @@ func leftovers(dir string) []string {
 	return left
 }
 
-// programs are what containerd is made of. A process of another name that works
-// with a path in the directory, such as the program under test, is not ours to end.
+// programs are the programs of containerd. A process of another name with a path in
+// the directory, such as the program under test, must not be killed.
 var programs = []string{"containerd", shimName, "runc"}
 
 const shimName = "containerd-shim-runc-v2"
 
-// processesOf are the daemon, the shims and the runc calls of the containerd in
-// dir. Each of them is given a path in there: configuration, socket or state.
+// processesOf returns the daemon, the shims and the runc calls of the containerd in
+// dir. Each has a path in it as an argument: configuration, socket or state.
 func processesOf(dir string) []int { return findProcesses(dir, programs...) }
 
-// shims are the shim processes of the containerd in dir.
+// shims returns the shim processes of the containerd in dir.
 func shims(dir string) []int { return findProcesses(dir, shimName) }
 
-// findProcesses finds those that run one of names and have an argument in dir.
+// findProcesses returns those that run one of names and have an argument in dir.
 func findProcesses(dir string, names ...string) []int {
-	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is good
+	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is valid
 	var pids []int
 	for _, path := range paths {
 		line, err := os.ReadFile(path)
 		if err != nil || len(line) == 0 {
-			continue // gone meanwhile, a zombie or a kernel thread
+			continue // ended in the meantime, a zombie or a kernel thread
 		}
 		args := strings.Split(string(line), "\x00")
 		inDir := func(arg string) bool { return strings.HasPrefix(arg, dir+"/") }
@@ -247,7 +247,7 @@ func findProcesses(dir string, names ...string) []int {
 	return pids
 }
 
-// mountsBelow are the mount points below dir, the deepest first.
+// mountsBelow returns the mount points below dir, the deepest first.
 func mountsBelow(dir string) ([]string, error) {
 	table, err := mountTable()
 	if err != nil {
@@ -281,10 +281,10 @@ func mountTable() ([]mountEntry, error) {
 	return table, nil
 }
 
-// cgroupParent is the cgroup of all pods of the containerd in dir.
+// cgroupParent returns the cgroup of all pods of the containerd in dir.
 func cgroupParent(dir string) string { return "/" + filepath.Base(dir) }
 
-// cgroups are the folders of cgroupParent: one with cgroup v2, one for each
+// cgroups returns the directories of cgroupParent: one with cgroup v2, one per
 // hierarchy with v1.
 func cgroups(dir string) []string {
 	table, err := mountTable()
@@ -303,13 +303,13 @@ func cgroups(dir string) []string {
 	return found
 }
 
-// cgroupProcesses are the processes of all containers, sandboxes included.
+// cgroupProcesses returns the processes of all containers, sandboxes included.
 func cgroupProcesses(dir string) []int {
 	var pids []int
 	for _, root := range cgroups(dir) {
 		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.Name() != "cgroup.procs" {
-				return nil // a cgroup that goes away while we look
+				return nil // a cgroup that was removed in the meantime
 			}
 			content, _ := os.ReadFile(path)
 			for field := range strings.FieldsSeq(string(content)) {
@@ -324,8 +324,8 @@ func cgroupProcesses(dir string) []int {
 	return slices.Compact(pids)
 }
 
-// removeCgroup removes a cgroup from the innermost folder outwards: its files
-// are the kernel's, only folders can be removed.
+// removeCgroup removes a cgroup from the innermost directory outwards: only
+// directories can be removed, not the kernel's files in them.
 func removeCgroup(root string) error {
 	var dirs []string
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {

@@ -17,11 +17,11 @@ type configData struct {
 	Dir, Socket, Image, Runc string
 }
 
-// commonConfig is what every version reads alike. Whatever has a default
-// outside of Dir is moved into it, or it would meet another containerd there.
+// commonConfig is the part for all versions. Everything with a default outside of Dir
+// is moved into it, to not interfere with another containerd.
 //
-// The native snapshotter copies the one small layer and mounts nothing but a
-// bind: it works where overlayfs does not, such as on an overlay.
+// The native snapshotter copies the one small layer and needs only a bind mount: it
+// works where overlayfs does not, such as on an overlay.
 const commonConfig = `
 root = {{printf "%s/root" .Dir | printf "%q"}}
 state = {{printf "%s/state" .Dir | printf "%q"}}
@@ -92,7 +92,7 @@ func writeConfig(ctx context.Context, containerd string, data configData) (strin
 	return path, nil
 }
 
-// makeConfig makes config.toml in the format that the program at containerd reads.
+// makeConfig returns config.toml in the format for the program at containerd.
 func makeConfig(ctx context.Context, containerd string, data configData) ([]byte, error) {
 	major, err := majorVersion(ctx, containerd)
 	if err != nil {
@@ -104,12 +104,12 @@ func makeConfig(ctx context.Context, containerd string, data configData) ([]byte
 	}
 	var buf bytes.Buffer
 	if err := template.Must(template.New("config").Parse(text)).Execute(&buf, data); err != nil {
-		return nil, fmt.Errorf("make containerd's configuration: %w", err)
+		return nil, fmt.Errorf("generate containerd's configuration: %w", err)
 	}
 	return buf.Bytes(), nil
 }
 
-// majorVersion asks the program: "containerd <package> [v]<version> <revision>".
+// majorVersion parses "containerd <package> [v]<version> <revision>" from --version.
 func majorVersion(ctx context.Context, containerd string) (int, error) {
 	out, err := exec.CommandContext(ctx, containerd, "--version").Output()
 	if err != nil {

@@ -22,58 +22,58 @@ const (
 	readyTimeout = time.Minute
 	// stopTimeout bounds the removal of all pods, and again the end of the daemon.
 	stopTimeout = time.Minute
-	// orphanTimeout is what shims get that the daemon may not know, as it was killed.
+	// orphanTimeout bounds the wait for shims that a killed daemon may not know.
 	orphanTimeout = 5 * time.Second
-	// poll is how often a state that nobody announces is looked at.
+	// poll is the pause between two checks of a state.
 	poll = 20 * time.Millisecond
-	// maxMessage is the cap that kubelet puts on a CRI answer: 16 MiB.
+	// maxMessage is kubelet's limit for a CRI response: 16 MiB.
 	maxMessage = 16 << 20
-	// maxSocketPath is what sockaddr_un holds, without the closing zero.
+	// maxSocketPath is the size of sockaddr_un's path without the terminating zero.
 	maxSocketPath = 107
-	// removeWorkers is how many pods Stop removes at a time.
+	// removeWorkers is the number of pods that Stop removes concurrently.
 	removeWorkers = 4
 )
 
-// Options of Start. The zero value is good for most tests.
+// Options are options of Start. The zero value works for most tests.
 type Options struct {
-	// PodLogsDir holds the pods' logs, as kubelet's podLogsDir. Empty: a folder in
-	// the temporary directory, removed by Stop. A folder given here is made if need
-	// be and never removed.
+	// PodLogsDir is the directory of the pods' logs, like kubelet's podLogsDir. Empty:
+	// one in the temporary directory, removed by Stop. One given here is created if it
+	// does not exist, and never removed.
 	PodLogsDir string
-	// BaseDir is where the temporary directory is made. Empty: os.TempDir, or /tmp
+	// BaseDir is where the temporary directory is created. Empty: os.TempDir, or /tmp
 	// if a socket's path would be too long there.
 	BaseDir string
 	// LogLevel of containerd. Empty: info.
 	LogLevel string
-	// Log, if not nil, hears of what was cleaned up after others.
+	// Log, if not nil, is called with what was removed of dead tests.
 	Log func(string)
 }
 
-// Containerd is a running containerd of one's own. Make it with Start.
+// Containerd is a private, running containerd; see Start.
 type Containerd struct {
 	tools      Tools
 	level      string
-	dir        string // all that is private
+	dir        string // private directory
 	config     string // path of config.toml
 	podLogsDir string
-	root       string // where an attached one's file system is seen; "": it is ours
-	unlock     func() // gives up the ownership of dir
+	root       string // where the file system of an attached one is visible; "": not attached
+	unlock     func() // releases the ownership of dir
 	conn       *grpc.ClientConn
 	runtime    runtimeapi.RuntimeServiceClient
 	images     runtimeapi.ImageServiceClient
 	version    string
 
 	mu      sync.Mutex
-	daemon  *daemon // the last that was started; may have ended
+	daemon  *daemon // the last one started; it may have ended
 	stopped bool
-	killed  bool // by Kill, once or more
+	killed  bool // by Kill
 }
 
-// Start starts a containerd with the one image, and returns once it answers.
-// Its errors carry the end of containerd's log. ctx bounds the start only.
+// Start starts a containerd with the built-in image, and returns when it is ready.
+// Errors include the end of containerd's log. ctx bounds only the start.
 func Start(ctx context.Context, tools Tools, opts Options) (*Containerd, error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("start containerd: it needs root; run the test with sudo")
+		return nil, errors.New("start containerd: root is required; run the test with sudo")
 	}
 	if err := RemoveStale(opts.BaseDir, opts.Log); err != nil {
 		return nil, err
@@ -102,12 +102,12 @@ func Start(ctx context.Context, tools Tools, opts Options) (*Containerd, error) 
 
 func (c *Containerd) start(ctx context.Context) error {
 	var err error
-	// The runtime would take a relative path from its own working directory.
+	// The runtime would resolve a relative path from its own working directory.
 	if c.podLogsDir, err = filepath.Abs(c.podLogsDir); err != nil {
 		return fmt.Errorf("resolve the pod logs directory: %w", err)
 	}
 	if err := os.MkdirAll(c.podLogsDir, 0o755); err != nil {
-		return fmt.Errorf("make the pod logs directory: %w", err)
+		return fmt.Errorf("create the pod logs directory: %w", err)
 	}
 	c.config, err = writeConfig(ctx, c.tools.Containerd, configData{
 		Dir: c.dir, Socket: c.socket(), Image: Image, Runc: c.tools.Runc,
@@ -128,14 +128,14 @@ func (c *Containerd) start(ctx context.Context) error {
 	}
 	version, err := c.runtime.Version(ctx, &runtimeapi.VersionRequest{})
 	if err != nil {
-		return fmt.Errorf("ask containerd's version: %w", err)
+		return fmt.Errorf("get the version of containerd: %w", err)
 	}
 	c.version = version.GetRuntimeVersion()
 	return nil
 }
 
-// dial makes the client; a test that has restarted the daemon is not to wait for
-// gRPC's usual backoff.
+// dial creates the client, with a backoff shorter than gRPC's default, which would
+// delay tests that restart the daemon.
 func (c *Containerd) dial() error {
 	var err error
 	c.conn, err = grpc.NewClient(c.Endpoint(),
@@ -145,15 +145,15 @@ func (c *Containerd) dial() error {
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)))
 	if err != nil {
-		return fmt.Errorf("make a client for %s: %w", c.Endpoint(), err)
+		return fmt.Errorf("create a client for %s: %w", c.Endpoint(), err)
 	}
 	c.runtime = runtimeapi.NewRuntimeServiceClient(c.conn)
 	c.images = runtimeapi.NewImageServiceClient(c.conn)
 	return nil
 }
 
-// startLocked starts the daemon and waits until CRI answers. A network that is
-// not ready is normal: there is no CNI.
+// startLocked starts the daemon and waits until CRI is ready. The network is never
+// ready: there is no CNI.
 func (c *Containerd) startLocked(ctx context.Context) error {
 	d, err := startDaemon(c.tools, c.dir, c.config, c.logPath(), c.level)
 	if err != nil {
@@ -175,15 +175,15 @@ func (c *Containerd) readyLocked(ctx context.Context) error {
 	})
 }
 
-// Import puts another image in, from an archive as "ctr images import" reads it,
-// and returns once CRI knows it by the name image, which the archive must give it.
+// Import imports an image from an archive, as "ctr images import" does, and returns
+// when CRI lists it under the name image, which must be its name in the archive.
 func (c *Containerd) Import(ctx context.Context, archive, image string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.importLocked(ctx, archive, image)
 }
 
-// importLocked puts an image in. CRI learns of it through an event, a moment later.
+// importLocked imports an image. CRI receives it through an event, a moment later.
 func (c *Containerd) importLocked(ctx context.Context, archive, image string) error {
 	cmd := exec.CommandContext(ctx, c.tools.Ctr, "--address", c.socket(), "--namespace", "k8s.io",
 		"images", "import", "--no-unpack", archive)
@@ -196,13 +196,13 @@ func (c *Containerd) importLocked(ctx context.Context, archive, image string) er
 	})
 }
 
-// waitLocked polls until ready says so, the daemon ends or time is up.
+// waitLocked polls until ready returns true, the daemon ends or the time is over.
 func (c *Containerd) waitLocked(ctx context.Context, what string, ready func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
-	var ended chan struct{} // never, if it is not our child
+	var ended chan struct{} // nil if it is not a child process
 	if c.daemon != nil {
 		ended = c.daemon.done
 	}
@@ -215,7 +215,7 @@ func (c *Containerd) waitLocked(ctx context.Context, what string, ready func(con
 		case <-ended:
 			return fmt.Errorf("wait for %s: containerd has ended: %w", what, c.daemon.err)
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s at %s: %w, the last answer was: %w", what, c.Endpoint(), ctx.Err(), err)
+			return fmt.Errorf("wait for %s at %s: %w; last error: %w", what, c.Endpoint(), ctx.Err(), err)
 		case <-tick.C:
 		}
 	}
@@ -224,26 +224,26 @@ func (c *Containerd) waitLocked(ctx context.Context, what string, ready func(con
 func (c *Containerd) socket() string  { return filepath.Join(c.dir, socketName) }
 func (c *Containerd) logPath() string { return filepath.Join(c.dir, "containerd.log") }
 
-// Endpoint is the CRI endpoint, as "unix:///…".
+// Endpoint returns the CRI endpoint, as "unix:///…".
 func (c *Containerd) Endpoint() string { return "unix://" + c.socket() }
 
-// Version is what the runtime says it is, such as "v2.4.2".
+// Version returns the version that the runtime reports, such as "v2.4.2".
 func (c *Containerd) Version() string { return c.version }
 
-// PodLogsDir is where the pods' log directories are.
+// PodLogsDir returns the directory of the pods' logs.
 func (c *Containerd) PodLogsDir() string { return c.podLogsDir }
 
-// Dir is the private directory, which Stop removes.
+// Dir returns the private directory, which Stop removes.
 func (c *Containerd) Dir() string { return c.dir }
 
-// LogTail is the end of containerd's own log, for a test that has failed.
+// LogTail returns the end of containerd's own log, for failed tests.
 func (c *Containerd) LogTail() string { return logTail(c.logPath()) }
 
-// Runtime is a CRI client that stays good over Kill and Restart.
+// Runtime returns a CRI client that stays valid over Kill and Restart.
 func (c *Containerd) Runtime() runtimeapi.RuntimeServiceClient { return c.runtime }
 
-// Kill sends SIGKILL to the daemon alone and waits for its end. Containers and
-// their shims go on; what they write waits in pipes until Restart.
+// Kill sends SIGKILL only to the daemon and waits for its end. Containers and
+// their shims keep running; their output stays in pipes until Restart.
 func (c *Containerd) Kill() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -254,13 +254,13 @@ func (c *Containerd) Kill() error {
 	return c.daemon.kill()
 }
 
-// Restart starts the daemon again on the same state and returns once CRI
-// answers. A running one is ended first, in order.
+// Restart starts the daemon again on the same state and returns when CRI is ready. A
+// running one is terminated first.
 func (c *Containerd) Restart(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped || c.root != "" {
-		return errors.New("restart containerd: it was stopped for good, or is somebody else's; use Start")
+		return errors.New("restart containerd: it was stopped, or is attached; use Start")
 	}
 	if c.daemon.alive() {
 		if err := c.terminateLocked(); err != nil {
@@ -279,11 +279,11 @@ func (c *Containerd) terminateLocked() error {
 	return c.daemon.terminate(ctx)
 }
 
-// Stop removes all pods, ends the daemon (one that was killed is started again
-// for that) and removes the private directory. An error means that something
-// had to be removed by force, or could not be; but for shims of one that was killed:
-// it may have died before it knew them itself. Calling it again is harmless. Of an
-// attached one it gives up the client alone.
+// Stop removes all pods, terminates the daemon (one that was killed is started again
+// for that) and removes the private directory. An error means that something had to be
+// removed by force, or could not be removed. Shims are excepted if the daemon was
+// killed: it may have died before it recorded them. Calling Stop again has no effect.
+// If attached, it only closes the client.
 func (c *Containerd) Stop() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -304,8 +304,8 @@ func (c *Containerd) Stop() error {
 	return errors.Join(append(errs, c.releaseLocked())...)
 }
 
-// abandon ends a containerd that never came up: it has no pods yet, and may not
-// hear SIGTERM either.
+// abandon kills a containerd that failed to start: it has no pods yet, and may not
+// handle SIGTERM.
 func (c *Containerd) abandon() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -317,7 +317,7 @@ func (c *Containerd) abandon() error {
 	return errors.Join(append(errs, c.releaseLocked())...)
 }
 
-// releaseLocked gives back what is not a process: client, directory, lock.
+// releaseLocked releases client, directory and lock.
 func (c *Containerd) releaseLocked() error {
 	var errs []error
 	if c.conn != nil {
@@ -328,8 +328,8 @@ func (c *Containerd) releaseLocked() error {
 	return errors.Join(errs...)
 }
 
-// removePodsLocked removes every pod that the runtime knows, and waits for the
-// shims, which end on their own a moment after their pod.
+// removePodsLocked removes every pod that the runtime lists, and waits for the
+// shims, which end by themselves a moment after their pod.
 func (c *Containerd) removePodsLocked() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
@@ -359,7 +359,7 @@ func (c *Containerd) removePodsLocked() error {
 		return len(shims(c.dir)) == 0, nil
 	})
 	if c.killed {
-		return nil // destroy ends what is left
+		return nil // destroy kills what is left
 	}
 	return err
 }

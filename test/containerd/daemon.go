@@ -14,12 +14,12 @@ import (
 	"syscall"
 )
 
-// daemon is one run of the containerd process. One goroutine, which ends with
-// the process, starts it and waits for it.
+// daemon is one run of the containerd process. One goroutine starts it and waits for
+// it, and ends with it.
 type daemon struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when the process is gone
-	err  error         // how it ended; read after done
+	done chan struct{} // closed when the process has ended
+	err  error         // of Wait; valid after done
 }
 
 // startDaemon runs containerd with the configuration at config and appends its
@@ -35,9 +35,9 @@ func startDaemon(tools Tools, dir, config, logPath, level string) (*daemon, erro
 	cmd.Env = daemonEnv(tools)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// Ctrl-C is for the test, which then stops containerd in order.
+		// Ctrl-C is for the test, which then stops containerd.
 		Setpgid: true,
-		// A test that dies takes the daemon along; see also RemoveStale.
+		// The daemon dies with the test; see also RemoveStale.
 		Pdeathsig: syscall.SIGKILL,
 	}
 	d := &daemon{cmd: cmd, done: make(chan struct{})}
@@ -61,8 +61,8 @@ func startDaemon(tools Tools, dir, config, logPath, level string) (*daemon, erro
 	return d, nil
 }
 
-// daemonEnv lets containerd find its shim and runc first. It must not talk to
-// the service manager of whoever runs the test.
+// daemonEnv returns an environment in which containerd finds its shim and runc first,
+// and does not notify the service manager that runs the test.
 func daemonEnv(tools Tools) []string {
 	env := slices.DeleteFunc(os.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
@@ -84,7 +84,7 @@ func (d *daemon) alive() bool {
 	}
 }
 
-// kill is SIGKILL to the daemon alone: shims and containers live on.
+// kill sends SIGKILL only to the daemon: shims and containers keep running.
 func (d *daemon) kill() error {
 	if err := d.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill containerd, process %d: %w", d.cmd.Process.Pid, err)
@@ -93,7 +93,7 @@ func (d *daemon) kill() error {
 	return nil
 }
 
-// terminate is SIGTERM, and SIGKILL once ctx ends.
+// terminate sends SIGTERM, and SIGKILL when ctx ends.
 func (d *daemon) terminate(ctx context.Context) error {
 	if err := d.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("terminate containerd, process %d: %w", d.cmd.Process.Pid, err)
@@ -106,7 +106,7 @@ func (d *daemon) terminate(ctx context.Context) error {
 	}
 }
 
-// logTail is the end of containerd's log, for an error message.
+// logTail returns the end of containerd's log, for an error message.
 func logTail(path string) string {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

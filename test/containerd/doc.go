@@ -1,26 +1,25 @@
-// Package containerd starts a private containerd for tests and benchmarks and
-// runs pods on it the way kubelet does, with nothing but Go's module proxy and
-// a C compiler: the programs are built from pinned versions, the one image is
-// made here, pods use the host's network.
+// Package containerd starts a private containerd for tests and benchmarks and runs
+// pods on it as kubelet does. It requires only Go's module proxy and a C compiler: the
+// programs are built from pinned versions, the image is built here, and pods use the
+// host's network.
 //
-// Build (or ToolsFromPath, for an installed containerd) gives the Tools, Start
-// gives a running Containerd. It needs root. It lives beside any other
-// containerd: root, state, sockets, runc's state and the cgroup parent are its
-// own, below one temporary directory or named after it. Shim sockets alone are
-// in /run/containerd/s, where the shim's code wants them; their names are hashes
-// that contain the private directory.
+// Build (or ToolsFromPath, for an installed containerd) returns the Tools, Start a
+// running Containerd. It requires root. It does not interfere with other instances of
+// containerd: root, state, sockets, runc's state and the cgroup parent are below one
+// temporary directory or named after it. Only shim sockets are in /run/containerd/s,
+// where the shim creates them; their names are hashes that include the private
+// directory.
 //
 // # Guarantees
 //
-// Stop removes every pod, then ends the daemon, then removes the temporary
-// directory, and says so when a mount or a process was left to be removed by
-// force. It works after Kill and when called twice. A pod logs directory given
-// in Options stays, with the logs in it.
+// Stop removes every pod, stops the daemon, and removes the temporary directory. It
+// returns an error if a mount or a process had to be removed by force. It works after
+// Kill and when called twice. A pod logs directory given in Options is kept, with its
+// logs.
 //
-// When the test process dies, the kernel kills the daemon with it. Shims,
-// containers and mounts then stay until the next Start in the same BaseDir, or a
-// call of RemoveStale: both remove what belongs to owners that are gone, which
-// they know by a file lock and not by a guess.
+// When the test process dies, the kernel kills the daemon. Shims, containers and
+// mounts then stay until the next Start in the same BaseDir, or a call of RemoveStale:
+// both remove what belongs to dead owners, which a file lock proves.
 //
 // # Blocking and concurrency
 //
@@ -30,9 +29,9 @@
 // fails while the daemon is down. Methods of one Pod may be called from several
 // goroutines.
 //
-// # Not promised
+// # Limitations
 //
-// No image but the built-in one (see test/logwriter) and those that Import puts in,
-// no CNI, no AppArmor profile, no seccomp profile with the built runc, no kubelet:
-// nothing restarts a container that ends.
+// There are no images except for the built-in one (see test/logwriter) and imported
+// ones, no CNI, no AppArmor profile, no seccomp profile with the built runc, and no
+// kubelet: nothing restarts a container that ends.
 package containerd

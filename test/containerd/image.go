@@ -15,9 +15,9 @@ import (
 	"runtime"
 )
 
-// Image is the name of the only image. It begins like a registry so that the
-// runtime does not put one in front; .invalid can never resolve, so that a
-// missing image is an error and not a download.
+// Image is the name of the built-in image. It begins with a registry, so that the
+// runtime does not add one; .invalid never resolves, so that a missing image is an
+// error and not a download.
 const Image = "logwatch.invalid/logwriter:1"
 
 // entrypoint is the logwriter's path in the image.
@@ -67,9 +67,9 @@ type historyEntry struct {
 	CreatedBy string `json:"created_by"`
 }
 
-// buildImage builds the logwriter and puts it into an image archive in cache,
-// named by the program's hash: two trees with different logwriters can share a
-// cache, and an archive in use never changes.
+// buildImage builds the logwriter and an image archive with it in cache, named by the
+// program's hash: trees with different logwriters can share a cache, and an archive in
+// use never changes.
 func buildImage(ctx context.Context, cache string) (string, error) {
 	program := filepath.Join(cache, "logwriter")
 	if err := buildLogwriter(ctx, program); err != nil {
@@ -86,18 +86,18 @@ func buildImage(ctx context.Context, cache string) (string, error) {
 	}
 	archive, err := imageArchive(content)
 	if err != nil {
-		return "", fmt.Errorf("make the test image: %w", err)
+		return "", fmt.Errorf("build the test image: %w", err)
 	}
 	if err := os.WriteFile(path+".tmp", archive, 0o644); err != nil {
 		return "", fmt.Errorf("write the test image: %w", err)
 	}
 	if err := os.Rename(path+".tmp", path); err != nil {
-		return "", fmt.Errorf("put the test image in place: %w", err)
+		return "", fmt.Errorf("rename the test image: %w", err)
 	}
 	return path, nil
 }
 
-// imageArchive is an OCI image layout in a tar, as "ctr images import" reads it.
+// imageArchive returns an OCI image layout in a tar, as "ctr images import" reads it.
 func imageArchive(program []byte) ([]byte, error) {
 	layer, err := tarOf([]tarFile{{name: entrypoint[1:], mode: 0o755, content: program}})
 	if err != nil {
@@ -119,7 +119,7 @@ func imageArchive(program []byte) ([]byte, error) {
 	config, err := jsonBlob("application/vnd.oci.image.config.v1+json", imageConfig{
 		Architecture: runtime.GOARCH,
 		OS:           "linux",
-		// Entrypoint and Cmd together are what a sandbox runs.
+		// A sandbox runs Entrypoint with Cmd.
 		Config:  processConfig{Entrypoint: []string{entrypoint}, Cmd: []string{"-pause"}},
 		RootFS:  rootFS{Type: "layers", DiffIDs: []string{layerDesc.Digest}},
 		History: []historyEntry{{CreatedBy: "logwatch test/containerd"}},
@@ -156,7 +156,7 @@ type tarFile struct {
 	content []byte
 }
 
-// tarOf packs files without times or owners: equal programs give equal images.
+// tarOf archives files without times or owners: equal programs give equal images.
 func tarOf(files []tarFile) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -170,7 +170,7 @@ func tarOf(files []tarFile) ([]byte, error) {
 		}
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("end the tar: %w", err)
+		return nil, fmt.Errorf("close the tar: %w", err)
 	}
 	return buf.Bytes(), nil
 }

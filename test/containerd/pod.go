@@ -26,10 +26,10 @@ const (
 )
 
 // restartGrace is how long RestartContainer waits for a running container after
-// SIGTERM. The logwriter needs none of it, unless nobody reads its output.
+// SIGTERM. The logwriter needs it only if its output is not read.
 const restartGrace = 5 * time.Second
 
-// PodSpec says what RunPod runs. Empty identity fields are filled in.
+// PodSpec describes a pod for RunPod. Empty identity fields have defaults.
 type PodSpec struct {
 	Namespace   string // empty: default
 	Name        string // empty: a name that no other pod has
@@ -44,14 +44,14 @@ type ContainerSpec struct {
 	Name   string   // empty: c0, c1, … by order
 	Args   []string // of the logwriter; none: it writes as fast as it can
 	Mounts []Mount
-	// Image, if not empty, is another one than the logwriter's, that Import has put
-	// in; Args are then its entrypoint's.
+	// Image, if not empty, is an imported image to run instead of the logwriter's; Args
+	// are then arguments of its entrypoint.
 	Image string
-	// Edit, if not nil, has the last word on what CRI gets.
+	// Edit, if not nil, modifies the CRI request.
 	Edit func(*runtimeapi.ContainerConfig)
 }
 
-// Mount puts a file or folder of the host into a container.
+// Mount mounts a file or directory of the host into a container.
 type Mount struct {
 	HostPath      string
 	ContainerPath string
@@ -129,7 +129,7 @@ func (s PodSpec) withDefaults() PodSpec {
 
 func containerName(i int) string { return "c" + strconv.Itoa(i) }
 
-// newUID is a random UUID, as the API server gives to pods.
+// newUID returns a random UUID, as the API server gives to pods.
 func newUID() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -162,7 +162,7 @@ func (p *Pod) identity() map[string]string {
 	}
 }
 
-// namespaces are kubelet's for a pod with hostNetwork: true.
+// namespaces returns kubelet's namespaces for a pod with hostNetwork: true.
 func namespaces() *runtimeapi.NamespaceOption {
 	return &runtimeapi.NamespaceOption{
 		Network: runtimeapi.NamespaceMode_NODE,
@@ -171,7 +171,7 @@ func namespaces() *runtimeapi.NamespaceOption {
 	}
 }
 
-// Containers are the newest attempts, by order of their first start.
+// Containers returns the newest attempts, in order of their first start.
 func (p *Pod) Containers() []*Container {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -195,16 +195,15 @@ func (p *Pod) StartContainer(ctx context.Context, spec ContainerSpec) (*Containe
 	return c, err
 }
 
-// RestartContainer ends the newest attempt of the named container, if it still
-// runs, and starts the next. The attempt before stays as an exited container,
-// the one before that is removed: kubelet keeps one dead container, too. Logs
-// stay.
+// RestartContainer stops the newest attempt of the named container, if it is running,
+// and starts the next. The previous attempt is kept as an exited container, the one
+// before it is removed, as by kubelet. Logs are kept.
 func (p *Pod) RestartContainer(ctx context.Context, name string) (*Container, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := slices.IndexFunc(p.containers, func(c *Container) bool { return c.Spec.Name == name })
 	if i < 0 {
-		return nil, fmt.Errorf("restart container %s: pod %s has none of that name; use StartContainer", name, p.Spec.Name)
+		return nil, fmt.Errorf("restart container %s: pod %s has no such container; use StartContainer", name, p.Spec.Name)
 	}
 	old := p.containers[i]
 	if err := p.StopContainer(ctx, old, restartGrace); err != nil {
@@ -224,10 +223,10 @@ func (p *Pod) RestartContainer(ctx context.Context, name string) (*Container, er
 	return next, nil
 }
 
-// StopContainer sends SIGTERM and, timeout later, SIGKILL. A container that has
-// ended already is fine.
+// StopContainer sends SIGTERM and, after timeout, SIGKILL. It is not an error if the
+// container has already ended.
 func (p *Pod) StopContainer(ctx context.Context, c *Container, timeout time.Duration) error {
-	seconds := int64((timeout + time.Second - 1) / time.Second) // CRI knows whole seconds
+	seconds := int64((timeout + time.Second - 1) / time.Second) // CRI has whole seconds
 	_, err := p.owner.runtime.StopContainer(ctx, &runtimeapi.StopContainerRequest{ContainerId: c.ID, Timeout: seconds})
 	if err != nil {
 		return fmt.Errorf("stop container %s of pod %s: %w", c.Spec.Name, p.Spec.Name, err)
@@ -235,8 +234,8 @@ func (p *Pod) StopContainer(ctx context.Context, c *Container, timeout time.Dura
 	return nil
 }
 
-// Remove stops and removes the pod and its containers. The logs stay, as they
-// do on a node until kubelet has cleaned up.
+// Remove stops and removes the pod and its containers. The logs are kept, as on a node
+// until kubelet removes them.
 func (p *Pod) Remove(ctx context.Context) error {
 	if err := p.owner.removeSandbox(ctx, p.ID); err != nil {
 		return fmt.Errorf("remove pod %s/%s: %w", p.Spec.Namespace, p.Spec.Name, err)
@@ -244,14 +243,14 @@ func (p *Pod) Remove(ctx context.Context) error {
 	return nil
 }
 
-// startAttempt makes and starts one attempt, or leaves nothing but its folder.
+// startAttempt creates and starts one attempt. On an error only its directory is left.
 func (p *Pod) startAttempt(ctx context.Context, spec ContainerSpec, attempt uint32) (*Container, error) {
 	fail := func(op string, err error) error {
 		return fmt.Errorf("%s container %s, attempt %d, of pod %s: %w", op, spec.Name, attempt, p.Spec.Name, err)
 	}
 	dir := filepath.Join(p.LogDir, spec.Name)
 	if err := os.MkdirAll(p.owner.seen(dir), 0o755); err != nil {
-		return nil, fail("make the log directory of", err)
+		return nil, fail("create the log directory of", err)
 	}
 	logName := strconv.FormatUint(uint64(attempt), 10) + ".log"
 	created, err := p.owner.runtime.CreateContainer(ctx, &runtimeapi.CreateContainerRequest{

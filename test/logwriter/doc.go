@@ -1,17 +1,15 @@
-// Command logwriter writes numbered lines, so that a test can tell whether a
-// line was lost, doubled or moved on its way into a container log. It is the
-// only binary of the test image (see test/containerd): it is the containers'
-// process and, with -pause, the sandbox's too.
+// Command logwriter writes numbered lines, so that a test can detect whether a line was
+// lost, doubled or moved on its way into a container log. It is the only binary of the
+// test image (see test/containerd): the process of containers and, with -pause, of
+// sandboxes.
 //
-// Lines come from internal/numbered. Each stream counts on its own, from 1.
-// Lines are written in batches of whole lines, each batch with one write: the
-// program is to cost as little as possible of the machine that it shares with
-// what is measured.
+// Lines have the format of internal/linecheck. Each stream is numbered from 1. Whole
+// lines are written in batches, with one write each, to use as little CPU time as
+// possible on a machine where something else is measured.
 //
-// SIGTERM or SIGINT stops the writing at the end of a line; the exit status is
-// 0 then. A write that blocks, since nobody reads, is finished first: a stop
-// waits for the reader for as long as the reader takes.
+// SIGTERM or SIGINT stops it at the end of a line, with exit status 0. A write that
+// blocks is completed first, so a stop takes as long as the reader.
 //
-// It does not promise that a rate is reached, only that it is not exceeded for
-// longer than a second (the time that a late writer may catch up).
+// A rate may not be reached, but it is not exceeded for longer than a second, in which a
+// late writer catches up.
 package main

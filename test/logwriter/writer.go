@@ -11,22 +11,21 @@ import (
 )
 
 const (
-	// batch is how many bytes are collected for one write(2): half of a pipe's
-	// usual 64 KiB, so that a reader can empty one half while the other fills.
+	// batch is the number of bytes per write(2): half of a pipe's usual 64 KiB, so
+	// that a reader can empty one half while the other fills.
 	batch = 32 << 10
-	// longLine is the width of a -long-every line: containerd and CRI-O split
-	// at 16 KiB, so this one arrives in two parts.
+	// longLine is the width of a -long-every line: containerd and CRI-O split lines
+	// at 16 KiB, so it is logged in two parts.
 	longLine = 20 << 10
-	// catchUp is how far a writer that was held up may fall behind its rate and
-	// still make up for it. Beyond, the time is given up: a burst of many
-	// seconds' worth after a runtime's restart is not what -rate asked for.
+	// catchUp is the maximum time that a delayed writer makes up for. More would be a
+	// large burst after a restart of the runtime, which -rate must prevent.
 	catchUp = time.Second
-	// minSleep keeps a fast rate from waking up for every line.
+	// minSleep keeps a fast writer from waking up for every line.
 	minSleep = time.Millisecond
 )
 
 type options struct {
-	rate           int64         // bytes a second; 0: no limit
+	rate           int64         // bytes per second; 0: no limit
 	line           int           // bytes, without the newline
 	lines          uint64        // 0: no end
 	stderrEvery    uint64        // 0: never
@@ -38,18 +37,18 @@ type options struct {
 func (o options) check() error {
 	switch {
 	case o.rate < 0:
-		return fmt.Errorf("-rate %d: give 0 (no limit) or a number of bytes a second", o.rate)
+		return fmt.Errorf("invalid -rate %d; must be 0 (no limit) or bytes per second", o.rate)
 	case o.line <= 0:
-		return fmt.Errorf("-line %d: give a width of at least 1 byte", o.line)
+		return fmt.Errorf("invalid -line %d; must be at least 1", o.line)
 	case o.on < 0 || o.off < 0 || (o.on == 0) != (o.off == 0):
-		return fmt.Errorf("-on %s -off %s: give both as positive durations, or neither", o.on, o.off)
+		return fmt.Errorf("-on %s -off %s: specify both as positive durations, or neither", o.on, o.off)
 	case o.noFinalNewline && o.lines == 0:
-		return errors.New("-no-final-newline: needs -lines, there is no last line without it")
+		return errors.New("-no-final-newline requires -lines")
 	}
 	return nil
 }
 
-// stream is one of the two outputs with its own numbering.
+// stream is one of the two outputs, with its own numbers.
 type stream struct {
 	name string
 	out  io.Writer
@@ -73,8 +72,8 @@ type writer struct {
 	options
 	stdout, stderr *stream
 
-	since time.Time // from when on written is counted
-	// written counts the bytes since then, which -rate is held against.
+	since time.Time // begin of written
+	// written is the number of bytes since then, which -rate limits.
 	written int64
 	burst   time.Time // when the current burst began
 }
@@ -87,7 +86,7 @@ func newWriter(o options, stdout, stderr io.Writer) *writer {
 	}
 }
 
-// run writes all lines, or up to the line that is being made when ctx ends.
+// run writes all lines, or up to the current one when ctx ends.
 func (w *writer) run(ctx context.Context) error {
 	w.since = time.Now()
 	w.burst = w.since
@@ -125,7 +124,7 @@ func (w *writer) writeLine(n uint64) error {
 	return s.flush()
 }
 
-// wait holds the writer back as -rate, -on and -off ask for.
+// wait delays the writer as -rate, -on and -off specify.
 func (w *writer) wait(ctx context.Context) error {
 	if w.rate == 0 && w.on == 0 {
 		return nil
@@ -152,7 +151,7 @@ func (w *writer) wait(ctx context.Context) error {
 	return nil
 }
 
-// sleep waits for d, with nothing held back in a batch meanwhile.
+// sleep flushes all batches and waits for d.
 func (w *writer) sleep(ctx context.Context, d time.Duration) error {
 	if err := w.flush(); err != nil {
 		return err

@@ -140,9 +140,9 @@ var synctestEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 func TestOptionsAreChecked(t *testing.T) {
 	for _, tt := range []struct{ arg, want string }{
 		{"-rate=-1", "-rate -1: give 0"},
-		{"-line=0", "-line 0: give a width"},
-		{"-on=1s", "give both"},
-		{"-no-final-newline", "needs -lines"},
+		{"-line=0", "invalid -line 0"},
+		{"-on=1s", "specify both"},
+		{"-no-final-newline", "requires -lines"},
 	} {
 		err := run(t.Context(), []string{tt.arg}, io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
