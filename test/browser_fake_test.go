@@ -16,9 +16,8 @@ import (
 	"github.com/logwatch/logwatch/internal/web"
 )
 
-// stage shows the page what no node has at will: hostile names, which Kubernetes
-// forbids and a runtime's answers may have all the same, and thousands of busy
-// containers.
+// stage serves the page what no test node has: hostile names, which Kubernetes forbids
+// but a runtime's responses may have, and thousands of busy containers.
 type stage struct {
 	hub *web.Hub
 	url string
@@ -67,7 +66,7 @@ func (st *stage) Status(_ context.Context, which api.Names, detail bool) api.Sta
 	return s
 }
 
-// count is how often the page looked.
+// count returns the number of requests of the page.
 func (st *stage) count() int {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -83,7 +82,7 @@ func well() api.Status {
 	}}
 }
 
-// crowd has n containers that all write; each look finds them further on.
+// crowd returns n containers that all write: each request finds larger logs.
 func crowd(n int) (api.Status, func(*api.Status)) {
 	s := well()
 	for i := range n {
@@ -105,7 +104,7 @@ func crowd(n int) (api.Status, func(*api.Status)) {
 	}
 }
 
-// markup is what would run, or turn text round, if it were not shown as text.
+// markup would run, or reverse text, if it were not shown as text.
 var markup = []string{
 	`<img src=x onerror="window.ran=1;alert(1)">`,
 	`"><script>window.ran=1;alert(2)</script>`,
@@ -121,8 +120,7 @@ var markup = []string{
 	"مرحبا", "__proto__", "constructor", strings.Repeat("long", 500),
 }
 
-// TestPageHostileNames: whatever names hold is shown as text, wherever they are
-// shown, and nothing runs.
+// TestPageHostileNames: names are shown as text everywhere, and nothing in them runs.
 func TestPageHostileNames(t *testing.T) {
 	s := well()
 	for i, m := range markup {
@@ -174,15 +172,14 @@ func TestPageHostileNames(t *testing.T) {
 	}
 }
 
-// lacks is an expression for the first of the texts that an element does not have.
+// lacks returns an expression for the first of the texts that an element lacks.
 func lacks(id string, texts ...string) string {
 	list, _ := json.Marshal(texts) // strings
 	return fmt.Sprintf(`%s.find((t) => !document.getElementById(%q).textContent.includes(t)) ?? ""`, list, id)
 }
 
-// TestPageRefusesMarkup: should a line of the page ever make markup of a name, the
-// browser would not do it. This is what TestPageHostileNames leans on, and shows
-// that a violation would be seen.
+// TestPageRefusesMarkup: if the page ever inserted a name as markup, the browser would
+// reject it. TestPageHostileNames relies on that, and on violations being reported.
 func TestPageRefusesMarkup(t *testing.T) {
 	st := newStage(t, well(), nil)
 	b := browse(t, st.url)
@@ -206,8 +203,7 @@ func TestPageRefusesMarkup(t *testing.T) {
 	b.wrong = nil
 }
 
-// TestPageWaits: a daemon that waits for its runtime has little to show, and says
-// so.
+// TestPageWaits: the page shows that the daemon is waiting for its runtime.
 func TestPageWaits(t *testing.T) {
 	st := newStage(t, api.Status{Node: api.Node{Version: "v1", Started: time.Now(), Waiting: "it waits for a container runtime"}}, nil)
 	b := browse(t, st.url)

@@ -11,8 +11,8 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 )
 
-// watchEvents notes when each entry came into the list, by the browser's clock,
-// which is this machine's, and when the table's row showed the same rotation.
+// watchEvents records when each entry appeared in the list, by the browser's clock,
+// which is this machine's, and when the row of the table showed the same rotation.
 const watchEvents = `(() => {
   window.came = [];
   const now = () => performance.timeOrigin + performance.now();
@@ -28,11 +28,11 @@ const watchEvents = `(() => {
 
 type came struct {
 	Kind, Who       string
-	At, Listed, Row float64 // ms since 1970
+	At, Listed, Row float64 // Unix timestamps in ms
 }
 
-// TestPageShowsRotation: in the list and in the table, within a second of its
-// happening, and each of them.
+// TestPageShowsRotation: each rotation is shown in the list and in the table within a
+// second.
 func TestPageShowsRotation(t *testing.T) {
 	n := newWatched(t, "containerLogMaxSize: 64Ki\nminRotationInterval: 0s\n")
 	n.start()
@@ -69,9 +69,9 @@ func TestPageShowsRotation(t *testing.T) {
 	}
 }
 
-// TestPageTellsTrouble: what is wrong, what to do, and that it is over; that the
-// daemon is away, and that it is back.
-func TestPageTellsTrouble(t *testing.T) {
+// TestPageShowsProblems: the page shows a problem, its fix and its end, and that the
+// daemon is unreachable and reachable again.
+func TestPageShowsProblems(t *testing.T) {
 	n := newWatched(t, "containerLogMaxSize: 64Ki\nminRotationInterval: 0s\ncontainerLogMonitorInterval: 1s\nruntimeRequestTimeout: 1s\n")
 	c := n.run(fake.ContainerSpec{Pod: "web"})
 	n.start()
@@ -121,8 +121,8 @@ func TestPageTellsTrouble(t *testing.T) {
 	b.await(fmt.Sprintf(`window.came.slice(%d).some((c) => c.kind === "rotated" && c.listed - c.at < 1000)`, before))
 }
 
-// TestPageShowsStrangePaths: the runtime tells of a directory whose name is
-// markup; the daemon that it comes through is the real one.
+// TestPageShowsStrangePaths: the runtime reports a directory whose name is markup, to
+// a real daemon.
 func TestPageShowsStrangePaths(t *testing.T) {
 	n := newWatched(t, "containerLogMaxSize: 64Ki\nminRotationInterval: 0s\ncontainerLogMonitorInterval: 1s\n")
 	const pod = "<img src=x onerror=alert(1)>\u202e\x1b[2J"

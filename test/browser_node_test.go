@@ -13,7 +13,7 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// watched is an agent on the fake runtime, whose page a browser shows.
+// watched is an agent on the fake runtime, with its page in a browser.
 type watched struct {
 	*agenttest.Daemon
 	t       *testing.T
@@ -21,7 +21,7 @@ type watched struct {
 	base    string
 }
 
-// newWatched has the runtime; start runs the daemon.
+// newWatched starts the runtime; start runs the daemon.
 func newWatched(t *testing.T, yaml string) *watched {
 	t.Helper()
 	if testing.Short() {
@@ -70,7 +70,7 @@ func (n *watched) run(spec fake.ContainerSpec) *fake.Container {
 	return c
 }
 
-// town has containers as a node does: many that are quiet, some that are not.
+// town starts containers as on a node: many quiet ones, and some busy ones.
 func (n *watched) town() {
 	n.t.Helper()
 	kinds := []struct {
@@ -108,7 +108,7 @@ func (n *watched) town() {
 	})
 }
 
-// TestPictures makes the pictures in docs.
+// TestPictures draws the pictures in docs.
 func TestPictures(t *testing.T) {
 	if *screenshots == "" {
 		t.Skip("pictures are made with: go test ./test -run TestPictures -screenshots=../docs/img")

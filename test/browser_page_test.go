@@ -16,7 +16,7 @@ import (
 	"github.com/logwatch/logwatch/internal/web"
 )
 
-// press sends keys to whatever has the focus.
+// press sends keys to the element with the focus.
 func (b *tab) press(keys ...string) {
 	b.t.Helper()
 	for _, k := range keys {
@@ -24,7 +24,7 @@ func (b *tab) press(keys ...string) {
 	}
 }
 
-// focus is what has it, as "button: name", in the words that are read out.
+// focus returns the element with the focus as a screen reader names it, as "button: name".
 func (b *tab) focus() string {
 	b.t.Helper()
 	return eval[string](b, `(() => { const e = document.activeElement; return e.tagName.toLowerCase() + ": " + (e.getAttribute("aria-label") || e.textContent.trim() || e.id) })()`)
@@ -40,7 +40,7 @@ func (b *tab) wantFocus(want string) {
 	}
 }
 
-// tabTo presses Tab until the focus is there.
+// tabTo presses Tab until an element has the focus.
 func (b *tab) tabTo(want string) {
 	b.t.Helper()
 	for range 30 {
@@ -53,7 +53,7 @@ func (b *tab) tabTo(want string) {
 	b.t.Fatalf("no %q is in the order of tabs; the focus is on %q", want, b.focus())
 }
 
-// TestPageKeyboard: all of it, with no pointer.
+// TestPageKeyboard: the whole page is usable without a pointer.
 func TestPageKeyboard(t *testing.T) {
 	s, change := crowd(300)
 	st := newStage(t, s, change)
@@ -120,8 +120,8 @@ func TestPageKeyboard(t *testing.T) {
 	b.await(`document.getElementById("link").textContent === "live"`)
 }
 
-// TestPageAccessible: what can be used has a role and a name, and a screen reader
-// learns how large the table is, of which few rows exist.
+// TestPageAccessible: all controls have a role and a name, and a screen reader gets the
+// size of the table, of which only a few rows exist.
 func TestPageAccessible(t *testing.T) {
 	s, change := crowd(300)
 	s.Node.Backlog = api.Backlog{Files: 3, Bytes: 1 << 20}
@@ -164,7 +164,7 @@ func TestPageAccessible(t *testing.T) {
 	}
 }
 
-// roles are the names of all that a screen reader gets, by role.
+// roles returns the names that a screen reader gets, by role.
 func (b *tab) roles() map[string][]string {
 	b.t.Helper()
 	value := func(v *accessibility.Value) string {
@@ -183,8 +183,8 @@ func (b *tab) roles() map[string][]string {
 	return out
 }
 
-// contrast finds the text on the page with the least contrast to its ground, as
-// WCAG reckons it.
+// contrast finds the text on the page with the lowest contrast to its background, as
+// defined by WCAG.
 const contrast = `(() => {
   const rgb = (c) => c.match(/[\d.]+/g).map(Number);
   const lum = ([r, g, b]) => [r, g, b].map((v) => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
@@ -199,8 +199,8 @@ const contrast = `(() => {
   return { ratio: worst[0], what: worst[1], ground: getComputedStyle(document.body).backgroundColor };
 })()`
 
-// TestPageLooks: light and dark, with enough contrast in both, and never wider
-// than the window, from 320 px on.
+// TestPageLooks: light and dark schemes have enough contrast, and the page is never
+// wider than the window, from 320 px on.
 func TestPageLooks(t *testing.T) {
 	s, change := crowd(50)
 	s.Node.Unhealthy = "no sweep has begun for 1m, which should be at most 33s"

@@ -15,10 +15,10 @@ type frames struct {
 	Count          int
 	P50, P95, Max  float64
 	Tasks, Longest float64 // the main thread's tasks over 50 ms
-	Updates        int     // of the table meanwhile
+	Updates        int     // of the table in that time
 }
 
-// measureFrames scrolls through the table for ms and looks at each frame.
+// measureFrames scrolls through the table for ms and records each frame.
 const measureFrames = `(ms) => new Promise((done) => {
   const gaps = [], tasks = [];
   const watch = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration)));
@@ -46,10 +46,9 @@ const measureFrames = `(ms) => new Promise((done) => {
   requestAnimationFrame(frame);
 })`
 
-// smooth is what counts as that: 19 of 20 frames come within 50 ms, three of a
-// screen's at 60 a second, and no task of the page holds it up for 250 ms. A
-// machine that is busy with other things may miss it without the page's fault, so
-// the best of three counts; a page that janks does so each time.
+// smooth reports whether 19 of 20 frames take at most 50 ms, three frames at 60 Hz, and
+// no task of the page blocks it for 250 ms. A busy machine may miss that without the
+// page's fault, so the best of three counts; a slow page misses it each time.
 func (f frames) smooth() bool { return f.P95 <= 50 && f.Longest <= 250 && f.Updates > 0 }
 
 func (b *tab) frames(d time.Duration) (best frames) {
@@ -67,8 +66,8 @@ func (b *tab) frames(d time.Duration) (best frames) {
 	return best
 }
 
-// TestPageSmooth: 1000 containers on a real daemon, some of which rotate all the
-// time, while the page is scrolled.
+// TestPageSmooth scrolls the page with 1000 containers of a real daemon, some of which
+// rotate all the time.
 func TestPageSmooth(t *testing.T) {
 	n := newWatched(t, "containerLogMaxSize: 64Ki\n")
 	for i := range 1000 {
@@ -96,8 +95,8 @@ func TestPageSmooth(t *testing.T) {
 	eval[any](b, `clearInterval(window.jam), null`)
 }
 
-// TestPageOf5000: as many as a node can hardly have, all of which write and many
-// rotate: it can still be used.
+// TestPageOf5000: the page is usable with more containers than a node has, all of which
+// write and many of which rotate.
 func TestPageOf5000(t *testing.T) {
 	s, change := crowd(5000)
 	list := slices.Clone(s.Containers)

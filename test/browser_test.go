@@ -24,9 +24,9 @@ import (
 
 var screenshots = flag.String("screenshots", "", "write pictures of the page into this folder, for the docs")
 
-// tab is a page in a real browser. What must never happen is looked at when the
-// test ends: a script's error, a violation of the page's policy, a dialog, a
-// request to anybody but the daemon.
+// tab is a page in a real browser. The end of the test checks for what must never
+// happen: a script error, a violation of the page's policy, a dialog, a request to
+// another server than the daemon.
 type tab struct {
 	t    *testing.T
 	ctx  context.Context
@@ -37,7 +37,7 @@ type tab struct {
 	requests []string
 }
 
-// browse opens the page at base in a browser of its own.
+// browse opens the page at base in a separate browser.
 func browse(t *testing.T, base string) *tab {
 	t.Helper()
 	const program = "chromium"
@@ -93,13 +93,13 @@ func call[P, R any](b *tab, cmd cdp.Command[P, R], params P) R {
 	return r
 }
 
-// size makes the window so large, in CSS pixels.
+// size sets the size of the window in CSS pixels.
 func (b *tab) size(width, height int64) {
 	b.t.Helper()
 	b.do(chromedp.EmulateViewport(width, height))
 }
 
-// open loads the page, and waits for what it shows.
+// open loads the page and waits for its content.
 func (b *tab) open() {
 	b.t.Helper()
 	b.do(chromedp.Navigate(b.base))
@@ -124,7 +124,7 @@ func (b *tab) notice(ev any) {
 	}
 }
 
-// check fails the test for what must never happen.
+// check fails the test if something happened that never must.
 func (b *tab) check() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -149,7 +149,7 @@ func (b *tab) do(actions ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval returns an expression's value; promises are awaited.
+// eval returns the value of an expression; promises are awaited.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
 	// What the page may not do, no test does for it.
@@ -171,13 +171,13 @@ func (b *tab) await(expression string) {
 	}
 }
 
-// scheme is what the reader's system prefers: light or dark.
+// scheme sets the color scheme of the system: light or dark.
 func (b *tab) scheme(name string) {
 	b.t.Helper()
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}})
 }
 
-// shoot writes a picture, if they are asked for.
+// shoot writes a screenshot if they are enabled.
 func (b *tab) shoot(name string) {
 	b.t.Helper()
 	if *screenshots == "" {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// smallDisk mounts a tmpfs of so many MiB.
+// smallDisk mounts a tmpfs of a size in MiB.
 func smallDisk(t *testing.T, mib int) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -25,8 +25,8 @@ func smallDisk(t *testing.T, mib int) (dir string) {
 	return dir
 }
 
-// fullest samples how full a disk is, in percent, until the function that it
-// returns is called, which says the most seen.
+// fullest samples the usage of a disk in percent until the returned function is called,
+// which returns the maximum.
 func fullest(t *testing.T, dir string) func() float64 {
 	t.Helper()
 	stop, result := make(chan struct{}), make(chan float64)
@@ -50,9 +50,8 @@ func fullest(t *testing.T, dir string) func() float64 {
 	return func() float64 { close(stop); return <-result }
 }
 
-// TestDiskPressure: ten writers on a small disk, one of them 50 times louder
-// than the others. The disk never fills, and it is the loud one that pays: the
-// quiet ones keep each line.
+// TestDiskPressure: ten writers on a small disk, one with 50 times the volume of the
+// others. The disk never fills, and only that one is pruned: the others keep each line.
 func TestDiskPressure(t *testing.T) {
 	needRoot(t)
 	const seconds, quiet = 20, 100_000 // bytes/s

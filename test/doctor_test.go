@@ -42,7 +42,7 @@ func newPatient(t *testing.T) *patient {
 	d := &patient{t: t, node: n, p: newProcess(t, n, yaml)}
 	d.conf = d.p.args[len(d.p.args)-1]
 	d.bin = filepath.Dir(d.p.binary)
-	for _, service := range []string{"systemctl", "service"} { // this machine's are not to be restarted
+	for _, service := range []string{"systemctl", "service"} { // this machine's services must not be restarted
 		if err := os.WriteFile(filepath.Join(d.bin, service), []byte("#!/bin/sh\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func (d *patient) shell(script string) *exec.Cmd {
 	return cmd
 }
 
-// examine runs doctor; before is what is done first in a mount namespace of its own.
+// examine runs doctor, after the commands before, in a separate mount namespace.
 func (d *patient) examine(before string) (doctor.Report, error) {
 	d.t.Helper()
 	cmd := d.shell("logwatch doctor --config " + d.conf + " -o json")
@@ -125,7 +125,7 @@ func (d *patient) fix(c doctor.Check) {
 	}
 }
 
-// pretend runs a process that is called something else, until the test ends.
+// pretend runs a process under another name until the test ends.
 func (d *patient) pretend(args ...string) (stop func()) {
 	d.t.Helper()
 	cmd := exec.Command("sh")
@@ -140,8 +140,8 @@ func (d *patient) pretend(args ...string) (stop func()) {
 	return func() { _ = errors.Join(stdin.Close(), cmd.Wait()) } // read ends with its input
 }
 
-// TestDoctor checks a node without problems, then breaks one thing after another,
-// sees it found, and runs the commands that fix it.
+// TestDoctor checks a node without problems. Then it breaks one thing after another,
+// checks that doctor reports it, and runs the commands of the fix.
 func TestDoctor(t *testing.T) {
 	needRoot(t)
 	d := newPatient(t)
@@ -242,7 +242,7 @@ func (d *patient) readOnly(t *testing.T) {
 	d.is(mount+"\n"+c.Fix, "pod-logs-dir", doctor.OK, "")
 }
 
-// shipper: the daemon takes what doctor writes.
+// shipper: the daemon accepts what doctor writes.
 func (d *patient) shipper(t *testing.T) {
 	d = d.on(t)
 	defer d.pretend("/opt/fluent-bit/bin/fluent-bit", "-c", "x")()
@@ -255,7 +255,7 @@ func (d *patient) shipper(t *testing.T) {
 	d.is("", "control-socket", doctor.OK, "answers")
 }
 
-// configuration: a bad one fails, and so does a daemon that did not take it.
+// configuration: an invalid file fails, and so does a daemon that rejected it.
 func (d *patient) configuration(t *testing.T) {
 	d = d.on(t)
 	good, err := os.ReadFile(d.conf)
@@ -279,7 +279,7 @@ func (d *patient) configuration(t *testing.T) {
 	d.is("", "config", doctor.OK, "is valid")
 }
 
-// runtime: one that was killed, and is there again.
+// runtime: it is killed, and started again.
 func (d *patient) runtime(t *testing.T) {
 	d = d.on(t)
 	if err := d.node.Kill(); err != nil {
@@ -298,7 +298,7 @@ func (d *patient) runtime(t *testing.T) {
 	d.is("", "runtime", doctor.OK, "containerd")
 }
 
-// unprivileged: no check fails for want of rights.
+// unprivileged: no check fails because of missing permissions.
 func (d *patient) unprivileged(t *testing.T) {
 	d = d.on(t)
 	out, err := d.shell("exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all logwatch doctor --config " + d.conf + " -o json").Output()

@@ -20,7 +20,7 @@ import (
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-// workload is what a container writes: numbered lines.
+// workload describes the numbered lines that a container writes.
 type workload struct {
 	name                   string
 	lines                  uint64
@@ -55,7 +55,7 @@ type container interface {
 	// log closed.
 	wait(t *testing.T)
 	exited() bool
-	// restart waits for the container's end and starts it anew, with 1.log.
+	// restart waits for the container's end and starts it again, with 1.log.
 	restart(t *testing.T) container
 }
 
@@ -72,14 +72,14 @@ func onEachNode(t *testing.T, test func(*testing.T, node)) {
 	}
 }
 
-// start runs the agent on a node, with more configuration in YAML.
+// start runs the agent on a node, with additional configuration in YAML.
 func start(t *testing.T, n node, yaml string) *agenttest.Daemon {
 	t.Helper()
 	return agenttest.Start(t, n.Endpoint(), n.PodLogsDir(), yaml)
 }
 
-// found reads a container's logs and fails on lines that are damaged, doubled,
-// out of order or missing, but for pruned ones at the front.
+// found reads a container's logs and fails on lines that are damaged, doubled, out of
+// order or missing, except for pruned ones at the beginning.
 func found(t *testing.T, n node, dir string, written map[string]uint64) linecheck.Result {
 	t.Helper()
 	res, err := linecheck.Container(n.PodLogsDir(), dir)
@@ -92,7 +92,7 @@ func found(t *testing.T, n node, dir string, written map[string]uint64) linechec
 	return res
 }
 
-// all is found for logs of which nothing was pruned.
+// all is like found, for logs of which nothing was pruned.
 func all(t *testing.T, n node, dir string, written map[string]uint64) linecheck.Result {
 	t.Helper()
 	res := found(t, n, dir, written)
@@ -227,8 +227,8 @@ func (c *realContainer) restart(t *testing.T) container {
 	return &realContainer{again, c.pod, c.node}
 }
 
-// newReal starts a containerd of its own; installed is the directory of a
-// distribution's, "" builds one.
+// newReal starts a private containerd; installed is the directory of a distribution's,
+// "" builds one.
 func newReal(t *testing.T, installed string) realNode {
 	t.Helper()
 	ctx, log := t.Context(), func(s string) { t.Log(s) }
@@ -273,7 +273,7 @@ func startReal(t *testing.T, tools containerd.Tools, opts containerd.Options) re
 	return realNode{c}
 }
 
-// needRoot skips without root; in CI, where nobody reads a skip, it fails.
+// needRoot skips the test without root; in CI it fails.
 func needRoot(t *testing.T) {
 	t.Helper()
 	const why = "a real containerd needs root to mount and to make cgroups: sudo env \"PATH=$PATH\" make test"

@@ -12,12 +12,11 @@ import (
 	"github.com/logwatch/logwatch/internal/agent"
 )
 
-// measure is how long TestOvershoot's containers write. The README's figures are
-// made with -measure=60s.
+// measure is how long TestOvershoot's containers write; make measure sets it.
 var measure = flag.Duration("measure", 5*time.Second, "how long TestOvershoot writes")
 
-// TestOvershoot prints how far past its limit a log gets. Time is not asserted:
-// only that no line is lost, doubled or out of order meanwhile.
+// TestOvershoot prints how far logs exceed their limit. It does not assert time, only
+// that no line is lost, doubled or out of order.
 func TestOvershoot(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")
@@ -58,9 +57,8 @@ func overshoot(t *testing.T, n node, yaml string, count, rate int) {
 	report(t, l.Rotated(), top)
 }
 
-// largestLive samples the live logs' sizes until the function that it returns
-// is called, which says the largest seen, and the most that a container's files
-// took together.
+// largestLive samples the live logs' sizes until the returned function is called, which
+// returns the maximum, and the maximum of a container's files together.
 func largestLive(t *testing.T, n node, cs []container) func() [2]int64 {
 	t.Helper()
 	stop, result := make(chan struct{}), make(chan [2]int64)

@@ -12,8 +12,8 @@ import (
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-// TestPolicies: on a real containerd, each pod gets its own limit, by label and
-// by annotation, and a ceiling holds.
+// TestPolicies: on a real containerd, each pod has its own limit, by label and by
+// annotation, and annotations are capped at their ceilings.
 func TestPolicies(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")
@@ -72,8 +72,8 @@ overrides:
 	}
 }
 
-// TestCrashLoop: a container that is started again and again keeps to its
-// directory's total, over all its restarts.
+// TestCrashLoop: the total of a container that restarts repeatedly covers all its
+// restarts.
 func TestCrashLoop(t *testing.T) {
 	const restarts, total = 100, 2 << 20
 	n := newEmbedded(t, 0)
@@ -103,7 +103,7 @@ minRotationInterval: 0s
 	}
 }
 
-// TestReloadUnderLoad: SIGHUP to the process, on a real containerd.
+// TestReloadUnderLoad: SIGHUP loses no line, on a real containerd.
 func TestReloadUnderLoad(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")

@@ -11,8 +11,8 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// unprivileged runs its arguments with the file system read-only but for one
-// directory, without any capability, and unable to gain one.
+// unprivileged runs its arguments without capabilities, unable to gain any, and with a
+// file system that is read-only except for one directory.
 const unprivileged = `
 set -e
 mount --make-rprivate /
@@ -22,9 +22,8 @@ shift
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 `
 
-// TestLeastPrivilege: root's user ID, no capability, and nothing writable but
-// podLogsDir is enough to rotate, to prove that nobody writes, to compress and
-// to prune.
+// TestLeastPrivilege: root's user ID without capabilities, with only podLogsDir
+// writable, is enough to rotate, to detect open writers, to compress and to prune.
 func TestLeastPrivilege(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")
@@ -49,8 +48,8 @@ func TestLeastPrivilege(t *testing.T) {
 	}
 }
 
-// TestDurableOrder watches the system calls of a compression: the .gz is synced
-// before it gets its name, and the directory before the source goes.
+// TestDurableOrder traces the system calls of a compression: the .gz is synced before
+// it gets its name, and the directory before the source is removed.
 func TestDurableOrder(t *testing.T) {
 	needRoot(t)
 	if _, err := exec.LookPath("strace"); err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// process is logwatch as an operator runs it: its own process.
+// process is logwatch in a separate process, as an operator runs it.
 type process struct {
 	t      *testing.T
 	binary string
@@ -71,10 +71,10 @@ func (p *process) start() {
 	go func() { exited <- cmd.Wait() }()
 }
 
-// command is another of the binary's commands.
+// command returns another command of the binary.
 func (p *process) command(args ...string) *exec.Cmd { return exec.Command(p.binary, args...) }
 
-// sweep starts logwatch and waits until it has gone through everything once.
+// sweep starts logwatch and waits for the end of its first sweep.
 func (p *process) sweep() {
 	p.t.Helper()
 	before := len(p.text())
@@ -88,7 +88,7 @@ func (p *process) signal(s os.Signal) {
 	}
 }
 
-// kill is SIGKILL: whatever it is doing, it does no more.
+// kill sends SIGKILL.
 func (p *process) kill() {
 	p.signal(unix.SIGKILL)
 	if err := <-p.exited; err == nil {
@@ -97,7 +97,7 @@ func (p *process) kill() {
 	p.cmd = nil
 }
 
-// stop is SIGTERM, after which it must be gone in 5 s with exit code 0.
+// stop sends SIGTERM: it must end within 5 s with exit code 0.
 func (p *process) stop() {
 	p.t.Helper()
 	begin := time.Now()
@@ -111,7 +111,7 @@ func (p *process) stop() {
 	}
 }
 
-// text is what logwatch has logged, over all its runs.
+// text returns the log of all runs.
 func (p *process) text() string {
 	text, err := os.ReadFile(p.log.Name())
 	if err != nil {

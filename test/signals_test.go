@@ -15,8 +15,7 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// hanging is a node with a full log whose reopen hangs, and logwatch in the
-// middle of it.
+// hanging starts logwatch on a node with a full log, and waits until its reopen hangs.
 func hanging(t *testing.T) *process {
 	t.Helper()
 	n := newEmbedded(t, fake.Containerd)
@@ -35,7 +34,7 @@ func hanging(t *testing.T) *process {
 	return p
 }
 
-// TestTermWhileTheRuntimeHangs: stop checks the 5 s and the exit code.
+// TestTermWhileTheRuntimeHangs: SIGTERM works then; stop checks time and exit code.
 func TestTermWhileTheRuntimeHangs(t *testing.T) {
 	p := hanging(t)
 	p.stop()
@@ -64,7 +63,7 @@ func TestSecondTermEndsAtOnce(t *testing.T) {
 	}
 }
 
-// TestNotifiesSystemd plays systemd's end of sd_notify(3).
+// TestNotifiesSystemd is systemd's side of sd_notify(3).
 func TestNotifiesSystemd(t *testing.T) {
 	n := newEmbedded(t, fake.Containerd)
 	p := newProcess(t, n, everything)

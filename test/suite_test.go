@@ -41,7 +41,7 @@ func TestInstalledContainerd(t *testing.T) {
 	suite(t, func(*testing.T) node { return n })
 }
 
-// suite is what must hold with every runtime. fresh returns the node to run on;
+// suite runs the tests that every runtime must pass. fresh returns the node for a test;
 // it may be the same each time.
 func suite(t *testing.T, fresh func(*testing.T) node) {
 	for name, test := range map[string]func(*testing.T, node){
@@ -112,7 +112,7 @@ minRotationInterval: 0s
 	}
 }
 
-// reopensMissing is what a crash between rename and reopen leaves.
+// reopensMissing: a log that a crash between rename and reopen left is reopened.
 func reopensMissing(t *testing.T, n node) {
 	w := workload{name: "crashed", lines: 30_000, rate: 1e6}
 	c := n.run(t, w)
@@ -128,8 +128,8 @@ func reopensMissing(t *testing.T, n node) {
 	all(t, n, c.dir(), w.written())
 }
 
-// runtimeComesBack: a slow writer, for a killed containerd loses blocks of a
-// fast one's lines by itself.
+// runtimeComesBack: rotation resumes when the runtime is back. The writer is slow, since
+// a killed containerd loses lines of a fast one by itself.
 func runtimeComesBack(t *testing.T, n node) {
 	l := start(t, n, strict)
 	w := workload{name: "survivor", lines: 20_000, rate: 1e6}
@@ -162,7 +162,7 @@ func containerRestarts(t *testing.T, n node) {
 	}
 }
 
-// startsOnFullLogs: what is over its limit at the start is rotated then.
+// startsOnFullLogs: logs that exceed their limit are rotated at the start.
 func startsOnFullLogs(t *testing.T, n node) {
 	w := workload{name: "full", lines: 50_000, rate: 2e6}
 	c := n.run(t, w)

@@ -21,7 +21,7 @@ import (
 // torture is how long each torture test writes; make torture sets it.
 var torture = flag.Duration("torture", 8*time.Second, "how long the torture tests' containers write")
 
-// everything is kept, so that each line must be found.
+// everything keeps all files, so that each line must be found.
 const everything = `
 containerLogMaxSize: 512Ki
 containerLogMaxFiles: 100000
@@ -31,7 +31,7 @@ metrics: {listenAddress: ""}
 controlSocket: ""
 `
 
-// tortured are the containers that write meanwhile.
+// tortured starts the containers that write during the test.
 func tortured(t *testing.T, n node, seconds float64) (cs []container, loads []workload) {
 	t.Helper()
 	for _, w := range []workload{
@@ -52,7 +52,7 @@ func tortured(t *testing.T, n node, seconds float64) (cs []container, loads []wo
 	return cs, loads
 }
 
-// running reports whether a container still writes.
+// running reports whether any container is still writing.
 func running(cs []container) bool {
 	for _, c := range cs {
 		if !c.exited() {
@@ -62,8 +62,8 @@ func running(cs []container) bool {
 	return false
 }
 
-// TestTortureKill: logwatch is killed and stopped at random, pods come and go,
-// and each line is there once at the end.
+// TestTortureKill kills and stops logwatch at random while pods come and go. At the end,
+// each line is there once.
 func TestTortureKill(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")
@@ -97,8 +97,7 @@ func TestTortureKill(t *testing.T) {
 	}
 }
 
-// comeAndGo runs pods that are deleted while they write, their logs with them,
-// as kubelet does.
+// comeAndGo runs pods and deletes them and their logs while they write, as kubelet does.
 func comeAndGo(t *testing.T, n realNode, cs []container) {
 	for running(cs) {
 		pod, err := n.RunPod(t.Context(), containerd.PodSpec{
@@ -119,7 +118,7 @@ func comeAndGo(t *testing.T, n realNode, cs []container) {
 	}
 }
 
-// settle runs logwatch until nothing is left to do, then stops it.
+// settle runs logwatch until no work is left, then stops it.
 func settle(t *testing.T, n node, p *process, cs []container) {
 	t.Helper()
 	p.sweep()
@@ -127,13 +126,12 @@ func settle(t *testing.T, n node, p *process, cs []container) {
 	p.stop()
 }
 
-// peer is another rotator to torture in logwatch's place.
+// peer is another rotator to test instead of logwatch.
 var peer = flag.String("peer", "", "path of bench/kubelet-rotator, for TestTorturePeer")
 
 // TestTorturePeer does to kubelet's own log manager what TestTortureKill does to
-// logwatch, and prints what that cost. It is killed as logwatch is there, and, as
-// that has it look more often than its least interval of 3 s, also while it looks
-// for the second time.
+// logwatch, and prints the lost lines. It is killed as often as logwatch, and also,
+// since that is more often than its minimum interval of 3 s, during its second check.
 func TestTorturePeer(t *testing.T) {
 	needRoot(t)
 	if *peer == "" {
@@ -177,8 +175,8 @@ func torturePeer(t *testing.T, least time.Duration) {
 	t.Logf("kubelet's manager: %d kills: %d of %d lines lost, %d doubled", kills, lost, lines, doubled)
 }
 
-// TestTorturePolicy: the same with pruning: what is left is the end of what was
-// written, whole, and within the policy.
+// TestTorturePolicy is the same with pruning: the rest is the end of what was written,
+// complete and within the policy.
 func TestTorturePolicy(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")
@@ -198,8 +196,8 @@ func TestTorturePolicy(t *testing.T) {
 	}
 }
 
-// TestTortureRuntime kills containerd. It loses lines by itself then: as many
-// kills without logwatch tell how many.
+// TestTortureRuntime kills containerd, which then loses lines by itself: as many kills
+// without logwatch show how many.
 func TestTortureRuntime(t *testing.T) {
 	needRoot(t)
 	lost := func(withLogwatch bool) (lost, lines uint64) {
@@ -210,8 +208,8 @@ func TestTortureRuntime(t *testing.T) {
 		}
 		cs, loads := tortured(t, n, torture.Seconds())
 		kills := 0
-		// Not when they come to their ends: of a container that exits while containerd
-		// is not there, nobody reads what is left in its pipes, up to 64 KiB each.
+		// Not near their ends: if a container exits while containerd is not running, up
+		// to 64 KiB in each of its pipes is never read.
 		for end := time.Now().Add(*torture * 3 / 4); time.Now().Before(end); kills++ {
 			time.Sleep(time.Duration(500+rand.IntN(1000)) * time.Millisecond)
 			n.bounce(t)
@@ -252,8 +250,8 @@ func TestTortureRuntime(t *testing.T) {
 	}
 }
 
-// TestTortureDisk leaves a container 1 MiB of disk: rotation goes on, for each
-// rotated log that is pruned makes room for the next.
+// TestTortureDisk leaves a container 1 MiB of disk: rotation continues, since each pruned
+// log makes room for the next.
 func TestTortureDisk(t *testing.T) {
 	needRoot(t)
 	disk := t.TempDir()
@@ -296,7 +294,7 @@ func TestTortureDisk(t *testing.T) {
 	}
 }
 
-// fill writes a file until the disk is full, and gives some of it back.
+// fill writes a file until the disk is full, then frees some of it.
 func fill(t *testing.T, path string, leave int64) {
 	t.Helper()
 	f, err := os.Create(path)
@@ -318,7 +316,7 @@ func fill(t *testing.T, path string, leave int64) {
 	}
 }
 
-// newest is the newest rotated name of a container.
+// newest returns the newest rotated log of a container.
 func newest(t *testing.T, n node, c container) string {
 	t.Helper()
 	newest := ""

@@ -85,9 +85,9 @@ func run(ctx context.Context, args []string) error {
 	manager, err := logs.NewContainerLogManager(runtime, container.RealOS{}, o.maxSize, o.maxFiles, o.workers,
 		metav1.Duration{Duration: o.interval})
 	if err != nil {
-		return fmt.Errorf("make the log manager: %w", err)
+		return fmt.Errorf("create the log manager: %w", err)
 	}
-	// Not ctx: the exit ends calls in progress, as in kubelet, instead of cancelling
+	// Not ctx: the exit ends calls in progress, as in kubelet, instead of canceling
 	// them with errors in the log.
 	manager.Start(context.WithoutCancel(ctx))
 	fmt.Fprintln(os.Stderr, "rotating")

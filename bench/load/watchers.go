@@ -42,9 +42,8 @@ func Watch(ctx context.Context, root string) error {
 	return w.Run(ctx)
 }
 
-// Notify watches each container's directory with fsnotify, as is done where
-// nobody has measured it, until ctx ends. It does nothing with the events: to do
-// anything would cost more.
+// Notify watches each container's directory with fsnotify until ctx ends. It ignores
+// the events: any use of them would cost more.
 func Notify(ctx context.Context, root string) error {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {

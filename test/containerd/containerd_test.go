@@ -22,11 +22,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// testTimeout is for all that one test waits for, a first build included.
+// testTimeout bounds one test, including a first build.
 const testTimeout = 8 * time.Minute
 
-// needRoot skips without root; in CI, where nobody reads a skip, it fails. With
-// -short nothing here runs: unit tests need neither root nor a network.
+// needRoot skips the test without root; in CI it fails. It also skips with -short: unit
+// tests need neither root nor a network.
 func needRoot(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -53,8 +53,8 @@ func TestBuiltContainerd(t *testing.T) {
 	lifecycle(ctx, t, tools, "")
 }
 
-// TestInstalledContainerd runs the same with a distribution's containerd, which
-// is usually older: Debian's 1.6 reads another configuration.
+// TestInstalledContainerd runs the same with a distribution's containerd, which is
+// usually older: Debian's 1.6 has another configuration format.
 func TestInstalledContainerd(t *testing.T) {
 	needRoot(t)
 	const dir = "/usr/bin"
@@ -76,7 +76,7 @@ func TestInstalledContainerd(t *testing.T) {
 	lifecycle(ctx, t, tools, logs)
 }
 
-// lifecycle is what tests do with a containerd, from start to stop.
+// lifecycle does what tests do with a containerd, from start to stop.
 func lifecycle(ctx context.Context, t *testing.T, tools Tools, podLogsDir string) {
 	began := time.Now()
 	c, err := Start(ctx, tools, Options{PodLogsDir: podLogsDir, Log: func(s string) { t.Log(s) }})
@@ -147,7 +147,7 @@ func checkAnnotation(ctx context.Context, t *testing.T, c *Containerd, pod *Pod)
 	}
 }
 
-// checkMounted looks for a mount point in the containers' mount namespaces.
+// checkMounted finds a mount point in the containers' mount namespaces.
 func checkMounted(t *testing.T, c *Containerd, point string) {
 	t.Helper()
 	for _, pid := range cgroupProcesses(c.Dir()) {
@@ -159,8 +159,8 @@ func checkMounted(t *testing.T, c *Containerd, point string) {
 	t.Errorf("no container has %s mounted", point)
 }
 
-// killAndRestart kills the daemon under a container that writes for ever. Its
-// log must grow again afterwards: the container never stopped.
+// killAndRestart kills the daemon while a container writes. Its log must grow again
+// afterwards: the container never stopped.
 func killAndRestart(ctx context.Context, t *testing.T, c *Containerd, pod *Pod) {
 	t.Helper()
 	busy, err := pod.StartContainer(ctx, ContainerSpec{Name: "busy", Args: []string{"-rate=100000"}})
@@ -194,7 +194,7 @@ func killAndRestart(ctx context.Context, t *testing.T, c *Containerd, pod *Pod) 
 	}
 }
 
-// waitForLines waits until the container's log holds exactly the lines wanted.
+// waitForLines waits until the container's log has exactly the lines wanted.
 func waitForLines(ctx context.Context, t *testing.T, c *Container, want map[string]uint64) {
 	t.Helper()
 	for {
@@ -214,7 +214,7 @@ func waitForLines(ctx context.Context, t *testing.T, c *Container, want map[stri
 	}
 }
 
-// addLines takes the CRI log format apart: time, stream, P or F, content.
+// addLines parses the CRI log format: time, stream, P or F, content.
 func addLines(checker *linecheck.Checker, log []byte) {
 	partial := map[string][]byte{}
 	for line := range bytes.Lines(log) {
@@ -246,7 +246,7 @@ func waitForSize(ctx context.Context, t *testing.T, path string, size int64) int
 	}
 }
 
-// stopAndCheck stops twice and looks for what must not be left.
+// stopAndCheck stops twice and checks that nothing is left.
 func stopAndCheck(t *testing.T, c *Containerd) {
 	t.Helper()
 	for _, call := range []string{"first", "second"} {
@@ -265,8 +265,8 @@ func stopAndCheck(t *testing.T, c *Containerd) {
 	}
 }
 
-// TestStartFails: a containerd that does not come up is an error with its last
-// words, and leaves nothing.
+// TestStartFails: the error of a failed start has the end of containerd's log, and
+// nothing is left.
 func TestStartFails(t *testing.T) {
 	needRoot(t)
 	base := t.TempDir()
@@ -289,7 +289,7 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// TestLongBaseDir: a socket's path that is too long for the kernel is said at once.
+// TestLongBaseDir: a socket path that is too long for the kernel is an error.
 func TestLongBaseDir(t *testing.T) {
 	base := filepath.Join(t.TempDir(), strings.Repeat("x", maxSocketPath))
 	if err := os.Mkdir(base, 0o755); err != nil {
@@ -300,12 +300,12 @@ func TestLongBaseDir(t *testing.T) {
 	}
 }
 
-// childEnv makes TestDeadOwner's child process of this test binary: it holds the
-// base directory to work in.
+// childEnv turns this test binary into TestDeadOwner's child process. Its value is the
+// base directory.
 const childEnv = "LOGWATCH_TEST_DEAD_OWNER"
 
-// TestDeadOwner lets a test process die with a pod running: the daemon goes with
-// it, RemoveStale removes the rest, and not before the owner is dead.
+// TestDeadOwner kills a test process that has a pod: the daemon dies with it, and
+// RemoveStale removes the rest, but not while the owner is alive.
 func TestDeadOwner(t *testing.T) {
 	needRoot(t)
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
@@ -358,7 +358,7 @@ func TestDeadOwner(t *testing.T) {
 	}
 }
 
-// startOwner starts the child and hears from it where its containerd is.
+// startOwner starts the child and reads the directory of its containerd.
 func startOwner(ctx context.Context, t *testing.T, base string) (child *exec.Cmd, dir string, daemon int) {
 	t.Helper()
 	child = exec.CommandContext(ctx, os.Args[0], "-test.run=^TestDeadOwner$")
@@ -379,7 +379,7 @@ func startOwner(ctx context.Context, t *testing.T, base string) (child *exec.Cmd
 	return child, dir, daemon
 }
 
-// ownPod is the child: it starts a containerd with a pod, says so, and waits to be killed.
+// ownPod is the child: it starts a containerd with a pod, reports it, and waits to be killed.
 func ownPod(ctx context.Context, t *testing.T, tools Tools, base string) {
 	c, err := Start(ctx, tools, Options{BaseDir: base})
 	if err != nil {
@@ -395,7 +395,7 @@ func ownPod(ctx context.Context, t *testing.T, tools Tools, base string) {
 func waitForEnd(ctx context.Context, t *testing.T, pid int) {
 	t.Helper()
 	for {
-		// Orphans stay zombies where the first process of the machine reaps nobody.
+		// Orphans stay zombies if process 1 does not reap them.
 		status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 		if err != nil || bytes.Contains(status, []byte("State:\tZ")) {
 			return

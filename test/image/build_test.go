@@ -20,7 +20,7 @@ import (
 	"testing"
 )
 
-// version is what the tests' image says that it is.
+// version is the version of the tests' image.
 const version = "0.0.0+test"
 
 // built is the image that the tests share; TestMain removes it.
@@ -30,7 +30,7 @@ var built struct {
 	err  error
 }
 
-// archive is the image's, built once.
+// archive returns the path of the image's archive, built once.
 func archive(t *testing.T) string {
 	t.Helper()
 	built.once.Do(func() {
@@ -53,7 +53,7 @@ func build(dist string) error {
 	return nil
 }
 
-// TestReproducible: the same sources make the same image, to the last byte.
+// TestReproducible: the same sources give the same image, to the last byte.
 func TestReproducible(t *testing.T) {
 	notShort(t)
 	needBuildah(t)
@@ -69,8 +69,8 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// TestImage: nothing is in it but the static program, its sample configuration and
-// the licence, for both architectures.
+// TestImage: the image has only the static program, its sample configuration and the
+// license, for both architectures.
 func TestImage(t *testing.T) {
 	notShort(t)
 	needBuildah(t)
@@ -118,7 +118,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// checkProgram: it is static, for its machine, and says its version.
+// checkProgram: the program is static, for its architecture, and has its version.
 func checkProgram(t *testing.T, program []byte, machine elf.Machine) {
 	t.Helper()
 	f, err := elf.NewFile(bytes.NewReader(program))
@@ -145,7 +145,7 @@ func checkProgram(t *testing.T, program []byte, machine elf.Machine) {
 	}
 }
 
-// What an OCI image layout consists of, as far as the test looks.
+// The parts of an OCI image layout that the test checks.
 type (
 	ociIndex struct {
 		Manifests []struct {

@@ -13,16 +13,16 @@ import (
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-// host says where the node's part of a volume is: by hostPath, or by a ConfigMap's
-// name. A hostPath that is not in there is taken as it is.
+// host maps volumes to paths of the node, by hostPath or by the name of a ConfigMap. A
+// hostPath that is not in it is used unchanged.
 type host struct {
 	paths      map[string]string
 	configMaps map[string]string
 	scratch    string // for emptyDirs
 }
 
-// container makes of a pod's one container what kubelet makes of it for CRI.
-// Mounts of paths in moved go there in the container, too.
+// container converts the pod's container to CRI, as kubelet does. Mounts of paths in
+// moved have the new path in the container, too.
 func (h host) container(t *testing.T, spec corev1.PodSpec, moved map[string]string) containerd.ContainerSpec {
 	t.Helper()
 	c := spec.Containers[0]
@@ -48,7 +48,7 @@ func (h host) container(t *testing.T, spec corev1.PodSpec, moved map[string]stri
 	}
 }
 
-// secure is kubelet's translation of what a pod and its container may do.
+// secure converts the security contexts of a pod and its container, as kubelet does.
 func secure(to *runtimeapi.LinuxContainerSecurityContext, spec corev1.PodSpec, c corev1.Container) {
 	pod, own := spec.SecurityContext, c.SecurityContext
 	to.Privileged = *own.Privileged
@@ -75,7 +75,7 @@ func secure(to *runtimeapi.LinuxContainerSecurityContext, spec corev1.PodSpec, c
 	to.ReadonlyPaths = []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
 }
 
-// source is a volume's path on the node; a hostPath is checked for its type.
+// source returns a volume's path on the node, and checks the type of a hostPath.
 func (h host) source(t *testing.T, v corev1.Volume) string {
 	t.Helper()
 	switch {
@@ -105,8 +105,8 @@ func (h host) source(t *testing.T, v corev1.Volume) string {
 	return ""
 }
 
-// configMap is a ConfigMap's volume as kubelet's atomic writer has it: files are
-// links into ..data, and ..data is a link to a directory, which is swapped.
+// configMap is the volume of a ConfigMap, as kubelet's atomic writer creates it: files
+// are links into ..data, and ..data is a link to a directory, which is replaced.
 type configMap struct {
 	t       *testing.T
 	dir     string
@@ -125,7 +125,7 @@ func newConfigMap(t *testing.T, data map[string]string) *configMap {
 	return m
 }
 
-// write puts new data in place with one rename, and then removes the old.
+// write replaces the data with one rename, then removes the old data.
 func (m *configMap) write(data map[string]string) {
 	m.t.Helper()
 	must := func(err error) {

@@ -11,8 +11,8 @@ import (
 	"github.com/logwatch/logwatch/internal/config"
 )
 
-// TestKubernetesDocs: the overlay that docs/KUBERNETES.md has people write is one, and what it
-// says to run is there.
+// TestKubernetesDocs: the overlay of docs/KUBERNETES.md is valid, and the files that it
+// refers to exist.
 func TestKubernetesDocs(t *testing.T) {
 	text := string(file(t, "docs/KUBERNETES.md"))
 	for _, path := range regexp.MustCompile(`\b(?:configs|hack)/[a-z0-9/._-]*[a-z]`).FindAllString(text, -1) {

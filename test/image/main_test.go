@@ -9,10 +9,10 @@ import (
 	"go.uber.org/goleak"
 )
 
-// root is the project's folder.
+// root is the project's directory.
 const root = "../.."
 
-// imageName is what hack/image calls the image, and the manifests.
+// imageName is the image's name in hack/image and the manifests.
 const imageName = "localhost/logwatch:latest"
 
 func TestMain(m *testing.M) {
@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// need fails in CI, where nobody reads a skip, and skips elsewhere.
+// need skips the test; in CI it fails.
 func need(t *testing.T, ok bool, why string) {
 	t.Helper()
 	switch {
@@ -47,7 +47,7 @@ func needBuildah(t *testing.T) {
 	need(t, err == nil, "buildah is not installed: apt-get install --no-install-recommends buildah")
 }
 
-// notShort skips what needs Go modules that may have to be fetched first.
+// notShort skips, with -short, what may have to download Go modules.
 func notShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
@@ -55,7 +55,7 @@ func notShort(t *testing.T) {
 	}
 }
 
-// file is a file of the project.
+// file returns the content of a file of the project.
 func file(t *testing.T, path string) []byte {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, path))

@@ -25,7 +25,7 @@ const (
 	openshift  = "configs/openshift"
 )
 
-// privileges are all that a pod spec can have beyond a pod with none.
+// privileges are all privileges that a pod spec can have.
 type privileges struct {
 	mounts  map[string]string // path in the container: what is there
 	network string
@@ -41,8 +41,8 @@ type privileges struct {
 	devices                               int
 }
 
-// needed is what logwatch needs, as docs/PRIVILEGES.md has it and TestDaemonSet
-// proves.
+// needed returns the privileges that logwatch needs: see docs/PRIVILEGES.md, and
+// TestDaemonSet, which proves them.
 func needed() privileges {
 	return privileges{
 		mounts: map[string]string{
@@ -57,8 +57,8 @@ func needed() privileges {
 	}
 }
 
-// TestManifests: each way to install it is what the API server takes, and gives
-// logwatch what it needs and nothing else.
+// TestManifests: the manifests of each way to install are valid, and give logwatch
+// exactly the privileges that it needs.
 func TestManifests(t *testing.T) {
 	notShort(t)
 	for folder, differs := range map[string]func(*privileges){
@@ -146,7 +146,7 @@ func source(t *testing.T, v corev1.Volume) string {
 	return ""
 }
 
-// checkObjects: all belongs together, and nothing has a right to ask the API server.
+// checkObjects: names and labels match, and nothing has API permissions.
 func checkObjects(t *testing.T, m manifests) {
 	t.Helper()
 	namespace := m.namespace.Name
@@ -179,8 +179,8 @@ func checkObjects(t *testing.T, m manifests) {
 	}
 }
 
-// checkConfig: the ConfigMap is a configuration of this logwatch, and what the pod
-// has is where the configuration says.
+// checkConfig: the ConfigMap is a valid configuration, and its paths are mounted in the
+// pod.
 func checkConfig(t *testing.T, m manifests) {
 	t.Helper()
 	c := m.daemonSet.Spec.Template.Spec.Containers[0]
@@ -233,8 +233,7 @@ func checkConfig(t *testing.T, m manifests) {
 	}
 }
 
-// checkScheduling: it is on every Linux node, for as long as there is room for
-// anything, and goes in time.
+// checkScheduling: it runs on every Linux node, is evicted last, and has time to stop.
 func checkScheduling(t *testing.T, spec corev1.PodSpec) {
 	t.Helper()
 	if len(spec.Tolerations) != 1 || spec.Tolerations[0] != (corev1.Toleration{Operator: corev1.TolerationOpExists}) {
@@ -255,7 +254,7 @@ func checkScheduling(t *testing.T, spec corev1.PodSpec) {
 	}
 }
 
-// TestComponents: those that make sense together go together.
+// TestComponents: components that make sense together can be combined.
 func TestComponents(t *testing.T) {
 	notShort(t)
 	folder := overlay(t, `
@@ -272,7 +271,7 @@ components: [COMPONENTS/crio, COMPONENTS/utc, COMPONENTS/prometheus]
 	checkConfig(t, m)
 }
 
-// TestPrometheus: what is scraped is what listens, and nobody else may come.
+// TestPrometheus: the scraped port is served, and only Prometheus has access.
 func TestPrometheus(t *testing.T) {
 	notShort(t)
 	m := render(t, prometheus)

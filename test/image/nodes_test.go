@@ -16,13 +16,13 @@ import (
 	"github.com/logwatch/logwatch/internal/policy"
 )
 
-// backstop are the keys of kubelet's configuration that are set.
+// backstop has the keys of kubelet's configuration that are set.
 type backstop struct {
 	ContainerLogMaxSize         string          `json:"containerLogMaxSize"`
 	ContainerLogMonitorInterval metav1.Duration `json:"containerLogMonitorInterval"`
 }
 
-// check: kubelet takes it, and never comes before logwatch.
+// check: it is valid for kubelet, with limits far above logwatch's.
 func (b backstop) check(t *testing.T) {
 	t.Helper()
 	size, err := resource.ParseQuantity(b.ContainerLogMaxSize)
@@ -38,7 +38,7 @@ func (b backstop) check(t *testing.T) {
 	}
 }
 
-// TestKubeletDropIn: a file that kubelet reads from its --config-dir.
+// TestKubeletDropIn: kubelet accepts the file in its --config-dir.
 func TestKubeletDropIn(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(root, "configs", "kubelet", "*"))
 	if err != nil || len(paths) != 1 || filepath.Ext(paths[0]) != ".conf" {
@@ -81,7 +81,7 @@ func TestKubeletConfig(t *testing.T) {
 	}
 }
 
-// machineConfig is what ours has of an Ignition 3 configuration.
+// machineConfig has the parts of an Ignition 3 configuration that are used.
 type machineConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -111,8 +111,8 @@ type machineConfig struct {
 	} `json:"spec"`
 }
 
-// TestMachineConfig: the service has the DaemonSet's configuration, and its
-// privileges.
+// TestMachineConfig: the service has the configuration and the privileges of the
+// DaemonSet.
 func TestMachineConfig(t *testing.T) {
 	mc := strict(t, file(t, "configs/openshift/machineconfig.yaml"), &machineConfig{})
 	if mc.TypeMeta != (metav1.TypeMeta{APIVersion: mcoAPI, Kind: "MachineConfig"}) || mc.Labels["machineconfiguration.openshift.io/role"] != "worker" {
@@ -140,7 +140,7 @@ func TestMachineConfig(t *testing.T) {
 	checkUnit(t, unit.Contents)
 }
 
-// checkUnit compares podman's flags with what needed says for CRI-O.
+// checkUnit compares podman's flags with needed for CRI-O.
 func checkUnit(t *testing.T, unit string) {
 	t.Helper()
 	unit = strings.ReplaceAll(unit, "\\\n", " ")
@@ -178,7 +178,7 @@ func checkUnit(t *testing.T, unit string) {
 	}
 }
 
-// TestSCC: it allows what the pods have, denies the rest, and the pods may use it.
+// TestSCC: it allows exactly what the pods have, and the pods may use it.
 func TestSCC(t *testing.T) {
 	notShort(t)
 	m := render(t, openshift)

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// overlay makes a kustomization of somebody's own, with files beside it, and
-// returns its folder as render takes it. BASE, COMPONENTS and OVERLAYS stand for the
-// folders in configs/daemonset.
+// overlay writes an operator's kustomization and its files, and returns the directory
+// for render. BASE, COMPONENTS and OVERLAYS stand for the directories in
+// configs/daemonset.
 func overlay(t *testing.T, kustomization string, files map[string]string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())

@@ -30,7 +30,7 @@ import (
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-// zone is the node's in the test: no other is near it, and it has no summer time.
+// zone is the node's time zone: no other is close, and it has no daylight saving time.
 const zone = "Asia/Kathmandu"
 
 // cluster is a node with containerd, on which logwatch runs as the DaemonSet's pod.
@@ -45,15 +45,15 @@ type cluster struct {
 	started time.Time
 }
 
-// TestDaemonSet: the image, run as the DaemonSet's pod with no more than that is
-// given, rotates its neighbours' logs; it takes a changed ConfigMap, and lives on
-// when the runtime restarts.
+// TestDaemonSet: the image, run as the DaemonSet's pod with exactly its privileges,
+// rotates the logs of other pods. It reloads a changed ConfigMap, and keeps running when
+// the runtime restarts.
 func TestDaemonSet(t *testing.T) {
 	notShort(t)
 	needRoot(t)
 	needBuildah(t)
 	n := newCluster(t)
-	a, b, short := n.neighbour("a"), n.neighbour("b"), n.neighbour("short")
+	a, b, short := n.neighbor("a"), n.neighbor("b"), n.neighbor("short")
 	n.start()
 	n.wait("rotations", func() bool { return n.rotations(a) > 1 && n.rotations(b) > 1 })
 	n.checkProcess()
@@ -74,11 +74,11 @@ func TestDaemonSet(t *testing.T) {
 		t.Errorf("rotated at %d bytes, %d over the limit, which is 96 Ki now", last.Size, last.Overshoot)
 	}
 
-	// containerd loses what it has read and not written yet when it ends, whether
-	// somebody rotates or not: those whose lines are counted are stopped before.
+	// containerd loses what it has read and not written yet when it ends, with and
+	// without logwatch: the pods whose lines are counted are stopped before.
 	n.end(a)
 	n.end(b)
-	c := n.neighbour("c")
+	c := n.neighbor("c")
 	if err := n.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func newCluster(t *testing.T) *cluster {
 	return n
 }
 
-// settle adapts the manifests to a node whose podLogsDir and ports are a test's own.
+// settle adapts the manifests to the podLogsDir and the ports of the test.
 func (n *cluster) settle() {
 	n.t.Helper()
 	l, err := new(net.ListenConfig).Listen(n.t.Context(), "tcp", "127.0.0.1:0")
@@ -177,7 +177,7 @@ func (n *cluster) configure(from, to string) {
 	n.config.write(n.data)
 }
 
-// useSeccomp takes a runc with seccomp: the one that is built here has none.
+// useSeccomp uses a runc with seccomp: the one that tests build lacks it.
 func useSeccomp(t *testing.T, tools *containerd.Tools) bool {
 	t.Helper()
 	for _, name := range []string{"runc", "/usr/sbin/runc"} {
@@ -198,7 +198,7 @@ func useSeccomp(t *testing.T, tools *containerd.Tools) bool {
 	return false
 }
 
-// localtime is /etc/localtime as nodes have it, a link, to the test's zone.
+// localtime is /etc/localtime as on nodes: a link, to the test's zone.
 func localtime(t *testing.T) string {
 	t.Helper()
 	zones, err := zip.OpenReader(filepath.Join(goRoot(t), "lib", "time", "zoneinfo.zip"))
@@ -234,8 +234,8 @@ func goRoot(t *testing.T) string {
 	return strings.TrimSpace(string(out))
 }
 
-// neighbour runs a pod that writes numbered lines until it is stopped.
-func (n *cluster) neighbour(name string) *containerd.Pod {
+// neighbor runs a pod that writes numbered lines until it is stopped.
+func (n *cluster) neighbor(name string) *containerd.Pod {
 	n.t.Helper()
 	pod, err := n.RunPod(n.t.Context(), containerd.PodSpec{Name: name, Containers: []containerd.ContainerSpec{{
 		Name: "app", Args: []string{"-line=150", "-rate=500000"},
@@ -260,7 +260,7 @@ func (n *cluster) run(name string) *containerd.Pod {
 	return pod
 }
 
-// start starts logwatch and waits until its probes say that it is there.
+// start starts logwatch and waits until its probes succeed.
 func (n *cluster) start() {
 	n.t.Helper()
 	n.started = time.Now()
@@ -272,8 +272,8 @@ func (n *cluster) start() {
 	}
 }
 
-// probe asks as kubelet does, for which a pod of the host's network is at the
-// node's address unless the probe names a host.
+// probe sends a probe as kubelet does: a pod in the host's network has the node's
+// address, unless the probe has a host.
 func (n *cluster) probe(p *corev1.Probe) error {
 	ctx, cancel := context.WithTimeout(n.t.Context(), time.Duration(p.TimeoutSeconds)*time.Second)
 	defer cancel()
@@ -295,7 +295,7 @@ func (n *cluster) probe(p *corev1.Probe) error {
 	return err
 }
 
-// wait polls, and ends the test at once when logwatch has ended.
+// wait polls, and fails the test immediately if logwatch has ended.
 func (n *cluster) wait(what string, done func() bool) {
 	n.t.Helper()
 	id := n.pod.Containers()[0].ID
@@ -312,7 +312,7 @@ func (n *cluster) state(id string) (*runtimeapi.ContainerStatus, error) {
 	return st.GetStatus(), err
 }
 
-// exec is `kubectl exec`: the command is the image's only program.
+// exec does `kubectl exec`: the command is the image's only program.
 func (n *cluster) exec(args ...string) string {
 	n.t.Helper()
 	out, err := n.Runtime().ExecSync(n.t.Context(), &runtimeapi.ExecSyncRequest{
@@ -324,7 +324,7 @@ func (n *cluster) exec(args ...string) string {
 	return string(out.GetStdout())
 }
 
-// status is what logwatch says of a neighbour.
+// status returns the status of a neighbor.
 func (n *cluster) status(pod *containerd.Pod) api.Container {
 	n.t.Helper()
 	var st api.Status
@@ -339,7 +339,7 @@ func (n *cluster) dir(pod *containerd.Pod) string {
 	return filepath.Join(filepath.Base(pod.LogDir), "app")
 }
 
-// names are a neighbour's rotated logs.
+// names returns the rotated logs of a neighbor.
 func (n *cluster) names(pod *containerd.Pod) (names []podlogs.Name) {
 	n.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(n.PodLogsDir(), n.dir(pod)))
@@ -359,7 +359,7 @@ func (n *cluster) rotations(pod *containerd.Pod) int {
 	return len(n.names(pod))
 }
 
-// checkProcess looks at what the kernel says that logwatch may do.
+// checkProcess checks the privileges that the kernel reports for logwatch.
 func (n *cluster) checkProcess() {
 	n.t.Helper()
 	st, err := n.Runtime().ContainerStatus(n.t.Context(), &runtimeapi.ContainerStatusRequest{ContainerId: n.pod.Containers()[0].ID, Verbose: true})
@@ -405,7 +405,7 @@ func (n *cluster) checkProcess() {
 	}
 }
 
-// checkZone: rotated logs are named in the node's time, as kubelet names them.
+// checkZone: names of rotated logs have the node's time, like kubelet's.
 func (n *cluster) checkZone(pod *containerd.Pod) {
 	n.t.Helper()
 	at, err := time.LoadLocation(zone)
@@ -419,7 +419,7 @@ func (n *cluster) checkZone(pod *containerd.Pod) {
 	}
 }
 
-// refusesASecond: another one on the same logs ends, and says why.
+// refusesASecond: a second instance on the same logs exits with an error.
 func (n *cluster) refusesASecond() {
 	n.t.Helper()
 	pod := n.run("logwatch-second")
@@ -436,7 +436,7 @@ func (n *cluster) refusesASecond() {
 	}
 }
 
-// asked: the commands work in the pod, and its own log is rotated like others.
+// asked: the commands work in the pod, and its own log is rotated.
 func (n *cluster) asked() {
 	n.t.Helper()
 	if out := n.exec("status"); !strings.Contains(out, version) || !strings.Contains(out, "logwatch-x7x2p") {
@@ -454,14 +454,14 @@ func (n *cluster) asked() {
 	})
 }
 
-func (n *cluster) end(neighbour *containerd.Pod) {
+func (n *cluster) end(neighbor *containerd.Pod) {
 	n.t.Helper()
-	if err := neighbour.StopContainer(n.t.Context(), neighbour.Containers()[0], 10*time.Second); err != nil {
+	if err := neighbor.StopContainer(n.t.Context(), neighbor.Containers()[0], 10*time.Second); err != nil {
 		n.t.Fatal(err)
 	}
 }
 
-// stop is kubelet's, with the manifest's patience: logwatch ends before it is killed.
+// stop stops the pod as kubelet does: logwatch ends within the grace period.
 func (n *cluster) stop() {
 	n.t.Helper()
 	c := n.pod.Containers()[0]
@@ -474,8 +474,8 @@ func (n *cluster) stop() {
 	}
 }
 
-// lines: each that the neighbour wrote is there once, in order. (Of the last ones
-// nobody knows how many there were: they came after the last rotation.)
+// lines: each line of the neighbor is there once, in order. (How many were written
+// after the last rotation is unknown.)
 func (n *cluster) lines(pod *containerd.Pod) {
 	n.t.Helper()
 	res, err := linecheck.Container(n.PodLogsDir(), n.dir(pod))

@@ -19,8 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// podMonitor and scc are what the manifests use of types that are neither
-// Kubernetes' own nor worth a module.
+// podMonitor and scc are the parts that the manifests use of types of other modules.
 type podMonitor struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`
@@ -70,7 +69,7 @@ type strategy struct {
 	Type string `json:"type"`
 }
 
-// manifests are what kustomize prints for a directory.
+// manifests is the output of kustomize for a directory.
 type manifests struct {
 	text           []byte
 	namespace      *corev1.Namespace
@@ -84,8 +83,8 @@ type manifests struct {
 	scc            *scc
 }
 
-// kustomize builds the tool and returns its path. What Go prints meanwhile, such as
-// the modules that it downloads, is not kustomize's.
+// kustomize builds the tool and returns its path, so that its output has none of Go's,
+// such as downloads of modules.
 func kustomize(t *testing.T) string {
 	t.Helper()
 	cmd := exec.Command("go", "tool", "-n", "kustomize")
@@ -100,8 +99,8 @@ func kustomize(t *testing.T) string {
 	return strings.TrimSpace(string(path))
 }
 
-// render builds a directory, relative to the project's, and decodes all that is
-// printed strictly: an unknown or repeated key is an error, as is a warning.
+// render builds a directory, relative to the project's, and decodes the output
+// strictly: unknown and duplicate keys are errors, and so are warnings.
 func render(t *testing.T, directory string) manifests {
 	t.Helper()
 	var stderr bytes.Buffer

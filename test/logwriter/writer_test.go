@@ -139,7 +139,7 @@ var synctestEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func TestOptionsAreChecked(t *testing.T) {
 	for _, tt := range []struct{ arg, want string }{
-		{"-rate=-1", "-rate -1: give 0"},
+		{"-rate=-1", "invalid -rate -1"},
 		{"-line=0", "invalid -line 0"},
 		{"-on=1s", "specify both"},
 		{"-no-final-newline", "requires -lines"},

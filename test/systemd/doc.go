@@ -5,6 +5,6 @@
 // machine's root: what is written stays in memory and goes with it. It has a
 // network and cgroups of its own, and the databases of dpkg and rpm begin empty.
 // Nothing is mounted outside of its own mount namespace, so that nothing but
-// empty cgroups and one empty folder can be left when the test is killed; the
+// empty cgroups and one empty directory can be left when the test is killed; the
 // next run removes those.
 package systemd

@@ -37,9 +37,8 @@ type machine struct {
 	init   int // the machine's process 1
 }
 
-// boot needs a mount namespace of its own, so that nothing stays mounted. What it
-// takes away are the units that this machine's operator has enabled; the time zone
-// is one that is not UTC.
+// boot runs in a separate mount namespace, so that nothing stays mounted. It removes the
+// units that are enabled on this machine, and sets a time zone other than UTC.
 const boot = `
 set -e
 for group in $3; do echo $$ >"$group/cgroup.procs"; done
@@ -66,11 +65,10 @@ exec systemd-nspawn --quiet --directory="$2/root" --machine="$1" --register=no -
 		exec /lib/systemd/systemd'
 `
 
-// ownPackages hides this machine's databases of packages from one that has its root.
+// ownPackages hides this machine's package databases from a machine with its root.
 const ownPackages = "--tmpfs=/var/lib/dpkg:mode=755 --tmpfs=/etc/dpkg/dpkg.cfg.d:mode=755 --tmpfs=/var/lib/rpm:mode=755"
 
-// newMachine boots a machine that has an overlay of root as its root, and is stopped
-// when the test ends.
+// newMachine boots a machine with an overlay of root as its root, until the test ends.
 func newMachine(t *testing.T, root string) *machine {
 	t.Helper()
 	hide := ""
@@ -143,13 +141,13 @@ func (m *machine) ended() bool {
 	}
 }
 
-// path is where a file of the machine is seen from here. Links that are absolute
-// would be followed in our own root.
+// path returns where a file of the machine is visible to this process. Absolute links
+// would be followed in this process's root.
 func (m *machine) path(name string) string {
 	return filepath.Join("/proc", strconv.Itoa(m.init), "root", name)
 }
 
-// try runs a command in the machine; output is both of its streams'.
+// try runs a command in the machine; output has both streams.
 func (m *machine) try(args ...string) (output string, err error) {
 	enter := []string{
 		"--target", strconv.Itoa(m.init), "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root",
@@ -159,7 +157,7 @@ func (m *machine) try(args ...string) (output string, err error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// run is a try that must succeed.
+// run runs a command in the machine, and fails the test if it fails.
 func (m *machine) run(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := m.try(args...)
@@ -169,13 +167,13 @@ func (m *machine) run(t *testing.T, args ...string) string {
 	return out
 }
 
-// show is a property of a unit.
+// show returns a property of a unit.
 func (m *machine) show(t *testing.T, unit, property string) string {
 	t.Helper()
 	return m.run(t, "systemctl", "show", "--value", "--property="+property, unit)
 }
 
-// write puts a file in place at once, as editors and configuration management do.
+// write replaces a file atomically, as editors and configuration management do.
 func (m *machine) write(t *testing.T, name, text string) {
 	t.Helper()
 	path := m.path(name)
@@ -192,7 +190,7 @@ func (m *machine) exists(name string) bool {
 	return err == nil
 }
 
-// stop shuts the machine down and removes what is left of it.
+// stop shuts down the machine and removes what is left.
 func (m *machine) stop() {
 	if m.cmd != nil && m.cmd.Process != nil && !m.ended() {
 		_ = m.cmd.Process.Signal(unix.SIGTERM) // systemd-nspawn passes on --kill-signal
@@ -212,13 +210,13 @@ func (m *machine) stop() {
 	}
 }
 
-// childInit finds the process that is 1 in its own namespace and a child of pid.
+// childInit finds the child of pid that is process 1 in its namespace.
 func childInit(pid int) int {
 	files, _ := filepath.Glob("/proc/[0-9]*/status") // the pattern is good
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // gone meanwhile
+			continue // ended in the meantime
 		}
 		field := func(name string) []string {
 			_, rest, _ := strings.Cut(string(text), "\n"+name+":")
@@ -244,7 +242,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// removeStale removes what killed tests have left, which nobody has locked.
+// removeStale removes what killed tests left, whose locks are free.
 func removeStale(t *testing.T) {
 	t.Helper()
 	dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*")) // the pattern is good
@@ -260,7 +258,7 @@ func removeStale(t *testing.T) {
 	}
 }
 
-// remove ends the processes in a machine's cgroups and removes those, and dir.
+// remove kills the processes in a machine's cgroups, and removes the cgroups and dir.
 func remove(dir string) error {
 	deadline := time.Now().Add(stopAtMost)
 	for {
@@ -290,7 +288,7 @@ func removeCgroup(root string) error {
 		case entry.IsDir():
 			dirs = append(dirs, path)
 		case entry.Name() == "cgroup.procs":
-			pids, _ := os.ReadFile(path) // gone meanwhile, or threaded
+			pids, _ := os.ReadFile(path) // removed in the meantime, or threaded
 			for pid := range bytes.FieldsSeq(pids) {
 				if n, err := strconv.Atoi(string(pid)); err == nil && n > 0 {
 					_ = unix.Kill(n, unix.SIGKILL) // it may have ended
@@ -307,7 +305,7 @@ func removeCgroup(root string) error {
 	return err
 }
 
-// cgroupRoots are the hierarchies: one with cgroup v2, one a controller with v1.
+// cgroupRoots returns the hierarchies: one with cgroup v2, one per controller with v1.
 func cgroupRoots() []string {
 	text, _ := os.ReadFile("/proc/self/mounts") // without /proc nothing works here
 	var roots []string
@@ -319,7 +317,7 @@ func cgroupRoots() []string {
 	return roots
 }
 
-// makeCgroups makes a cgroup in each hierarchy, which will be the machine's root.
+// makeCgroups creates a cgroup in each hierarchy, as the machine's root.
 func makeCgroups(name string) (dirs []string, err error) {
 	for _, root := range cgroupRoots() {
 		dir := filepath.Join(root, name)

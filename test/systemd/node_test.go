@@ -28,8 +28,8 @@ const (
 	width      = 120     // bytes of a line, its newline included
 )
 
-// edited is the sample configuration as an operator leaves it behind: nothing is
-// pruned, and a small limit makes a few seconds of writing many rotations.
+// edited is an operator's configuration: nothing is pruned, and a small limit gives many
+// rotations in a few seconds of writing.
 func edited(t *testing.T, sample, maxSize string) string {
 	t.Helper()
 	for from, to := range map[string]string{
@@ -51,10 +51,10 @@ type node struct {
 	*machine
 	tools  containerd.Tools
 	rt     *containerd.Containerd // once it runs
-	sample string                 // the configuration as it is shipped
+	sample string                 // the configuration of the package
 }
 
-// newNode boots a machine that has containerd as a unit and has never had a pod; see
+// newNode boots a machine with containerd as a unit, which has never had a pod; see
 // newMachine for root.
 func newNode(t *testing.T, root string) *node {
 	t.Helper()
@@ -106,7 +106,7 @@ WantedBy=multi-user.target
 	return n
 }
 
-// attach becomes the client of the machine's containerd.
+// attach connects to the machine's containerd.
 func (n *node) attach(t *testing.T) {
 	t.Helper()
 	var err error
@@ -120,7 +120,7 @@ func (n *node) attach(t *testing.T) {
 	})
 }
 
-// copy puts a file of ours into the machine.
+// copy copies a file into the machine.
 func (n *node) copy(t *testing.T, from, to string) {
 	t.Helper()
 	content, err := os.ReadFile(from)
@@ -138,7 +138,7 @@ func (n *node) configure(t *testing.T, limit string) {
 	n.write(t, configFile, edited(t, n.sample, limit))
 }
 
-// config is the configuration as it is.
+// config returns the current configuration.
 func (n *node) config(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(n.path(configFile))
@@ -148,7 +148,7 @@ func (n *node) config(t *testing.T) string {
 	return string(text)
 }
 
-// status is what `logwatch status` says.
+// status returns the output of `logwatch status`.
 func (n *node) status(t *testing.T) api.Status {
 	t.Helper()
 	var s api.Status
@@ -159,7 +159,7 @@ func (n *node) status(t *testing.T) api.Status {
 	return s
 }
 
-// pid is logwatch's, in the machine.
+// pid returns logwatch's process ID in the machine.
 func (n *node) pid(t *testing.T) string {
 	t.Helper()
 	return n.show(t, unit, "MainPID")
@@ -173,7 +173,7 @@ type load struct {
 	lines uint64
 }
 
-// load starts a container that writes for so long.
+// load starts a container that writes for a time.
 func (n *node) load(t *testing.T, name string, duration time.Duration) *load {
 	t.Helper()
 	l := &load{n: n, lines: uint64(duration.Seconds() * rate / width)}
@@ -189,7 +189,7 @@ func (n *node) load(t *testing.T, name string, duration time.Duration) *load {
 	return l
 }
 
-// exited also is false while the runtime is away.
+// exited reports whether the container has exited; false while the runtime is unreachable.
 func (l *load) exited() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
@@ -197,7 +197,7 @@ func (l *load) exited() bool {
 	return err == nil && st.GetStatus().GetState() == runtimeapi.ContainerState_CONTAINER_EXITED
 }
 
-// files are the names in the container's directory.
+// files returns the names in the container's directory.
 func (l *load) files(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(l.n.path(podLogsDir), l.dir))
@@ -211,15 +211,15 @@ func (l *load) files(t *testing.T) []string {
 	return names
 }
 
-// rotated waits for more files than there are.
+// rotated waits for another rotated log.
 func (l *load) rotated(t *testing.T) {
 	t.Helper()
 	had := len(l.files(t))
 	testutil.Eventually(t, "rotations", func() bool { return len(l.files(t)) > had+1 })
 }
 
-// complete waits until the container has exited and all is compressed that will
-// be, and checks that each line is there once and in order.
+// complete waits until the container has exited and compression is complete, and checks
+// that each line is there once and in order.
 func (l *load) complete(t *testing.T) (files int) {
 	t.Helper()
 	testutil.Eventually(t, "the container to exit", l.exited)

@@ -15,7 +15,7 @@ const (
 	packages   = "/srv" // where they are in the machine
 )
 
-// need skips where this cannot run; in CI, where nobody reads a skip, it fails.
+// need skips the test if a program is missing; in CI it fails.
 func need(t *testing.T, programs ...string) {
 	t.Helper()
 	if testing.Short() {
@@ -39,7 +39,7 @@ func need(t *testing.T, programs ...string) {
 	}
 }
 
-// makePackages makes the two versions, and puts them into the machine as old.deb,
+// makePackages builds two versions, and copies them into the machine as old.deb,
 // new.deb, old.rpm and new.rpm. The new deb also has another sample configuration.
 func makePackages(t *testing.T, n *node) {
 	t.Helper()
@@ -69,7 +69,7 @@ func makePackages(t *testing.T, n *node) {
 		rm -r new`)
 }
 
-// installs: what the package puts there, and that nothing starts by itself.
+// installs: the package installs its files, and starts nothing.
 func installs(t *testing.T, n *node) {
 	n.run(t, "systemd-run", "--unit=kubelet", "sleep", "infinity")
 	out := n.run(t, "dpkg", "--install", packages+"/old.deb")
@@ -105,7 +105,7 @@ func installs(t *testing.T, n *node) {
 	}
 }
 
-// upgrades: while a container writes, with an edited configuration and a new sample.
+// upgrades: an upgrade while a container writes keeps the edited configuration.
 func upgrades(t *testing.T, n *node) {
 	l := n.load(t, "upgraded", 6*second)
 	l.rotated(t)
@@ -124,8 +124,8 @@ func upgrades(t *testing.T, n *node) {
 	l.complete(t)
 }
 
-// upgradesBesideBadConfig: with a configuration that the new version would refuse,
-// the old one rotates on.
+// upgradesBesideBadConfig: if the configuration is invalid for the new version, the old
+// one keeps running.
 func upgradesBesideBadConfig(t *testing.T, n *node) {
 	config, before := n.config(t), n.pid(t)
 	n.write(t, configFile, config+"\nunknown: true\n")
@@ -143,8 +143,8 @@ func upgradesBesideBadConfig(t *testing.T, n *node) {
 	n.run(t, "systemctl", "restart", unit)
 }
 
-// removes, and then purges: nothing is left but the logs. A removal that fails, here
-// for a package that is to replace it, leaves it running.
+// removes, and then purges: only the logs are left. After a failed removal, here because
+// of another package, logwatch is running.
 func removes(t *testing.T, n *node) {
 	n.run(t, "sh", "-ec", `
 		mkdir -p /srv/other/DEBIAN
@@ -181,7 +181,7 @@ func removes(t *testing.T, n *node) {
 	}
 }
 
-// otherDisk: podLogsDir is a link to another disk, and the package an rpm.
+// otherDisk: it works if podLogsDir is a link to another disk, with the rpm.
 func otherDisk(t *testing.T, n *node) {
 	// The link is relative: an absolute one would lead us, outside, into our own root.
 	n.run(t, "sh", "-ec", `
@@ -191,7 +191,7 @@ func otherDisk(t *testing.T, n *node) {
 		ln -s ../../data/pods /var/log/pods`)
 	rpm := func(args ...string) string {
 		t.Helper()
-		// Debian's rpm does not know what dpkg has installed, and wants to be told to go on.
+		// Debian's rpm does not know dpkg's packages, and requires these flags.
 		return n.run(t, append([]string{"rpm", "--force-debian", "--nodeps"}, args...)...)
 	}
 	if out := rpm("--install", packages+"/old.rpm"); !strings.Contains(out, "not started") {

@@ -11,8 +11,8 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// TestReadme follows the README's section Install word for word, on a Debian that
-// was made a moment ago and has nothing but systemd and a runtime with one pod.
+// TestReadme runs the commands of the README's section Install on a new Debian that has
+// only systemd and a runtime with one pod.
 func TestReadme(t *testing.T) {
 	need(t, "systemd-nspawn", "nsenter", "unshare", "mmdebstrap")
 	commands := installSection(t)
@@ -27,7 +27,7 @@ func TestReadme(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "root")
 	debstrap := exec.Command("mmdebstrap", "--quiet", "--variant=apt", "--include=systemd,systemd-sysv,dbus", codename(t), root)
 	if out, err := debstrap.CombinedOutput(); err != nil {
-		t.Fatalf("make a Debian: %v\n%s", err, out)
+		t.Fatalf("create a Debian: %v\n%s", err, out)
 	}
 	n := newNode(t, root)
 	for _, file := range []string{"/etc/hosts", "/etc/resolv.conf"} { // an installer's; the runtime reads them
@@ -60,8 +60,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// installSection are the commands of the README's section Install; the first is
-// for the checkout, the others for the node.
+// installSection returns the commands of the README's section Install. The first runs in
+// the checkout, the others on the node.
 func installSection(t *testing.T) []string {
 	t.Helper()
 	text, err := os.ReadFile("../../README.md")
@@ -78,8 +78,8 @@ func installSection(t *testing.T) []string {
 	return lines
 }
 
-// codename is that of the Debian or Ubuntu that this machine runs: its programs,
-// such as containerd's, are to run there.
+// codename returns the release of this machine's Debian or Ubuntu: its programs, such as
+// containerd, must run there.
 func codename(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("/etc/os-release")

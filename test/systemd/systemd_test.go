@@ -17,8 +17,7 @@ import (
 
 const second = time.Second
 
-// TestSystemd is one machine's life with logwatch, step by step: each builds on
-// those before.
+// TestSystemd runs logwatch on one machine, step by step: each depends on those before.
 func TestSystemd(t *testing.T) {
 	need(t, "systemd-nspawn", "nsenter", "unshare", "dpkg", "rpm", "ip")
 	n := newNode(t, "/")
@@ -49,7 +48,7 @@ func TestSystemd(t *testing.T) {
 	}
 }
 
-// hardened: systemd has no complaint about the unit, and what it may do is little.
+// hardened: systemd finds no fault in the unit, and its exposure level is low.
 func hardened(t *testing.T, n *node) {
 	if out := n.run(t, "systemd-analyze", "verify", "--man=no", unit); out != "" {
 		t.Errorf("systemd-analyze verify:\n%s", out)
@@ -62,8 +61,7 @@ func hardened(t *testing.T, n *node) {
 	t.Log(level[0])
 }
 
-// startsAfterRuntime: in the order of a boot, on a node that kubelet has never run
-// on.
+// startsAfterRuntime: it starts in the order of a boot, on a node without any pod yet.
 func startsAfterRuntime(t *testing.T, n *node) {
 	n.configure(t, "64Ki")
 	n.run(t, "systemctl", "enable", unit)
@@ -86,7 +84,7 @@ func startsAfterRuntime(t *testing.T, n *node) {
 	n.attach(t)
 }
 
-// rotates: what the hardening leaves is enough for all that logwatch does.
+// rotates: the sandbox allows everything that logwatch does.
 func rotates(t *testing.T, n *node) {
 	l := n.load(t, "rotated", 4*second) // makes podLogsDir, as kubelet does
 	if files := l.complete(t); files < 10 {
@@ -133,7 +131,7 @@ func rotates(t *testing.T, n *node) {
 	}
 }
 
-// answers: the control socket, and metrics.
+// answers: control socket and metrics respond.
 func answers(t *testing.T, n *node) {
 	s := n.status(t)
 	if s.Node.Rotations == 0 || s.Node.Unhealthy != "" || s.Node.PodLogsDir != podLogsDir {
@@ -152,14 +150,13 @@ func answers(t *testing.T, n *node) {
 	})
 }
 
-// metrics asks as a client with the same address would.
+// metrics requests the metrics as a client with that address.
 func (n *node) metrics(address string) (string, error) {
 	return n.try("timeout", "2", "bash", "-c",
 		`exec 3<>"/dev/tcp/$0/9790" && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && cat <&3`, address)
 }
 
-// otherHosts get metrics with the drop-in that the unit's comments have, and not
-// without.
+// otherHosts: other hosts get metrics only with the drop-in of the unit's comments.
 func otherHosts(t *testing.T, n *node) {
 	const host = "192.0.2.1" // of documentation, by RFC 5737
 	n.run(t, "ip", "address", "add", host+"/32", "dev", "lo")
@@ -182,7 +179,7 @@ func otherHosts(t *testing.T, n *node) {
 	n.run(t, "systemctl", "restart", unit)
 }
 
-// reloads: by systemctl, by a change of the file alone, and not with a bad file.
+// reloads: by systemctl and by a change of the file, and not with an invalid file.
 func reloads(t *testing.T, n *node) {
 	l := n.load(t, "reloaded", 45*second)
 	limit := func() int64 {
@@ -231,7 +228,7 @@ func runtimeRestarts(t *testing.T, n *node) {
 	}
 }
 
-// watchdog: a process that hangs is replaced, and the next one catches up.
+// watchdog: a process that hangs is replaced, and the next one rotates what is due.
 func watchdog(t *testing.T, n *node) {
 	usec, err := time.ParseDuration(strings.ReplaceAll(n.show(t, unit, "WatchdogUSec"), "min", "m"))
 	if err != nil || usec == 0 {
@@ -256,7 +253,7 @@ func watchdog(t *testing.T, n *node) {
 	l.complete(t)
 }
 
-// frugal: its limits are in force, and far away after all that work.
+// frugal: its limits are effective, and usage is far below them after all that work.
 func frugal(t *testing.T, n *node) {
 	proc := "/proc/" + n.pid(t)
 	field := func(of, name string, base int) int64 {
@@ -284,7 +281,7 @@ func frugal(t *testing.T, n *node) {
 	if caps := field(proc, "CapEff", 16) | field(proc, "CapBnd", 16); caps != 0 {
 		t.Errorf("capabilities: %x", caps)
 	}
-	// A machine in a machine may not be allowed to protect anybody.
+	// A nested machine may not be allowed to set it.
 	if field("/proc/1", "CapEff", 16)&(1<<unix.CAP_SYS_RESOURCE) == 0 {
 		t.Log("this machine may not set oom_score_adj")
 	} else if score := n.run(t, "cat", proc+"/oom_score_adj"); score != "-900" {
@@ -292,7 +289,7 @@ func frugal(t *testing.T, n *node) {
 	}
 }
 
-// stops: while a container writes, in time and in good order.
+// stops: it stops in time and cleanly while a container writes.
 func stops(t *testing.T, n *node) {
 	l := n.load(t, "stopped", 4*second)
 	l.rotated(t)

@@ -73,8 +73,8 @@ func compression(ctx context.Context, e *Env, m *report.Measure) error {
 	if _, ok := m.Get(mine, "ratio"); !ok {
 		return fmt.Errorf("logwatch's default, %s, is none of the rows: add it", mine)
 	}
-	check(m, "logwatch's default: CPU of kubelet's", mine, "cpuOfKubelet", 50, 1, "%.1f %%")
-	check(m, "logwatch's default: size of kubelet's", mine, "sizeOfKubelet", 110, 1, "%.1f %%")
+	check(m, "logwatch's default: CPU of kubelet's", mine, "cpuOfKubelet", 50, 1, "%.1f%%")
+	check(m, "logwatch's default: size of kubelet's", mine, "sizeOfKubelet", 110, 1, "%.1f%%")
 	return os.RemoveAll(dir)
 }
 

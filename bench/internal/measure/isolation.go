@@ -63,7 +63,7 @@ func isolation(ctx context.Context, e *Env, m *report.Measure) error {
 	if ok && ok2 {
 		// A burst's rate is 4 MB/s: 0.1 percentage points are a millisecond.
 		m.Checks = append(m.Checks, report.Check{
-			What: "strict p99 as without it", Limit: "≤ 1.25 × or 0.1 % more", Got: fmt.Sprintf("%.2f %% against %.2f %%", with, without),
+			What: "strict p99 as without it", Limit: "≤ 1.25 × or 0.1% more", Got: fmt.Sprintf("%.2f%% against %.2f%%", with, without),
 			Reached: with <= max(1.25*without, without+0.1), Value: with / max(without, 1e-9),
 		})
 	}

@@ -127,7 +127,7 @@ func idle(ctx context.Context, e *Env, m *report.Measure) error {
 		}
 		e.Log("  %s", m.Brief(row))
 	}
-	check(m, "CPU of a core", subject.Logwatch, "share", 0.2, 1, "%.3f %%")
+	check(m, "CPU of a core", subject.Logwatch, "share", 0.2, 1, "%.3f%%")
 	check(m, "RPCs a sweep", subject.Logwatch, "perSweep", 1, 1, "%.1f")
 	return nil
 }

@@ -46,7 +46,7 @@ func steady(ctx context.Context, e *Env, m *report.Measure) error {
 		overshoot(row, out.Rotations, limit10)
 		noteRuntime(m, out)
 	})
-	check(m, "strict p99", subject.Strict, "p99", 0.5, 1, "%.2f %%")
+	check(m, "strict p99", subject.Strict, "p99", 0.5, 1, "%.2f%%")
 	checkRatio(m, "less than kubelet as shipped, p99", subject.Strict, subject.Kubelet, "p99", 2000)
 	return err
 }
@@ -66,7 +66,7 @@ func flatout(ctx context.Context, e *Env, m *report.Measure) error {
 		row.Points = slices.DeleteFunc(out.Points, func(p observe.Point) bool { return p.At > ended })
 		noteRuntime(m, out)
 	})
-	check(m, "strict p99", subject.Strict, "p99", 3, 1, "%.2f %%")
+	check(m, "strict p99", subject.Strict, "p99", 3, 1, "%.2f%%")
 	check(m, "strict, largest live log", subject.Strict, "largestLive", 10.9, mb, "%.2f MB")
 	check(m, "default, files together", subject.Logwatch, "largestTotal", 5*limit10*1.05/mb, mb, "%.2f MB")
 	return err

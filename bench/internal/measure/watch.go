@@ -121,10 +121,10 @@ func watchcost(ctx context.Context, e *Env, m *report.Measure) error {
 	}
 	if v, ok := m.Get(byLogwatch, "speed"); ok {
 		m.Checks = append(m.Checks, report.Check{
-			What: "writers' speed", Limit: "≥ 98 % of unwatched", Got: fmt.Sprintf("%.1f %%", v), Reached: v >= 98, Value: v,
+			What: "writers' speed", Limit: "≥ 98% of unwatched", Got: fmt.Sprintf("%.1f%%", v), Reached: v >= 98, Value: v,
 		})
 	}
-	check(m, "CPU of a core", byLogwatch, "share", 1, 1, "%.2f %%")
+	check(m, "CPU of a core", byLogwatch, "share", 1, 1, "%.2f%%")
 	return os.RemoveAll(filepath.Dir(root))
 }
 
@@ -160,7 +160,7 @@ func writerate(ctx context.Context, e *Env, m *report.Measure) error {
 	high, _ := m.Get(byLogwatch+", 1000 k/s", "share")
 	m.Checks = append(m.Checks, report.Check{
 		What: "nothing grows with the write rate: CPU at 1 M/s against 10 k/s", Limit: "≤ 2 ×",
-		Got: fmt.Sprintf("%.2f %% against %.2f %%", high, low), Reached: high <= 2*low, Value: high / max(low, 1e-6),
+		Got: fmt.Sprintf("%.2f%% against %.2f%%", high, low), Reached: high <= 2*low, Value: high / max(low, 1e-6),
 	})
 	return os.RemoveAll(filepath.Dir(root))
 }
