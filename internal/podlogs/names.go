@@ -59,7 +59,7 @@ func (n Name) String() string {
 	return n.Base + "." + n.Stamp.Format(StampLayout) + suffix
 }
 
-// kindOf returns the kind of a rotated log by what stands behind its stamp; 0:
+// kindOf returns the kind of a rotated log by what follows its stamp; 0:
 // foreign.
 func kindOf(suffix string) Kind {
 	switch suffix {

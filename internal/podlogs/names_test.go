@@ -132,7 +132,7 @@ func TestNextName(t *testing.T) {
 }
 
 // TestNextNameOrder rotates again and again, by clocks as they go wrong: names
-// are unique, and sort in the order in which they were made.
+// are unique, and sort in the order of their creation.
 func TestNextNameOrder(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {

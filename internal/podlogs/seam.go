@@ -43,7 +43,7 @@ type Handle interface {
 	io.Writer
 	Stat() (Stat, error)
 	// OpenForWrite reports whether any process has the file open for writing.
-	// ErrLeaseUnsupported: the kernel or the file system cannot tell.
+	// ErrLeaseUnsupported: the kernel or the file system does not report it.
 	OpenForWrite() (bool, error)
 	SetModTime(t time.Time) error
 	Sync() error

@@ -96,7 +96,7 @@ func (d *osDir) Stat(name string) (Stat, error) {
 
 func (d *osDir) Open(name string) (Handle, error) {
 	// O_PATH does not open the file itself, so a FIFO does not block and a
-	// device is not woken. What it pins is looked at, and only then opened,
+	// device is not woken. What it pins is checked, and only then opened,
 	// through /proc: it cannot be swapped in between.
 	fd, err := openat(d.fd(), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC)
 	if err != nil {

@@ -63,7 +63,7 @@ func count(podLogsDir string, written map[string]uint64, p subject.Policy) (Line
 }
 
 // tolerant is linecheck.Container for logs with damaged records: they are counted,
-// and reading goes on after them.
+// and reading continues after them.
 func tolerant(podLogsDir, dir string) (res linecheck.Result, err error) {
 	r := podlogs.At(podLogsDir)
 	if res.Logs, err = podlogs.Logs(r, dir); err != nil {
