@@ -157,10 +157,11 @@ func (pl *planner) generations(sorted []podlogs.File) (kept []podlogs.File) {
 
 // emptyRotated removes the empty file of a rotation that never came to its exchange.
 // A recent one may belong to a rotation that is under way, which is about to swap
-// the container's lines under that name.
+// the container's lines under that name. A change time well ahead of now comes from
+// before the clock was set back.
 func (pl *planner) emptyRotated(f podlogs.File) {
-	if left := unprovenAge - pl.now.Sub(f.Changed); left > 0 {
-		pl.notBefore(min(left, unprovenAge))
+	if left := unprovenAge - pl.now.Sub(f.Changed); left > 0 && left <= 2*unprovenAge {
+		pl.notBefore(left)
 		return
 	}
 	pl.leftover(f)

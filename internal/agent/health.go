@@ -99,6 +99,13 @@ func (p *progress) reload(err error) {
 	}
 }
 
+// reloadFailed reports whether the last reload failed.
+func (p *progress) reloadFailed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.reloadErr != nil
+}
+
 // healthy reports which loop is stuck; nil: none. The watcher's loop must run, the
 // timer must begin sweeps, and each sweep that the watcher gets must end. A runtime
 // that is unreachable or hangs is not a reason: a restart would not help.

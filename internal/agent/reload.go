@@ -3,8 +3,6 @@ package agent
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -55,18 +53,24 @@ func (a *agent) reloads(ctx context.Context, p *parts, last []byte) error {
 		}
 		now := r.fileNow()
 		if !asked {
-			if now = a.settled(ctx, now, last); now == nil {
-				continue
+			if changed := a.settled(ctx, now, last); changed != nil {
+				now = changed
+			} else if now == nil || !bytes.Equal(now, last) || !a.progress.reloadFailed() || !r.loads() {
+				continue // else what failed for a moment, as without a free descriptor, works now
 			}
 		}
+		last = now
 		err := a.reload(p)
-		if _, unreadable := errors.AsType[*fs.PathError](err); !unreadable { // else the next sweep tries again
-			last = now
-		}
 		if answer != nil {
 			answer <- err
 		}
 	}
+}
+
+// loads reports whether the configuration can be loaded.
+func (r Reload) loads() bool {
+	_, err := r.Load()
+	return err == nil
 }
 
 // settleTime is how long a changed file must keep its content before it is loaded: an

@@ -342,3 +342,25 @@ func TestStatsOfSizes(t *testing.T) {
 		t.Error("a directory that is gone is remembered")
 	}
 }
+
+// TestExitedLogIsNotARequest: a log at its limit whose container has exited is not a
+// reason to list the containers again and again.
+func TestExitedLogIsNotARequest(t *testing.T) {
+	n := newNode(t, "")
+	c, dir := n.run(t, fake.ContainerSpec{})
+	must(t, c.WriteNumbered("stdout", 10, 200))
+	c.Exit()
+	n.list(t)
+	lists := n.runtime.Calls("StreamContainers")
+	for range 5 {
+		done := n.rotations.Stats().Done
+		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseSweep, Limit: 1})
+		testutil.Eventually(t, "the run", func() bool { return n.rotations.Stats().Done > done })
+	}
+	if s := n.lookups.Stats(); s.Queued > 0 || n.runtime.Calls("StreamContainers") != lists {
+		t.Errorf("%d lists, %+v", n.runtime.Calls("StreamContainers")-lists, s)
+	}
+	if got := names(t, c.Dir()); got != "0.log" {
+		t.Errorf("the directory holds %s", got)
+	}
+}

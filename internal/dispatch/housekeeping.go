@@ -105,6 +105,9 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	if rep.Again > 0 {
 		d.prunes.AddAfter(dir, rep.Again)
 	}
+	if len(rep.Done) > 0 {
+		d.o.Check(dir) // the watcher knows the total as it was before
+	}
 	if rep.Pending {
 		d.compressions.Add(dir)
 	}

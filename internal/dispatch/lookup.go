@@ -172,7 +172,7 @@ func (d *Dispatcher) knows(dir string) bool {
 		_, pod := d.o.Inventory.PodOf(dir, c)
 		return pod
 	}
-	return ok
+	return ok && (c.Running || c.Exited)
 }
 
 // resolve asks the runtime for one container's log path. One that cannot be read

@@ -189,7 +189,9 @@ func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) 
 	case !d.reachable.Load() || !ok:
 		return c, fmt.Errorf("%s: %w", path, d.noteUnknown(w.Dir, true))
 	case !c.Running:
-		_ = d.noteUnknown(w.Dir, true) // a newer container may not be listed yet
+		if !c.Exited { // created, it may have been started since it was listed
+			_ = d.noteUnknown(w.Dir, true)
+		}
 		return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
 	case w.Growing:
 		return c, nil
