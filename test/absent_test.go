@@ -21,7 +21,7 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-// rotations is how many rotations TestNeverAbsent waits for, 10,000 for the figures in
+// rotations is how many rotations TestNeverAbsent waits for; 10000 for the figures in
 // docs/POLICY.md.
 var rotations = flag.Int("rotations", 300, "how many rotations TestNeverAbsent waits for")
 
