@@ -32,6 +32,9 @@ const (
 	maxYear = 9998
 )
 
+// endOfStamps is when maxYear ends. Comparing is cheaper than taking the year.
+var endOfStamps = time.Date(maxYear+1, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // Name is a file name in a container's log directory, taken apart.
 type Name struct {
 	// Base is the live log's name, "N.log".
@@ -160,7 +163,7 @@ func ParseName(s string) (Name, bool) {
 		return Name{}, false
 	}
 	n.Stamp, err = time.Parse(StampLayout, stamp)
-	if err != nil || n.Stamp.Year() > maxYear {
+	if err != nil || !n.Stamp.Before(endOfStamps) {
 		return Name{}, false
 	}
 	return n, true
