@@ -93,7 +93,7 @@ func (l *loop) list(d *logDir, c Cause) {
 		return
 	}
 	d.listing = true
-	l.ask(request{rel: d.rel, dir: d, cause: c})
+	l.ask(request{rel: d.rel, cause: c})
 }
 
 // listed takes in the listing of a container's directory.

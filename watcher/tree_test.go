@@ -135,7 +135,7 @@ func TestLogMadeDuringAListing(t *testing.T) {
 		b.event(log0, fsnotify.Write)
 		b.wait()
 		b.wantDue(0)
-		b.l.scanned(result{request: request{rel: "pod/c", dir: b.dir(), cause: CauseWrite}})
+		b.l.scanned(result{request: request{rel: "pod/c", cause: CauseWrite}})
 		b.wantDue(1)
 	})
 }

@@ -239,7 +239,7 @@ func TestInstancesThatEndAtOnceDoNotSpin(t *testing.T) {
 func (b *bubble) fail(rel string, err error) {
 	b.Helper()
 	b.turn()
-	b.l.scanned(result{request: request{rel: rel, cause: CauseWrite, pod: b.l.pods[rel], dir: b.l.dirs[rel]}, err: err})
+	b.l.scanned(result{request: request{rel: rel, cause: CauseWrite}, err: err})
 	b.wait()
 }
 
@@ -298,13 +298,12 @@ func TestSweepKeepsWhatItCannotList(t *testing.T) {
 		b.check(os.Truncate(b.path(log0), limit))
 		b.wait()
 		b.l.sweep = sweepState{number: b.l.sweep.number + 1, running: true, causes: sweepCauses(0).with(CauseSweep), left: 1}
-		root, pod := b.l.pods[""], b.l.pods["pod"]
-		b.l.scanned(result{request: request{pod: root, cause: CauseSweep}, err: unix.EIO})
-		if want := []request{{rel: "pod", pod: pod, cause: CauseSweep}}; !slices.Equal(b.l.queue, want) {
+		b.l.scanned(result{request: request{cause: CauseSweep}, err: unix.EIO})
+		if want := []request{{rel: "pod", cause: CauseSweep}}; !slices.Equal(b.l.queue, want) {
 			t.Fatalf("to be listed: %+v, want %+v", b.l.queue, want)
 		}
 		b.l.queue = nil // and the scanner has the next error
-		b.l.scanned(result{request: request{rel: "pod", pod: pod, cause: CauseSweep}, err: unix.EIO})
+		b.l.scanned(result{request: request{rel: "pod", cause: CauseSweep}, err: unix.EIO})
 		if due := b.wantDue(1); due.Cause != CauseSweep {
 			t.Errorf("cause %q", due.Cause)
 		}
@@ -320,8 +319,7 @@ func TestSweepKeepsWhatItCannotList(t *testing.T) {
 func TestStaleListing(t *testing.T) {
 	for _, rel := range []string{"pod/c", "pod"} {
 		withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
-			b.turn()
-			stale := result{request: request{rel: rel, pod: b.l.pods[rel], dir: b.l.dirs[rel], cause: CauseWrite}, err: unix.ENOENT}
+			stale := result{request: request{rel: rel, cause: CauseWrite}, err: unix.ENOENT}
 			b.remove(rel)
 			b.write(log0, 0)
 			b.wait()
