@@ -336,14 +336,26 @@ func TestReplacedUnseen(t *testing.T) {
 // TestDirectoryThatReturnsBeforeItsListing has no watch when it is found, for it
 // is gone again, and is there when it is listed; the event of that is lost.
 func TestDirectoryThatReturnsBeforeItsListing(t *testing.T) {
-	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
-		b.n.failOnce = true
-		b.n.failWith(unix.ENOENT)
-		b.mkdir("pod/d")
-		b.wait()
-		b.write("pod/d/0.log", limit)
-		b.wantDue(1)
-	})
+	for _, between := range []bool{false, true} {
+		withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
+			b.n.failOnce = true
+			b.n.failWith(unix.ENOENT)
+			if between { // the listing and the watch
+				b.n.added = func(string) {
+					b.n.added = nil
+					if err := os.WriteFile(b.path("pod/d/0.log"), make([]byte, limit), 0o600); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			b.mkdir("pod/d")
+			b.wait()
+			if !between {
+				b.write("pod/d/0.log", limit)
+			}
+			b.wantDue(1)
+		})
+	}
 }
 
 // TestNothingOfTheLastDirectoryHoldsForTheNext: its interval, for one.
