@@ -185,7 +185,7 @@ func TestNoInstance(t *testing.T) {
 func TestInstanceIsClosed(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
 		for range 3 {
-			b.turn()
+			b.wait()
 			b.check(b.n.Close())
 			b.unwatched = true
 			b.check(os.Truncate(b.path(log0), limit)) // with no event
@@ -213,7 +213,7 @@ func TestInstancesThatEndAtOnceDoNotSpin(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
 		b.unwatched = true
 		open := b.w.open
-		b.turn()
+		b.wait()
 		b.w.open = func() (notifier, error) {
 			n, err := open()
 			_ = n.Close()
@@ -225,7 +225,7 @@ func TestInstancesThatEndAtOnceDoNotSpin(t *testing.T) {
 		if got := b.w.Stats().Sweeps - before.Sweeps; got > 10 {
 			t.Errorf("%d sweeps in 10 s", got)
 		}
-		b.turn()
+		b.wait()
 		b.w.open = open
 		b.openErr = unix.EMFILE
 		b.advance(time.Minute)
@@ -239,7 +239,7 @@ func TestInstancesThatEndAtOnceDoNotSpin(t *testing.T) {
 // fail has the listing of a directory end in an error.
 func (b *bubble) fail(rel string, err error) {
 	b.Helper()
-	b.turn()
+	b.wait()
 	b.l.scanned(result{request: request{rel: rel, cause: CauseWrite}, err: err})
 	b.wait()
 }
@@ -365,7 +365,7 @@ func TestStrongestCauseWins(t *testing.T) {
 			{[]Cause{CauseReload, CauseOverflow, CauseStartup}, CauseStartup},
 		} {
 			// What is asked for during a sweep makes one more.
-			b.turn()
+			b.wait()
 			b.l.sweep.running = true
 			b.changed, b.swept = nil, nil
 			for _, c := range test.asked {
