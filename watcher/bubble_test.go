@@ -31,6 +31,8 @@ type fakeNotifier struct {
 	watches map[string]bool
 	added   func(path string) // called after a watch was put on
 	fail    error             // what Add returns
+	// failOnce: and what the next Add returns alone.
+	failOnce bool
 }
 
 func newFakeNotifier() *fakeNotifier {
@@ -40,8 +42,11 @@ func newFakeNotifier() *fakeNotifier {
 func (n *fakeNotifier) Add(path string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.fail != nil {
-		return n.fail
+	if err := n.fail; err != nil {
+		if n.failOnce {
+			n.fail, n.failOnce = nil, false
+		}
+		return err
 	}
 	if _, err := os.Stat(path); err != nil {
 		return err

@@ -184,7 +184,7 @@ func (l *loop) due(d *logDir, now time.Time, c Cause, grown bool) {
 func (l *loop) absent(d *logDir, now time.Time, c Cause) {
 	g := &d.log
 	if g.missing.IsZero() {
-		g.missing, g.growing, g.dues = now, false, pace{}
+		g.missing, g.growing = now, false
 		l.list(d, c) // the container may have been restarted
 	}
 	if left := g.missing.Add(missingPause).Sub(now); left > 0 {

@@ -93,7 +93,7 @@ func (l *loop) list(d *logDir, c Cause) {
 		return
 	}
 	d.listing = true
-	l.ask(request{rel: d.rel, dir: d, cause: c})
+	l.ask(request{rel: d.rel, cause: c})
 }
 
 // listed takes in the listing of a container's directory.
@@ -115,6 +115,11 @@ func (l *loop) listed(d *logDir, res result) {
 			l.cfg.Changed(d.rel)
 		}
 	}
+	// Without a watch when it was listed, it may have been created just now.
+	if !d.isHot() && !d.watch.on {
+		l.watch(d.rel, &d.watch)
+		d.again = d.again || d.watch.on
+	}
 	if d.again {
 		d.again = false
 		l.list(d, CauseWrite)
@@ -131,9 +136,7 @@ func (l *loop) update(d *logDir, list listing) (other bool) {
 	d.limits = l.cfg.Limits(d.rel)
 	if d.inode != 0 && d.inode != list.inode { // the directory was created again
 		d.live = ""
-		if !d.isHot() {
-			l.watch(d.rel, &d.watch)
-		}
+		l.unwatch(d.rel, &d.watch)
 	}
 	d.stamp, d.inode, d.otherBytes = list.stamp, list.inode, list.otherBytes
 	if list.live == "" || list.live == d.live {

@@ -33,6 +33,11 @@ func TestDueIsReportedByEverySweep(t *testing.T) {
 				b.advance(20 * time.Millisecond)
 			}
 			b.wantState("hot")
+			b.reports = nil
+			b.sweep(CauseSweep)
+			if due := b.wantDue(1); due.Cause != CauseSweep {
+				b.Errorf("while hot: reported %+v", due.Due)
+			}
 		},
 		"cold": func(b *bubble) { b.advance(time.Minute); b.wantState("cold") },
 		"checked on request": func(b *bubble) {

@@ -153,6 +153,17 @@ func TestMissingIsReportedAfterAPause(t *testing.T) {
 	})
 }
 
+func TestMissingIsNotGrowing(t *testing.T) {
+	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
+		b.heat() // it grew at the last check
+		b.rename(log0, log0+".20260101-000000")
+		b.advance(missingPause + maxCheck)
+		if due := b.wantDue(1); due.Growing {
+			t.Errorf("reported %+v", due.Due)
+		}
+	})
+}
+
 func TestBrieflyMissingIsNotReported(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
 		for range 5 {

@@ -22,9 +22,6 @@ import (
 type request struct {
 	rel   string
 	cause Cause
-	// pod or dir is the directory's entry when the listing was requested.
-	pod *podDir
-	dir *logDir
 	// same: a pod's directory is as it was when it was last listed. It is not
 	// listed again, but takes its turn.
 	same bool

@@ -99,6 +99,30 @@ func TestPruneIsAskedForAtItsPace(t *testing.T) {
 	})
 }
 
+// TestPruneIsAskedForAgainOnceItHelped: the pace is for a total that stays
+// reached, and not for one that is reached again.
+func TestPruneIsAskedForAgainOnceItHelped(t *testing.T) {
+	withLog(t, Limits{MaxSize: 10 * limit, MaxTotalSize: 20 * limit}, func(b *bubble) {
+		b.write(rotated0, 0)
+		b.advance(time.Second)
+		b.sweep(CauseSweep)
+		b.heat()
+		for range 10 {
+			b.check(os.Truncate(b.path(log0), limit))
+			b.check(os.Truncate(b.path(rotated0), 19*limit))
+			b.turn()
+			b.changed = nil
+			b.checkDir()
+			if len(b.changed) != 1 {
+				t.Fatalf("Changed was called %d times", len(b.changed))
+			}
+			b.check(os.Truncate(b.path(rotated0), limit)) // pruned
+			b.checkDir()
+			b.advance(time.Millisecond)
+		}
+	})
+}
+
 // TestForeignFilesDoNotCount: neither for the total nor as a log.
 func TestForeignFilesDoNotCount(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit, MaxTotalSize: 10 * limit, MinInterval: time.Hour}, func(b *bubble) {
@@ -159,6 +183,21 @@ func TestRotatedCountsTowardsTheTotal(t *testing.T) {
 		b.rotated()
 		b.write(rotated0, 4*limit)
 		b.checkDir()
+		for range 2100 {
+			b.write(log0, limit/1000)
+			b.advance(time.Millisecond)
+		}
+		b.wantDue(1)
+	})
+}
+
+// TestRotatedCountsWithoutCheck: nor need anyone say that it was rotated.
+func TestRotatedCountsWithoutCheck(t *testing.T) {
+	withLog(t, Limits{MaxSize: limit, MaxTotalSize: 10 * limit, MinInterval: time.Hour}, func(b *bubble) {
+		b.write(rotated0, 4*limit)
+		b.write(log0, 4*limit)
+		b.wantDue(1)
+		b.exchange()
 		for range 2100 {
 			b.write(log0, limit/1000)
 			b.advance(time.Millisecond)

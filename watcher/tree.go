@@ -56,7 +56,7 @@ func (l *loop) startSweep(causes sweepCauses) {
 	// Watch first, then list: what is created in between is in both.
 	root := l.pods[""]
 	l.watch("", &root.watch)
-	l.ask(request{pod: root, cause: causes.strongest()})
+	l.ask(request{cause: causes.strongest()})
 }
 
 // ask queues a listing.
@@ -67,14 +67,14 @@ func (l *loop) ask(req request) {
 	l.queue = append(l.queue, req)
 }
 
-// scanned takes in a listing. One of a directory that was forgotten since, and
-// may have been created again, is too old.
+// scanned takes in a listing. One that began before the directory was removed
+// and created again does no harm: what it does not find is looked up, and the
+// listing of the new one follows it.
 func (l *loop) scanned(res result) {
-	switch {
-	case res.pod != nil && res.pod == l.pods[res.rel]:
-		l.tree(res.pod, res)
-	case res.dir != nil && res.dir == l.dirs[res.rel]:
-		l.listed(res.dir, res)
+	if p := l.pods[res.rel]; p != nil {
+		l.tree(p, res)
+	} else if d := l.dirs[res.rel]; d != nil {
+		l.listed(d, res)
 	}
 	if res.cause == CauseWrite {
 		return
@@ -145,7 +145,7 @@ func (l *loop) foundPod(rel string, c Cause) {
 		l.watch(rel, &p.watch)
 		p.stamp = stamp{}
 	}
-	l.ask(request{rel: rel, pod: p, cause: c, same: same})
+	l.ask(request{rel: rel, cause: c, same: same})
 }
 
 func (l *loop) foundDir(p *podDir, rel string, c Cause) {

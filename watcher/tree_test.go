@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+	"golang.org/x/sys/unix"
 )
 
 func TestIdleNodeWakesOnlyForTheSweep(t *testing.T) {
@@ -135,7 +136,7 @@ func TestLogMadeDuringAListing(t *testing.T) {
 		b.event(log0, fsnotify.Write)
 		b.wait()
 		b.wantDue(0)
-		b.l.scanned(result{request: request{rel: "pod/c", dir: b.dir(), cause: CauseWrite}})
+		b.l.scanned(result{request: request{rel: "pod/c", cause: CauseWrite}})
 		b.wantDue(1)
 	})
 }
@@ -330,6 +331,46 @@ func TestReplacedUnseen(t *testing.T) {
 			b.wantDue(1)
 		})
 	}
+}
+
+// TestDirectoryThatReturnsBeforeItsListing has no watch when it is found, for it
+// is gone again, and is there when it is listed; the event of that is lost.
+func TestDirectoryThatReturnsBeforeItsListing(t *testing.T) {
+	for _, between := range []bool{false, true} {
+		withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
+			b.n.failOnce = true
+			b.n.failWith(unix.ENOENT)
+			if between { // the listing and the watch
+				b.n.added = func(string) {
+					b.n.added = nil
+					if err := os.WriteFile(b.path("pod/d/0.log"), make([]byte, limit), 0o600); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			b.mkdir("pod/d")
+			b.wait()
+			if !between {
+				b.write("pod/d/0.log", limit)
+			}
+			b.wantDue(1)
+		})
+	}
+}
+
+// TestNothingOfTheLastDirectoryHoldsForTheNext: its interval, for one.
+func TestNothingOfTheLastDirectoryHoldsForTheNext(t *testing.T) {
+	withLog(t, Limits{MaxSize: limit, MinInterval: time.Hour}, func(b *bubble) {
+		b.write(log0, limit-1)
+		b.advance(time.Second)
+		b.unseen = true
+		b.check(os.Rename(b.path("pod/c"), t.TempDir()+"/away"))
+		b.check(os.Mkdir(b.path("pod/c"), 0o755))
+		b.check(os.WriteFile(b.path(log0), make([]byte, limit), 0o600))
+		b.named("pod/c")
+		b.sweep(CauseSweep)
+		b.wantDue(1)
+	})
 }
 
 func TestLinkInPlaceOfADirectory(t *testing.T) {
