@@ -127,7 +127,7 @@ func (r request) settleTotal() {
 		e.MaxTotalSize = r.base.limit.MaxTotalSize
 		e.Sources[maxTotal] += r.capped(fieldOf(maxTotal))
 	}
-	if total := e.MaxTotalSize; total > 0 && e.MaxSize > total { // the ceiling of the size is above that of the total
+	if e.MaxTotalSize > 0 && e.MaxSize > e.MaxTotalSize { // the ceiling of the size is above that of the total
 		e.MaxSize = e.MaxTotalSize
 		capped := r.capped(fieldOf(maxTotal))
 		e.Sources[maxSize] += capped
