@@ -191,7 +191,7 @@ func TestRotatedCountsTowardsTheTotal(t *testing.T) {
 	})
 }
 
-// TestRotatedCountsWithoutCheck: nor need anyone say that it was rotated.
+// TestRotatedCountsWithoutCheck: a rotation counts without a Check.
 func TestRotatedCountsWithoutCheck(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit, MaxTotalSize: 10 * limit, MinInterval: time.Hour}, func(b *bubble) {
 		b.write(rotated0, 4*limit)

@@ -106,7 +106,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		d.prunes.AddAfter(dir, rep.Again)
 	}
 	if len(rep.Done) > 0 {
-		d.o.Check(dir) // the watcher knows the total as it was before
+		d.o.Check(dir) // the watcher has the total of before the prune
 	}
 	if rep.Pending {
 		d.compressions.Add(dir)
