@@ -132,7 +132,7 @@ func reopensMissing(t *testing.T, n node) {
 // a killed containerd loses lines of a fast one by itself.
 func runtimeComesBack(t *testing.T, n node) {
 	l := start(t, n, strict)
-	w := workload{name: "survivor", lines: 20_000, rate: 1e6}
+	w := workload{name: "survivor", lines: 60_000, rate: 1e6}
 	c := n.run(t, w)
 	rotatedAtLeast(t, l, c, 2)
 	n.bounce(t)
