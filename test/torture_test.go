@@ -267,7 +267,7 @@ func TestTortureDisk(t *testing.T) {
 	p := newProcess(t, n, strings.Replace(everything, "100000", "3", 1))
 	p.start()
 	w := workload{name: "full", rate: 2e6, lines: uint64(torture.Seconds() * 2e6 / 121)}
-	c := n.run(t, w)
+	c, ends := n.run(t, w), time.After(*torture)
 	testutil.Eventually(t, "files", func() bool { return len(names(t, n, c.dir())) >= 3 })
 	ballast := filepath.Join(disk, "ballast")
 	fill(t, ballast, 1<<20)
@@ -278,6 +278,7 @@ func TestTortureDisk(t *testing.T) {
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
+	<-ends // the writer takes that long, more than a wait for it may
 	c.wait(t)
 	p.stop()
 	settle(t, n, p, []container{c})
