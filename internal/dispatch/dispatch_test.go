@@ -274,7 +274,7 @@ func TestLastingProblemsAreLoggedOnce(t *testing.T) {
 	}
 }
 
-// TestClockStep: after the clock was stepped forward nobody knows how old a file is,
+// TestClockStep: after the clock was stepped forward the age of a file is unknown,
 // so that nothing is removed for its age until the age has passed since.
 func TestClockStep(t *testing.T) {
 	n := newNode(t, "containerLogMaxAge: 1h\n")
@@ -362,5 +362,21 @@ func TestExitedLogIsNotARequest(t *testing.T) {
 	}
 	if got := names(t, c.Dir()); got != "0.log" {
 		t.Errorf("the directory holds %s", got)
+	}
+}
+
+// TestWantKeepsTheRunningLog: of two live logs in a directory the one that a running
+// container writes stays wanted, whichever is reported later.
+func TestWantKeepsTheRunningLog(t *testing.T) {
+	runs := func(log string) bool { return log == "0.log" }
+	w := &want{Due: watcher.Due{Log: "0.log", Limit: 5}}
+	w.merge(watcher.Due{Log: "7.log", Limit: 9}, runs)
+	if w.Log != "0.log" || w.Limit != 5 {
+		t.Errorf("a stray log took its place: %+v", w.Due)
+	}
+	w = &want{Due: watcher.Due{Log: "7.log", Limit: 9}}
+	w.merge(watcher.Due{Log: "0.log", Limit: 5}, runs)
+	if w.Log != "0.log" || w.Limit != 5 {
+		t.Errorf("the running container's log is not wanted: %+v", w.Due)
 	}
 }
