@@ -72,7 +72,7 @@ diskPressure: {highThresholdPercent: 80, lowThresholdPercent: 70}
 		if i == 4 {
 			w.name, w.rate = "loud", 50*quiet
 		}
-		w.lines = uint64(seconds * w.rate / 121)
+		w.lines = uint64(seconds * w.rate / lineLength)
 		loads = append(loads, w)
 		cs = append(cs, n.run(t, w))
 	}

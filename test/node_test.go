@@ -181,10 +181,13 @@ func (n realNode) bounce(t *testing.T) {
 	}
 }
 
+// lineLength is the length of a workload's short lines, in bytes, newline included.
+const lineLength = 121
+
 func (n realNode) run(t *testing.T, w workload) container {
 	t.Helper()
 	args := []string{
-		"-linger=false", "-line=120", "-lines=" + strconv.FormatUint(w.lines, 10), "-rate=" + strconv.Itoa(w.rate),
+		"-linger=false", "-line=" + strconv.Itoa(lineLength-1), "-lines=" + strconv.FormatUint(w.lines, 10), "-rate=" + strconv.Itoa(w.rate),
 		"-stderr-every=" + strconv.Itoa(w.stderrEvery), "-long-every=" + strconv.Itoa(w.longEvery),
 		"-no-final-newline=" + strconv.FormatBool(w.noFinalNewline),
 	}

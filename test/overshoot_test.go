@@ -41,7 +41,7 @@ func overshoot(t *testing.T, n node, yaml string, count, rate int) {
 	var loads []workload
 	for i := range count {
 		// The writer's rate counts its 121 bytes a line.
-		w := workload{name: fmt.Sprintf("w%d", i), rate: rate, lines: uint64(measure.Seconds() * float64(rate) / 121)}
+		w := workload{name: fmt.Sprintf("w%d", i), rate: rate, lines: uint64(measure.Seconds() * float64(rate) / lineLength)}
 		loads = append(loads, w)
 		cs = append(cs, n.run(t, w))
 	}

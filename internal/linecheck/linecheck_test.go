@@ -74,11 +74,11 @@ func TestChecker(t *testing.T) {
 		{"none", nil, StreamReport{}, ""},
 		{"in order", []uint64{1, 2, 3}, StreamReport{First: 1, Last: 3, Lines: 3}, ""},
 		{"pruned", []uint64{7, 8}, StreamReport{First: 7, Last: 8, Lines: 2}, ""},
-		{"gap", []uint64{1, 2, 6, 7}, StreamReport{First: 1, Last: 7, Lines: 4, Missing: 3}, "line 6 follows line 2"},
+		{"gap", []uint64{1, 2, 6, 7}, StreamReport{First: 1, Last: 7, Lines: 4, Missing: 3, LongestGap: 3}, "line 6 follows line 2"},
 		{"doubled", []uint64{1, 2, 2, 3}, StreamReport{First: 1, Last: 3, Lines: 4, Doubled: 1}, "line 2 comes again after line 2"},
 		{"doubled first", []uint64{4, 4, 4}, StreamReport{First: 4, Last: 4, Lines: 3, Doubled: 2}, "line 4 comes again after line 4"},
 		{"swapped", []uint64{1, 3, 2, 4}, StreamReport{First: 1, Last: 4, Lines: 4, OutOfOrder: 1}, "line 3 follows line 1"},
-		{"gap filled", []uint64{1, 9, 5, 2, 8, 3, 7}, StreamReport{First: 1, Last: 9, Lines: 7, Missing: 2, OutOfOrder: 5}, "line 9 follows line 1"},
+		{"gap filled", []uint64{1, 9, 5, 2, 8, 3, 7}, StreamReport{First: 1, Last: 9, Lines: 7, Missing: 2, LongestGap: 1, OutOfOrder: 5}, "line 9 follows line 1"},
 		{"files swapped", []uint64{5, 6, 2, 3, 4}, StreamReport{First: 2, Last: 6, Lines: 5, OutOfOrder: 3}, "line 2 comes after line 6"},
 		{"filled twice", []uint64{1, 3, 2, 2}, StreamReport{First: 1, Last: 3, Lines: 4, OutOfOrder: 1, Doubled: 1}, "line 3 follows line 1"},
 	} {

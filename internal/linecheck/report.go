@@ -20,6 +20,7 @@ type StreamReport struct {
 	Last       uint64 // highest number seen
 	Lines      uint64 // undamaged lines seen, doubled ones included
 	Missing    uint64 // numbers between First and Last that were not seen
+	LongestGap uint64 // most of them in a row
 	Doubled    uint64 // lines that had been seen before
 	OutOfOrder uint64 // lines that came after a later one
 	Corrupt    uint64 // lines that are not what was written
@@ -41,7 +42,11 @@ type Totals struct {
 func (c *Checker) Report() Report {
 	r := Report{Streams: make(map[string]StreamReport, len(c.streams)+1)}
 	for name, s := range c.streams {
-		r.Streams[name] = s.report
+		report := s.report
+		for _, g := range s.gaps {
+			report.LongestGap = max(report.LongestGap, g.to-g.from+1)
+		}
+		r.Streams[name] = report
 	}
 	if c.unknown.report.Corrupt > 0 {
 		r.Streams[""] = c.unknown.report
