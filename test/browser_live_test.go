@@ -16,10 +16,10 @@ import (
 const watchEvents = `(() => {
   window.came = [];
   const now = () => performance.timeOrigin + performance.now();
-  const row = (li) => [...document.querySelectorAll("tr.row")].find((tr) => tr.querySelector(".open").title === li.querySelector(".who")?.title);
+  const row = (li) => [...document.querySelectorAll("tr.row")].find((tr) => tr.querySelector(".open").title === li.querySelector(".subject")?.title);
   new MutationObserver((list) => {
     for (const li of list.flatMap((m) => [...m.addedNodes])) {
-      const came = { kind: li.dataset.kind, at: Date.parse(li.dataset.time), listed: now(), who: li.querySelector(".who")?.title ?? "", row: 0 };
+      const came = { kind: li.dataset.kind, at: Date.parse(li.dataset.time), listed: now(), subject: li.querySelector(".subject")?.title ?? "", row: 0 };
       window.came.push(came);
       requestAnimationFrame(() => { if (row(li)?.hasAttribute("data-new")) came.row = now() });
     }
@@ -27,7 +27,7 @@ const watchEvents = `(() => {
 })(), null`
 
 type came struct {
-	Kind, Who       string
+	Kind, Subject   string
 	At, Listed, Row float64 // Unix timestamps in ms
 }
 
@@ -65,7 +65,7 @@ func TestPageShowsRotation(t *testing.T) {
 	}
 	// The list has what was done, by the daemon's own account.
 	for _, r := range done {
-		b.await(fmt.Sprintf(`[...document.querySelectorAll("#events li")].some((li) => li.title === %q && li.querySelector(".who").title === "default/%s/app")`, r.To, r.Container.Pod))
+		b.await(fmt.Sprintf(`[...document.querySelectorAll("#events li")].some((li) => li.title === %q && li.querySelector(".subject").title === "default/%s/app")`, r.To, r.Container.Pod))
 	}
 }
 
@@ -88,11 +88,11 @@ func TestPageShowsProblems(t *testing.T) {
 	}
 	b.await(`document.querySelector('#events li[data-kind="failed"]')`)
 	for _, e := range eval[[]came](b, `window.came`) {
-		if e.Kind == "failed" && (e.Listed-e.At > 1000 || e.Who != "default/web/app") {
-			t.Errorf("shown after %.0f ms, of %q", e.Listed-e.At, e.Who)
+		if e.Kind == "failed" && (e.Listed-e.At > 1000 || e.Subject != "default/web/app") {
+			t.Errorf("shown after %.0f ms, of %q", e.Listed-e.At, e.Subject)
 		}
 	}
-	b.await(`document.querySelector('.problem[data-level="error"] .affected .who')?.textContent === "default/web/app"`)
+	b.await(`document.querySelector('.problem[data-level="error"] .affected .subject')?.textContent === "default/web/app"`)
 	b.await(`document.querySelector('tr.row[data-state="failing"]')`)
 	c.ClearFailures()
 
@@ -136,7 +136,7 @@ func TestPageShowsStrangePaths(t *testing.T) {
 	}
 	b.await(`document.querySelectorAll("#events li").length === 1`)
 	const want = `"><script>alert(2)</<img src=x onerror=alert(1)>\u202e\x1b[2J/app`
-	if got := eval[string](b, `document.querySelector("#events .who").title`); got != want {
+	if got := eval[string](b, `document.querySelector("#events .subject").title`); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if _, err := os.Stat(filepath.Join(c.Dir(), "0.log")); err != nil {
@@ -147,6 +147,6 @@ func TestPageShowsStrangePaths(t *testing.T) {
 	// It goes while it is shown; what was known of it stays.
 	c.Exit()
 	b.await(`document.querySelector(".gone").checkVisibility() && document.querySelectorAll(".policy dt").length > 5`)
-	eval[any](b, `document.getElementById("close").click(), document.querySelector("#events .who").click(), null`)
+	eval[any](b, `document.getElementById("close").click(), document.querySelector("#events .subject").click(), null`)
 	b.await(`document.getElementById("details").open && document.querySelector(".gone").checkVisibility()`)
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/spf13/cobra/doc"
 )
 
-// manCommand is for those who make packages. It is not shown.
+// manCommand is for building packages. It is hidden.
 func manCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "man DIRECTORY",
 		Short: "Write the man pages of all commands into a directory",
-		Long: `Man writes logwatch.1 and a page for each command into a directory, which it makes.
-They bear the date of SOURCE_DATE_EPOCH (seconds since 1970) if that is set, so that
-two builds of one source are equal, and today's otherwise.`,
+		Long: `Man writes logwatch.1 and a page for each command into a directory, which it creates.
+They have the date of SOURCE_DATE_EPOCH (a Unix timestamp) if that is set, so that
+builds of the same source are equal, and today's otherwise.`,
 		Args:   cobra.ExactArgs(1),
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, args []string) error {

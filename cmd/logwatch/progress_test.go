@@ -11,8 +11,8 @@ import (
 	"github.com/creack/pty"
 )
 
-// TestWaiting: a terminal is told what is waited for, and its line is clean
-// afterwards; a file is told nothing.
+// TestWaiting: a terminal shows what is waited for, and its line is empty
+// afterwards; nothing is written to a file.
 func TestWaiting(t *testing.T) {
 	screen, tty, err := pty.Open()
 	if err != nil {

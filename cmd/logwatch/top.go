@@ -49,7 +49,7 @@ filtered, and Enter shows the details of a container; ? lists the keys, q quits.
 		if err != nil {
 			return err
 		}
-		// A terminal that is closed, or taken away: it is left as it was.
+		// SIGHUP, when the terminal is closed: its state is restored.
 		ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGHUP)
 		defer stop()
 		return top.Run(ctx, top.Options{Source: client, Which: which, Interval: *interval, Unicode: styleOf(os.Getenv).Unicode})

@@ -206,8 +206,8 @@ func (f *file) elements(n *yaml.Node, path string, read func(n *yaml.Node, at st
 	}
 }
 
-// scalar reads the text of n as it is written, except that numbers may be in any
-// form that YAML has for them.
+// scalar reads the text of n literally, except that numbers may be in any form that
+// YAML has for them.
 func scalar(n *yaml.Node, v setting.Value) error {
 	text, tag := n.Value, n.ShortTag()
 	switch want := wanted[v.Type()]; {

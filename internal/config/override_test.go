@@ -10,7 +10,7 @@ import (
 	"github.com/logwatch/logwatch/internal/policy"
 )
 
-// TestSampleExamples: what the sample shows in comments can be used as it is.
+// TestSampleExamples: the commented examples of the sample are valid.
 // The examples are the comments that are indented by three spaces.
 func TestSampleExamples(t *testing.T) {
 	data, err := os.ReadFile(sample)

@@ -8,8 +8,8 @@
 //     ErrUnproven. Lines count as pruned only if the container wrote so much that the
 //     policy could prune, which it cannot in ten seconds at the default limit.
 //   - Lines written = lines found + lines pruned + lines lost.
-//   - The directory is removed however Run ends, a panic included, unless it is to be
-//     kept. What the containers' logs take is bounded by the policy.
+//   - The directory is removed however Run ends, a panic included, unless Options.Keep
+//     is set. What the containers' logs take is bounded by the policy.
 //
 // # Blocking and shutdown
 //

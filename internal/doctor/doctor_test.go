@@ -110,8 +110,8 @@ func TestInterrupted(t *testing.T) {
 // hostileText has what a terminal or a shell would take for its own.
 const hostileText = "x\x1b[2J\r\n\u202e\u009b'$(touch /tmp/logwatch-doctor-was-here);\"`"
 
-// TestHostile: every name that comes from elsewhere is such a text; whatever is
-// said of it fits a terminal, and whatever is to be run is a word.
+// TestHostile: every name that comes from elsewhere is such a text; what is printed
+// of it is safe for a terminal, and in commands it is one word.
 func TestHostile(t *testing.T) {
 	f := newFake(t)
 	f.file("/etc/logwatch/logwatch.yaml", "minRotationInterval: 0s\n")

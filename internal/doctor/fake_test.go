@@ -154,8 +154,8 @@ func (f *fakeNode) check(name string) Check {
 	return Check{}
 }
 
-// fix runs a check's commands as an operator would, on this node's files. There
-// are no services, and kernel parameters are files.
+// fix runs a check's commands as an operator would, on this node's files. It
+// has no services, and kernel parameters are files.
 func (f *fakeNode) fix(c Check) {
 	f.t.Helper()
 	bin := filepath.Join(f.t.TempDir(), "bin")

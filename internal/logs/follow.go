@@ -92,7 +92,7 @@ func (f *follower) remember(gens []*generation) {
 }
 
 // finished reports whether the uncompressed log that is read, which has ended for
-// now, is to be left for the next. Otherwise it waits.
+// now, is complete, so that the next can be read. Otherwise it waits.
 func (s *source) finished(ctx context.Context) bool {
 	if s.Follow {
 		s.scan(false)
@@ -249,7 +249,7 @@ func (s *source) isTorn(gens []*generation) bool {
 	})
 }
 
-// update brings what is to be read up to a listing. Files keep their identity
+// update brings what is unread up to a listing. Files keep their identity
 // while a rotation, or its reversal, exchanges their names.
 func (s *source) update(gens []*generation) {
 	now, find := slices.Clone(gens), s.finder(gens)
@@ -430,7 +430,7 @@ func (s *source) skipEmpty(ctx context.Context, g *generation) bool {
 		return false
 	case s.isAwaited(g, f):
 		s.sleep(ctx)
-	default: // not the floor: what it will be exchanged with is to be read
+	default: // not the floor: what it will be exchanged with must be read
 		s.pending = s.pending[1:]
 		return true
 	}

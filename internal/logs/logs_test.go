@@ -192,7 +192,7 @@ func TestLongLine(t *testing.T) {
 	}
 }
 
-// TestForeignLines: what is not CRI is printed as it is, and reported once.
+// TestForeignLines: what is not CRI is printed unchanged, and reported once.
 func TestForeignLines(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", "0.log", stamped(1)+"a\n{\"log\":\"docker\"}\n\nx\n"+stamped(2)+"b\ntorn")

@@ -11,7 +11,7 @@ import (
 // batch is some lines of one container, ready to be written.
 type batch struct {
 	buf []byte
-	// For merging: where each line ends in buf, and its time in ns since 1970.
+	// For merging: where each line ends in buf, and its Unix time in ns.
 	ends  []int
 	times []int64
 	// idle: no more will come until something is logged.
@@ -183,8 +183,8 @@ func (f *feed) done() {
 }
 
 // earliest returns the feed with the earliest line, and the time of the earliest
-// line of the others. known is false while that is not known; without a line there
-// is no feed.
+// line of the others. known is false while that is not known. first is nil without
+// a line.
 func earliest(all []*feed) (first *feed, until int64, known bool) {
 	known, until = true, 1<<63-1
 	for _, f := range all {

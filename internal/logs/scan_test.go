@@ -171,7 +171,7 @@ func TestScanCompressedUnseen(t *testing.T) {
 	}
 }
 
-// TestLostTail: what was to be skipped of a generation goes with it.
+// TestLostTail: lines that would have been skipped are lost with their generation.
 func TestLostTail(t *testing.T) {
 	tr := newTree(t)
 	tr.write("app", first, stamped(0)+"a\n")

@@ -203,8 +203,8 @@ func TestRaw(t *testing.T) {
 	}
 }
 
-// TestTakesOver: a dead daemon's socket is replaced; a living one's, and what is
-// no socket, is left as it is.
+// TestTakesOver: a dead daemon's socket is replaced; a live one's, and what is not
+// a socket, is unchanged.
 func TestTakesOver(t *testing.T) {
 	path := filepath.Join(socketDir(t), "s.sock")
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
@@ -223,7 +223,7 @@ func TestTakesOver(t *testing.T) {
 	if n := log.count("another daemon answers there"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
-	// Somebody else's by then: it stays.
+	// By then it is another process's: it stays.
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
@@ -339,7 +339,7 @@ func TestClientErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var g sync.WaitGroup
-	g.Go(func() { // somebody who speaks no JSON
+	g.Go(func() { // a server that does not send JSON
 		c, err := l.Accept()
 		if err != nil {
 			return

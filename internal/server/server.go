@@ -120,7 +120,7 @@ func (e *endpoint) serveUntil(ctx context.Context, l net.Listener) error {
 		Handler: e.handler, MaxHeaderBytes: maxHeaderBytes,
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: e.read, WriteTimeout: e.write, IdleTimeout: idleTimeout,
 		BaseContext: func(net.Listener) context.Context { return ctx },
-		// Anyone can cause these: a scanner on the port must not fill the log.
+		// Any client can cause these: a scanner on the port must not fill the log.
 		ErrorLog: slog.NewLogLogger(zerolog.NewSlogHandler(e.log), slog.LevelDebug),
 	}
 	stopped := make(chan struct{})

@@ -189,7 +189,7 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestMany: 5000 containers are no matter.
+// TestMany: 5000 containers are written in a moment.
 func TestMany(t *testing.T) {
 	s := sample()
 	for i := range 5000 {

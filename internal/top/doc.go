@@ -13,7 +13,7 @@
 //     terminals, so that columns stay aligned.
 //   - The cursor stays with its container when the list is sorted again, until the
 //     container is gone. Before it is moved, it stays at the top.
-//   - However Run ends (a key, its context, a panic), the terminal is restored, as it is
+//   - However Run ends (a key, its context, a panic), the terminal is restored, and also
 //     while the process is stopped by ^Z.
 //   - Rendering costs what is visible, not what exists: see TestViewCost.
 //

@@ -85,7 +85,7 @@ func suspend() tea.Cmd {
 	return tea.Exec(stopper{}, func(error) tea.Msg { return nil })
 }
 
-// stopper stops the process while the terminal is as it was before.
+// stopper stops the process while the terminal is in its original state.
 type stopper struct{}
 
 // stopWait is for the kernel to stop the process, and for SIGCONT once it goes on.

@@ -62,7 +62,7 @@ func TestSort(t *testing.T) {
 }
 
 // TestCursor: it stays at the top until it is moved, then with its container, and
-// goes to a neighbour when that is gone, but to the one that took its place first.
+// goes to the one that replaced it when that is gone, or else to the next.
 func TestCursor(t *testing.T) {
 	names := []string{"a", "b", "c", "d"}
 	ids := map[string]string{}
@@ -163,8 +163,8 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestDetails: they ask for their container alone, with its policy, and go on when
-// it is started anew, or gone.
+// TestDetails: they request only their container, with its policy, and continue when
+// it is restarted, or gone.
 func TestDetails(t *testing.T) {
 	d := watching(Options{})
 	node := d.source.answer
@@ -246,7 +246,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestWrong: what is not well is said in one line, the worst of it alone.
+// TestWrong: problems are shown in one line, only the worst of them.
 func TestWrong(t *testing.T) {
 	for _, tt := range []struct {
 		want string

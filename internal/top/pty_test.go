@@ -176,7 +176,7 @@ func (tm *term) send(keys string) {
 	}
 }
 
-// end waits for the process and checks that it left the terminal as it was.
+// end waits for the process and checks that it restored the terminal.
 func (tm *term) end(code int) {
 	tm.t.Helper()
 	select {
@@ -190,7 +190,7 @@ func (tm *term) end(code int) {
 	tm.restored()
 }
 
-// restored checks that nothing is left of what the terminal was told.
+// restored checks that every mode that was set is reset.
 func (tm *term) restored() {
 	tm.t.Helper()
 	if after := tm.modes(); after != tm.before {
@@ -281,7 +281,7 @@ func TestStopNowhere(t *testing.T) {
 	tm.end(0)
 }
 
-// TestFirstAnswer: a wrong socket is told at once, on a terminal that is as before.
+// TestFirstAnswer: a wrong socket is reported immediately, on a restored terminal.
 func TestFirstAnswer(t *testing.T) {
 	socket := socketPath(t)
 	tm := onTerminal(t, nil, binary(t), "top", "--control-socket", socket)

@@ -5,7 +5,7 @@ import "charm.land/lipgloss/v2"
 // paint styles a text.
 type paint = func(...string) string
 
-// styles use the terminal's own sixteen colours, which suit its background, light or
+// styles use the terminal's own sixteen colors, which suit its background, light or
 // dark. Color is never the only sign.
 type styles struct {
 	bold, faint, head, cursor, hot, trend, good, warn, bad paint

@@ -16,9 +16,9 @@ import (
 	"github.com/logwatch/logwatch/internal/api"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// screen is what is shown, without colours.
+// screen is what is shown, without colors.
 func (d *driver) screen() string {
 	return ansi.Strip(d.View().Content) + "\n"
 }
@@ -85,7 +85,7 @@ func fits(t *testing.T, what string, d *driver, width, height int) {
 }
 
 // TestEveryScreen: at each size, whatever is shown fits and holds no control
-// character, and nothing panics; also when the size changes meanwhile.
+// character, and nothing panics; also when the size changes in between.
 func TestEveryScreen(t *testing.T) {
 	for name, s := range map[string]api.Status{"sample": sample(20), "hostile": hostiles(), "empty": {}, "waiting": {Node: api.Node{Waiting: hostile}}} {
 		for _, unicode := range []bool{true, false} {

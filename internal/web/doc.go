@@ -33,6 +33,6 @@
 //
 // # Limitations
 //
-// An event may be lost: the numbers show it. Who has access is decided by the server
+// An event may be lost: the numbers show it. Access is controlled by the server
 // (metrics.webConfigFile).
 package web

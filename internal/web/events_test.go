@@ -154,8 +154,8 @@ func testEvents(t *testing.T, p *Page, srv *httptest.Server) {
 	testutil.Eventually(t, "the viewers to be forgotten", func() bool { return p.hub.count() <= 6 })
 }
 
-// TestFallsBehind: who is too slow learns how much he missed, and goes on with
-// what there is.
+// TestFallsBehind: a viewer that is too slow gets the number of events that it missed,
+// and then those that are kept.
 func TestFallsBehind(t *testing.T) {
 	p, srv := serve(t, two())
 	s := follow(t, srv, "")
@@ -171,12 +171,12 @@ func TestFallsBehind(t *testing.T) {
 	for i := 8; i < 8+eventsKept; i++ {
 		s.want(i)
 	}
-	// One who is new gets the last ones, and missed nothing.
+	// A new viewer gets the last ones, and missed nothing.
 	follow(t, srv, "").want(1 + eventsKept + 7 - eventsShown)
 }
 
-// TestSlowViewer: one who reads nothing loses his connection, and holds up neither
-// who publishes nor who reads.
+// TestSlowViewer: a viewer that reads nothing is disconnected, and holds up neither
+// publishing nor other viewers.
 func TestSlowViewer(t *testing.T) {
 	p, srv := serve(t, two())
 	p.write = 200 * time.Millisecond
@@ -194,7 +194,7 @@ func TestSlowViewer(t *testing.T) {
 	testutil.Eventually(t, "the slow one", func() bool { return p.hub.count() == 1 })
 	s := follow(t, srv, "")
 	big := Event{Kind: KindFailed, Error: strings.Repeat("x", 10*maxText)}
-	got := make(chan int, 1) // events that the other one got, or was told of
+	got := make(chan int, 1) // events that the other one got or missed
 	stop := make(chan struct{})
 	var g sync.WaitGroup
 	g.Go(func() {
@@ -311,8 +311,8 @@ func TestPeers(t *testing.T) {
 	}
 }
 
-// TestPublishCosts: nothing that is worth a word, as long as nobody looks, and
-// little when there are as many as can be.
+// TestPublishCosts: next to nothing without viewers, and little with as many as there can
+// be.
 func TestPublishCosts(t *testing.T) {
 	e := Event{Time: time.Now(), Kind: KindRotated, ID: "1", Dir: "d"}
 	var none *Hub

@@ -52,8 +52,8 @@ type Event struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Hub keeps the last events, for those who look. Make it with NewHub; one that is
-// nil forgets what is published.
+// Hub keeps the last events for its viewers. NewHub returns one; a nil Hub drops
+// what is published.
 type Hub struct {
 	epoch string // tells this daemon's numbers from an earlier one's
 

@@ -62,7 +62,7 @@ func serve(t *testing.T, d *fake) (*Page, *httptest.Server) {
 	return p, srv
 }
 
-// prepare is serve for a server that is to be started.
+// prepare is serve without the start.
 func prepare(t *testing.T, d *fake) (*Page, *httptest.Server) {
 	t.Helper()
 	p := New(d.Status, NewHub())

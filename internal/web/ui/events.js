@@ -62,12 +62,12 @@ export class Events {
     const time = make("time", "", clock(Date.parse(e.time)));
     time.dateTime = e.time;
     time.title = date(Date.parse(e.time));
-    const who = make("button", "who", make("span", "name", escape((c ?? e).container || e.dir)));
-    who.type = "button";
-    who.title = nameOf(c ?? e);
-    who.tabIndex = -1; // the table has them all
-    who.addEventListener("click", () => this.#onOpen(c ?? e));
-    const item = make("li", "event", time, who, make("span", "figure", e.kind === "rotated" ? size(e.sizeBytes) : ""),
+    const subject = make("button", "subject", make("span", "name", escape((c ?? e).container || e.dir)));
+    subject.type = "button";
+    subject.title = nameOf(c ?? e);
+    subject.tabIndex = -1; // the table has them all
+    subject.addEventListener("click", () => this.#onOpen(c ?? e));
+    const item = make("li", "event", time, subject, make("span", "figure", e.kind === "rotated" ? size(e.sizeBytes) : ""),
       make("span", "where", (c ?? e).pod ? `${escape((c ?? e).namespace)} / ${escape((c ?? e).pod)}` : ""), make("span", "more", more(e)));
     item.dataset.kind = escape(e.kind);
     item.dataset.time = e.time;

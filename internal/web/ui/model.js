@@ -78,7 +78,7 @@ export class Model {
   // now is the daemon's clock, in ms.
   now() { return Date.now() + this.#skew; }
 
-  // take takes in a status. held: the order stays as it is.
+  // take takes in a status. held: the order is kept.
   take(view, held) {
     const at = Date.parse(view.time);
     if (at === this.time) return;
@@ -112,7 +112,7 @@ export class Model {
     return c;
   }
 
-  // arrange makes the list anew; held: in the order that it had.
+  // arrange filters and sorts the list; held: in the order that it had.
   arrange(held) {
     const fits = [];
     const shown = shows[this.show];
@@ -156,7 +156,7 @@ function fill(c, old, at, elapsed, gap) {
   c.last = c.lastRotation ?? null;
   c.lastAt = c.last ? Date.parse(c.last.time) : 0;
   c.counted = c.rotations;
-  if (old && old.lastAt > at) { // an event told of it, and this status is older
+  if (old && old.lastAt > at) { // known from an event, and this status is older
     c.last = old.last;
     c.lastAt = old.lastAt;
     c.rotations = Math.max(c.rotations, old.rotations);

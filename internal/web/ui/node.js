@@ -29,7 +29,7 @@ export class Problems {
     if (p.why) item.append(make("p", "why", escape(p.why)));
     if (p.affected) {
       const affected = make("ul", "affected", ...p.affected.map((a) => {
-        const open = make("button", "who", nameOf(a));
+        const open = make("button", "subject", nameOf(a));
         open.type = "button";
         open.addEventListener("click", () => this.#onOpen(a));
         return make("li", "", open, make("span", "why", escape(a.text)));

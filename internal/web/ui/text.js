@@ -68,7 +68,7 @@ export function say(el, text) {
   el.textContent = text;
 }
 
-// mark sets an attribute unless it is so; null takes it off.
+// mark sets an attribute unless it has that value; null removes it.
 export function mark(el, name, value) {
   const key = "is-" + name;
   if (el[key] === value) return;
