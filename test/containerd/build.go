@@ -47,24 +47,58 @@ type Tools struct {
 // the tree that this package was compiled from). It requires the go command, gcc and,
 // the first time, a Go module proxy. log, if not nil, is called before slow steps.
 func Build(ctx context.Context, log func(string)) (Tools, error) {
-	if log == nil {
-		log = func(string) {}
-	}
 	cache, unlock, err := openCache(ctx)
 	if err != nil {
 		return Tools{}, err
 	}
 	defer unlock()
 	bin := filepath.Join(cache, "containerd-"+containerdVersion+"_runc-"+runcVersion, "bin")
-	if _, err := os.Stat(bin); errors.Is(err, fs.ErrNotExist) {
-		log(fmt.Sprintf("building containerd %s and runc %s into %s: about 90 s, this once", containerdVersion, runcVersion, bin))
-		began := time.Now()
-		if err := installAll(ctx, bin); err != nil {
-			return Tools{}, err
-		}
-		log(fmt.Sprintf("built in %s", time.Since(began).Round(time.Second)))
+	if err := fill(bin, log, func(tmp string) error { return installAll(ctx, tmp) }); err != nil {
+		return Tools{}, err
 	}
 	return findTools(ctx, bin, cache)
+}
+
+// Cached returns the directory name of the cache of built programs. If it does not
+// exist, build fills it: the name must change with what is built. build's directory is
+// a temporary one, which gets its name when build has succeeded. log, if not nil, is
+// called before slow steps.
+func Cached(ctx context.Context, name string, log func(string), build func(dir string) error) (string, error) {
+	cache, unlock, err := openCache(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	dir := filepath.Join(cache, name)
+	return dir, fill(dir, log, build)
+}
+
+// fill has build fill dir unless it exists, atomically, by a rename: an interrupted
+// build does not look complete.
+func fill(dir string, log func(string), build func(dir string) error) error {
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if log == nil {
+		log = func(string) {}
+	}
+	log("building into " + dir + ": minutes, this once")
+	began := time.Now()
+	tmp := dir + ".tmp"
+	if err := os.RemoveAll(tmp); err != nil {
+		return fmt.Errorf("remove an unfinished build: %w", err)
+	}
+	if err := os.MkdirAll(tmp, 0o755); err != nil {
+		return fmt.Errorf("create the directory for test programs: %w", err)
+	}
+	if err := build(tmp); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp, dir); err != nil {
+		return fmt.Errorf("rename the built programs: %w", err)
+	}
+	log(fmt.Sprintf("built in %s", time.Since(began).Round(time.Second)))
+	return nil
 }
 
 // ToolsFromPath uses the containerd that is installed in dir, such as a
@@ -137,30 +171,19 @@ func openCache(ctx context.Context) (dir string, unlock func(), err error) {
 	}
 }
 
-// installAll fills bin atomically, by a rename: an interrupted build does not look
-// complete.
+// installAll builds containerd's programs and runc into bin.
 func installAll(ctx context.Context, bin string) error {
-	tmp := bin + ".tmp"
-	if err := os.RemoveAll(tmp); err != nil {
-		return fmt.Errorf("remove an unfinished build: %w", err)
-	}
-	if err := os.MkdirAll(tmp, 0o755); err != nil {
-		return fmt.Errorf("create the directory for test programs: %w", err)
-	}
 	args := []string{"install", "-ldflags=-s -w"}
 	for _, name := range []string{"containerd", shimName, "ctr"} {
 		args = append(args, containerdModule+"/cmd/"+name+"@"+containerdVersion)
 	}
-	if err := goCommand(ctx, tmp, args, "GOBIN="+tmp, "CGO_ENABLED=0"); err != nil {
+	if err := GoCommand(ctx, bin, args, "GOBIN="+bin, "CGO_ENABLED=0"); err != nil {
 		return fmt.Errorf("build containerd: %w", err)
 	}
 	// runc enters namespaces in C, before Go's threads exist.
 	args = []string{"install", "-ldflags=-s -w", runcModule + "@" + runcVersion}
-	if err := goCommand(ctx, tmp, args, "GOBIN="+tmp, "CGO_ENABLED=1"); err != nil {
+	if err := GoCommand(ctx, bin, args, "GOBIN="+bin, "CGO_ENABLED=1"); err != nil {
 		return fmt.Errorf("build runc: %w; it requires gcc and the C library's headers", err)
-	}
-	if err := os.Rename(tmp, bin); err != nil {
-		return fmt.Errorf("rename the built programs: %w", err)
 	}
 	return nil
 }
@@ -177,16 +200,16 @@ func buildLogwriter(ctx context.Context, path string) error {
 		}
 	}
 	args := []string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", path, logwriterPackage}
-	if err := goCommand(ctx, dir, args, "CGO_ENABLED=0"); err != nil {
+	if err := GoCommand(ctx, dir, args, "CGO_ENABLED=0"); err != nil {
 		return fmt.Errorf("build the logwriter: %w", err)
 	}
 	return nil
 }
 
-// goCommand runs the go command for this platform. Settings of the caller's build
+// GoCommand runs the go command in dir, for this platform. Settings of the caller's build
 // (flags, targets, workspaces) would break or change the result, so they are replaced;
 // those of proxy and module cache are kept.
-func goCommand(ctx context.Context, dir string, args []string, env ...string) error {
+func GoCommand(ctx context.Context, dir string, args []string, env ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	// GOFLAGS must not be empty: an empty one falls back to "go env -w".
