@@ -1,6 +1,8 @@
 package test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/internal/web"
 )
@@ -238,5 +241,36 @@ func TestPageLooks(t *testing.T) {
 	}
 	if len(grounds) != 2 {
 		t.Errorf("grounds in light and dark: %v", grounds)
+	}
+}
+
+// TestPageFormats: the page has the formats of the commands.
+func TestPageFormats(t *testing.T) {
+	b := browse(t, newStage(t, api.Status{}, nil).url)
+	b.open()
+	got := func(f string, arg any) string {
+		return eval[string](b, fmt.Sprintf(`import("/ui/text.js").then((m) => m.%s(%v))`, f, arg))
+	}
+	for _, n := range []int64{0, 999, 1000, 1536, 10188, 10189, 10 << 20, 1023 << 20, 5 << 40} {
+		if s := got("size", n); s != display.Bytes(n) {
+			t.Errorf("size(%d) is %s, want %s", n, s, display.Bytes(n))
+		}
+	}
+	for _, seconds := range []float64{0, 0.00038, 0.003, 0.0123, 0.25, 3.14159, 12.6, 119, 120, 7199, 7200, 172799, 172800} {
+		d := time.Duration(seconds * float64(time.Second))
+		if s := got("took", seconds); s != display.Took(seconds) {
+			t.Errorf("took(%v) is %s, want %s", seconds, s, display.Took(seconds))
+		}
+		if s := got("age", 1000*seconds); s != display.Age(d) {
+			t.Errorf("age(%v) is %s, want %s", d, s, display.Age(d))
+		}
+	}
+	const hostile = "<b>\x1b[2J\u009b\u202e\x7f\n\U000e0041é日"
+	arg, err := json.Marshal(hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := got("escape", string(arg)); s != display.Escape(hostile) {
+		t.Errorf("escape gives %q, want %q", s, display.Escape(hostile))
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logwatch/logwatch/internal/api"
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 // completeTimeout is how long the tab key may take in a shell.
@@ -50,7 +50,7 @@ func parts(containers []api.Container, typed string) (found []string) {
 			name += "/"
 		}
 		// A shell would take what is not plain for something else.
-		if strings.HasPrefix(name, typed) && name == status.Escape(name) && !strings.ContainsAny(name, " \t'\"\\$`") {
+		if strings.HasPrefix(name, typed) && name == display.Escape(name) && !strings.ContainsAny(name, " \t'\"\\$`") {
 			found = append(found, name)
 		}
 	}

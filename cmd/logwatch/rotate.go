@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/logwatch/logwatch/internal/api"
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 func rotateCommand() *cobra.Command {
@@ -73,7 +73,7 @@ func (t *tally) add(w io.Writer, r api.Result) {
 	switch r.Result {
 	case api.Rotated:
 		t.rotated++
-		what = fmt.Sprintf("rotated %s to %s in %.1f ms", status.Size(r.Size), r.To, 1000*r.Seconds)
+		what = fmt.Sprintf("rotated %s to %s in %s", display.Bytes(r.Size), r.To, display.Took(r.Seconds))
 	case api.Reopened:
 		what = "reopened: it was missing"
 	case api.Empty:
@@ -87,7 +87,7 @@ func (t *tally) add(w io.Writer, r api.Result) {
 		what = "FAILED: " + r.Error
 	}
 	// An output that is closed does not undo the rotations.
-	_, _ = fmt.Fprintf(w, "%s: %s\n", status.Escape(r.Namespace+"/"+r.Pod+"/"+r.Container), status.Escape(what))
+	_, _ = fmt.Fprintf(w, "%s: %s\n", display.Escape(r.Namespace+"/"+r.Pod+"/"+r.Container), display.Escape(what))
 }
 
 func (t *tally) end(w io.Writer) error {

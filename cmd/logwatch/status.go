@@ -11,6 +11,7 @@ import (
 
 	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/status"
 )
 
@@ -97,5 +98,5 @@ func names(arg string) (n api.Names, err error) {
 }
 
 func noneRuns(which string) error {
-	return fmt.Errorf("no running container matches %s on this node: `logwatch status` lists all", status.Escape(which))
+	return fmt.Errorf("no running container matches %s on this node: `logwatch status` lists all", display.Escape(which))
 }

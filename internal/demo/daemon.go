@@ -11,7 +11,7 @@ import (
 
 	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 // daemon is the real daemon, in a goroutine.
@@ -90,7 +90,7 @@ func (w *warnings) Write(line []byte) (int, error) {
 	switch {
 	case bytes.Contains(line, []byte(context.Canceled.Error())):
 	case len(w.lines) < maxWarnings:
-		w.lines = append(w.lines, "daemon: "+status.Escape(strings.TrimSpace(string(line))))
+		w.lines = append(w.lines, "daemon: "+display.Escape(strings.TrimSpace(string(line))))
 	default:
 		w.more++
 	}

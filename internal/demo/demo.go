@@ -16,8 +16,8 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/setting"
-	"github.com/logwatch/logwatch/internal/status"
 	"github.com/logwatch/logwatch/internal/top"
 )
 
@@ -93,7 +93,7 @@ func (o *Options) config() (fake.Style, config.Config, error) {
 	case !ok:
 		return 0, cfg, fmt.Errorf("unknown runtime %q; must be one of containerd, crio", o.Runtime)
 	case o.MaxSize < minMaxSize || o.MaxSize > maxMaxSize:
-		return 0, cfg, fmt.Errorf("invalid maximum size %s; must be at least %s and at most %s", setting.FormatSize(o.MaxSize), status.Size(minMaxSize), status.Size(maxMaxSize))
+		return 0, cfg, fmt.Errorf("invalid maximum size %s; must be at least %s and at most %s", setting.FormatSize(o.MaxSize), display.Bytes(minMaxSize), display.Bytes(maxMaxSize))
 	case o.MinRotationInterval < 0:
 		return 0, cfg, fmt.Errorf("invalid minimum rotation interval %v; must be at least 0s", o.MinRotationInterval)
 	case o.Duration < 0:

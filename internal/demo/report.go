@@ -11,9 +11,9 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/internal/setting"
-	"github.com/logwatch/logwatch/internal/status"
 )
 
 // progress prints a line a second, for output that is not a terminal.
@@ -38,7 +38,7 @@ func (s *session) progress(ctx context.Context) error {
 		}
 		n, _, worst := s.daemon.rotations.get()
 		_, err = fmt.Fprintf(s.options.Out, "%4.0fs  %6s/s  %11s lines  %5d rotations  worst overshoot %s\n",
-			time.Since(s.started).Seconds(), status.Size(written-before), thousands(lines), n, status.Size(worst))
+			time.Since(s.started).Seconds(), display.Bytes(written-before), thousands(lines), n, display.Bytes(worst))
 		before = written
 	}
 	return err
@@ -99,7 +99,7 @@ func (s *session) summary(proofs []proof) (text []byte, proven bool) {
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintln(table, "\nCONTAINER   \tWRITTEN\tFILES\tLINES\tFOUND\tPRUNED\tLOST\tDOUBLED\tOUT OF ORDER\tDAMAGED\t")
 	for _, p := range append(proofs, all) {
-		_, _ = fmt.Fprintf(table, "%-12s\t%s\t%d\t", p.name, status.Size(p.written), p.files)
+		_, _ = fmt.Fprintf(table, "%-12s\t%s\t%d\t", p.name, display.Bytes(p.written), p.files)
 		for _, n := range []uint64{p.Written, p.Found, p.Pruned, p.Lost, p.Doubled, p.OutOfOrder, p.Corrupt} {
 			_, _ = fmt.Fprintf(table, "%s\t", thousands(n))
 		}
@@ -108,10 +108,10 @@ func (s *session) summary(proofs []proof) (text []byte, proven bool) {
 	_ = table.Flush()
 	n, mean, worst := s.daemon.rotations.get()
 	_, _ = fmt.Fprintf(&out, "\n%s rotations in %.1fs; overshoot past the limit of %s: %s on average, %s at worst\n",
-		thousands(uint64(n)), s.elapsed.Seconds(), setting.FormatSize(s.options.MaxSize), status.Size(mean), status.Size(worst))
+		thousands(uint64(n)), s.elapsed.Seconds(), setting.FormatSize(s.options.MaxSize), display.Bytes(mean), display.Bytes(worst))
 	for _, p := range proofs {
 		if p.err != nil {
-			_, _ = fmt.Fprintf(&out, "%s: %s\n", p.name, status.Escape(strings.ReplaceAll(p.err.Error(), "\n", "; ")))
+			_, _ = fmt.Fprintf(&out, "%s: %s\n", p.name, display.Escape(strings.ReplaceAll(p.err.Error(), "\n", "; ")))
 		}
 	}
 	if warnings := s.daemon.warnings.text(); warnings != "" {

@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
-	"github.com/logwatch/logwatch/internal/status"
 )
 
 var clockChecks = []check{
@@ -58,7 +58,7 @@ func checkStamps(_ context.Context, n *node) Check {
 		return found(OK, "there are no rotated logs yet")
 	}
 	if ahead := newest.Stamp.Sub(podlogs.WallClock(n.sys.now())); ahead > maxAhead {
-		return found(Warn, "a rotated log's name is %s ahead of the clock", status.Age(ahead)).
+		return found(Warn, "a rotated log's name is %s ahead of the clock", display.Age(ahead)).
 			detail("%s. The clock was set back, or another time zone was used.", path).
 			detail("New names continue from there to stay in order, until the clock has caught up.").
 			fix("date; ls -l --full-time %s", path)

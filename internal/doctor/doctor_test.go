@@ -12,10 +12,9 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/logwatch/logwatch/internal/display"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
-
-	"github.com/logwatch/logwatch/internal/status"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -181,7 +180,7 @@ func FuzzQuote(f *testing.F) {
 			t.Skip("no argument has a NUL")
 		}
 		q := quote(s)
-		if status.Escape(q) != q {
+		if display.Escape(q) != q {
 			t.Errorf("%q: not fit for a terminal", q)
 		}
 		out, err := exec.Command(bash, "--norc", "-c", "printf %s "+q).Output()

@@ -11,10 +11,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/policy"
 	"github.com/logwatch/logwatch/internal/setting"
-	"github.com/logwatch/logwatch/internal/status"
 )
 
 var inotifyChecks = []check{
@@ -226,7 +226,7 @@ func checkSpace(_ context.Context, n *node) Check {
 		held += c.size()
 	}
 	most, unlimited := n.promised()
-	promise := text("%s hold %s, and may hold %s by their limits.", plural(len(n.tree().containers), "container"), status.Size(held), status.Size(most))
+	promise := text("%s hold %s, and may hold %s by their limits.", plural(len(n.tree().containers), "container"), display.Bytes(held), display.Bytes(most))
 	if unlimited > 0 {
 		promise += text(" %d of them have no limit.", unlimited)
 	}
@@ -235,14 +235,14 @@ func checkSpace(_ context.Context, n *node) Check {
 		promise += text(" nodeLogBudget is %s.", setting.FormatSize(b))
 	}
 	threshold := s.DiskPressure.HighThresholdPercent
-	c, low := scarce(text("%s (%d%%) of podLogsDir's disk is free", status.Size(free), percent(free, total)), free, total, evictSpace,
+	c, low := scarce(text("%s (%d%%) of podLogsDir's disk is free", display.Bytes(free), percent(free, total)), free, total, evictSpace,
 		"diskPressure.highThresholdPercent", threshold, "Lines are lost when there is no space left.")
 	switch {
 	case low:
 		return c.detail("%s", promise).
 			fix(`du --one-file-system --human-readable --max-depth=2 "$(findmnt --noheadings --output TARGET --target %s)" | sort --human-numeric-sort | tail -n 20`, s.PodLogsDir)
 	case most-held > free && threshold == 0:
-		return found(Warn, "%s, and logs may take %s more", c.Summary, status.Size(most-held)).
+		return found(Warn, "%s, and logs may take %s more", c.Summary, display.Bytes(most-held)).
 			detail("%s Neither nodeLogBudget nor diskPressure limits them.", promise).
 			run(n.set("nodeLogBudget: " + size(max((held+free)/10*8>>20, 1)<<20)))
 	}

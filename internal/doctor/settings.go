@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/logwatch/logwatch/internal/config"
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 var configChecks = []check{{name: "config", run: checkConfig}}
@@ -130,7 +130,7 @@ func (n *node) set(lines ...string) command {
 			flags = append(flags, name)
 		}
 	}
-	wish := command(status.Escape(strings.Join(lines, ", ")))
+	wish := command(display.Escape(strings.Join(lines, ", ")))
 	switch {
 	case len(flags) > 0:
 		return "systemctl edit --full logwatch # remove " + command(strings.Join(flags, ", ")) + " from its command line, and set " + wish + " in its file"
@@ -176,7 +176,7 @@ func setKeys(file, path string, header, lines []string, then command) command {
 	data, err := read(path)
 	q := quote(file)
 	if strings.HasPrefix(strings.TrimSpace(string(data)), "{") { // JSON is not edited line by line
-		return command("${EDITOR:-vi} "+q) + then + command(" # set "+status.Escape(strings.Join(lines, ", ")))
+		return command("${EDITOR:-vi} "+q) + then + command(" # set "+display.Escape(strings.Join(lines, ", ")))
 	}
 	cmd, to := "mkdir -p "+quote(filepath.Dir(file)), " > "
 	if err == nil {

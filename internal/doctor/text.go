@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 // found returns a Check with its summary. Texts among args are escaped.
@@ -71,9 +71,9 @@ func text(format string, args ...any) string {
 		case int, int64, uint64:
 			safe[i] = a
 		case error:
-			safe[i] = status.Escape(strings.ReplaceAll(a.Error(), "\n", "; "))
+			safe[i] = display.Escape(strings.ReplaceAll(a.Error(), "\n", "; "))
 		default:
-			safe[i] = status.Escape(fmt.Sprint(a))
+			safe[i] = display.Escape(fmt.Sprint(a))
 		}
 	}
 	return fmt.Sprintf(format, safe...)
@@ -88,7 +88,7 @@ func quote(s string) string {
 	switch {
 	case s != "" && strings.Trim(s, unquoted) == "":
 		return s
-	case status.Escape(s) == s:
+	case display.Escape(s) == s:
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
 	var b strings.Builder

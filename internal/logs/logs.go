@@ -15,8 +15,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
-	"github.com/logwatch/logwatch/internal/status"
 )
 
 // Options select lines, and how they are printed.
@@ -104,7 +104,7 @@ func (r *run) warn(failed bool, format string, args ...any) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	text := status.Escape(r.Namespace + "/" + r.Pod + "/" + fmt.Sprintf(format, args...))
+	text := display.Escape(r.Namespace + "/" + r.Pod + "/" + fmt.Sprintf(format, args...))
 	_, _ = fmt.Fprintln(r.Warnings, "logwatch: "+text) // there is no other place to report that it failed
 }
 
@@ -162,7 +162,7 @@ func (r *run) start(ctx context.Context, s *source, several int) {
 
 // prefix is what the lines of a container begin with, in the same color each time.
 func prefix(name string, color bool) []byte {
-	text := "[" + status.Escape(name) + "] "
+	text := "[" + display.Escape(name) + "] "
 	if !color {
 		return []byte(text)
 	}

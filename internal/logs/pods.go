@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
-	"github.com/logwatch/logwatch/internal/status"
 )
 
 // choosePod returns the directory of the selected pod. Pods of the same name exist
@@ -19,7 +19,7 @@ func (r *run) choosePod() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("logs: %w: specify the directory with --pod-logs-dir, or the daemon's file with --config", explain(err))
 	}
-	label := status.Escape(r.Namespace + "/" + r.Pod)
+	label := display.Escape(r.Namespace + "/" + r.Pod)
 	named := slices.DeleteFunc(all, func(dir string) bool {
 		p := podlogs.OwnerOf(dir)
 		return p.Namespace != r.Namespace || p.Pod != r.Pod || p.UID == ""
@@ -48,7 +48,7 @@ func (r *run) choosePod() (string, error) {
 func uids(dirs []string) string {
 	var list []string
 	for _, dir := range dirs {
-		list = append(list, status.Escape(podlogs.OwnerOf(dir).UID))
+		list = append(list, display.Escape(podlogs.OwnerOf(dir).UID))
 	}
 	return strings.Join(list, ", ")
 }
@@ -75,12 +75,12 @@ func (r *run) lastLogged(pod string) (last time.Time) {
 }
 
 func (r *run) noContainer(names []string) error {
-	label := status.Escape(r.Namespace + "/" + r.Pod)
+	label := display.Escape(r.Namespace + "/" + r.Pod)
 	if len(names) == 0 {
-		return fmt.Errorf("%s has no logs yet: %s is empty", label, status.Escape(r.PodLogsDir+"/"+r.pod))
+		return fmt.Errorf("%s has no logs yet: %s is empty", label, display.Escape(r.PodLogsDir+"/"+r.pod))
 	}
 	for i := range names {
-		names[i] = status.Escape(names[i])
+		names[i] = display.Escape(names[i])
 	}
 	return fmt.Errorf("%s has no container %q: it has %s", label, r.Container, strings.Join(names, ", "))
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
-	"github.com/logwatch/logwatch/internal/status"
 )
 
 // source reads one container's logs in a goroutine of its own, and sends batches
@@ -346,9 +346,9 @@ func (s *source) resumed(before, after time.Time) {
 	case m.files == 0:
 		verb = "may be"
 	case m.maybe:
-		size = fmt.Sprintf(" (%d files with %s, or more)", m.files, status.Size(m.bytes))
+		size = fmt.Sprintf(" (%d files with %s, or more)", m.files, display.Bytes(m.bytes))
 	default:
-		size = fmt.Sprintf(" (%d files with %s)", m.files, status.Size(m.bytes))
+		size = fmt.Sprintf(" (%d files with %s)", m.files, display.Bytes(m.bytes))
 	}
 	s.missing = gap{}
 	s.warn(true, "%s: lines %s %s gone: rotated away before they were read%s", s.name, where, verb, size)

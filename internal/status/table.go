@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/display"
+	"github.com/logwatch/logwatch/internal/health"
 )
 
 // none fills empty cells, so that programs can cut columns.
@@ -23,7 +25,7 @@ func newTable(w io.Writer) table {
 
 func (t table) line(cells ...string) {
 	for i, c := range cells {
-		cells[i] = Escape(c)
+		cells[i] = display.Escape(c)
 		if c == "" {
 			cells[i] = none
 		}
@@ -43,13 +45,20 @@ func writeTable(w io.Writer, s api.Status, wide bool, now time.Time) error {
 		return err
 	}
 	t = newTable(w)
-	head := []string{"NAMESPACE", "POD", "CONTAINER", "SIZE", "LIMIT", "FILES", "TOTAL", "RATE", "ROTATIONS", "LAST", "OVERSHOOT"}
-	if wide {
-		head = append(head, "CAUSE", "STATE", "MAX-TOTAL", "DIR", "POLICY")
+	var shown []column
+	var titles []string
+	for _, c := range columns {
+		if wide || !c.wide {
+			shown, titles = append(shown, c), append(titles, c.title)
+		}
 	}
-	t.line(append(head, "ERROR")...)
+	t.line(titles...)
 	for _, c := range s.Containers {
-		t.line(row(c, wide, now)...)
+		var cells []string
+		for _, col := range shown {
+			cells = append(cells, col.cell(row{c, now}))
+		}
+		t.line(cells...)
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -63,10 +72,10 @@ func writeTable(w io.Writer, s api.Status, wide bool, now time.Time) error {
 // nodeLines describe the node.
 func nodeLines(t table, n api.Node, now time.Time) {
 	if n.Waiting != "" {
-		t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %s", n.Version, n.PID, Age(now.Sub(n.Started)), n.Waiting))
+		t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %s", n.Version, n.PID, display.Age(now.Sub(n.Started)), n.Waiting))
 		return
 	}
-	t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %d rotations, %d failed", n.Version, n.PID, Age(now.Sub(n.Started)), n.Rotations, n.Failures))
+	t.line("daemon", fmt.Sprintf("%s, process %d, started %s ago: %d rotations, %d failed", n.Version, n.PID, display.Age(now.Sub(n.Started)), n.Rotations, n.Failures))
 	reachable := "ready (" + n.Runtime.Endpoint + ")"
 	if !n.Runtime.Reachable {
 		reachable = "UNREACHABLE (" + n.Runtime.Endpoint + "): rotation is suspended. " + n.Runtime.Error
@@ -74,70 +83,104 @@ func nodeLines(t table, n api.Node, now time.Time) {
 	t.line("runtime", reachable)
 	sweep := "none yet"
 	if !n.LastSweep.IsZero() {
-		sweep = fmt.Sprintf("%s ago, took %s; %d logs: %d polled, %d watched", Age(now.Sub(n.LastSweep)), seconds(n.SweepSeconds), n.Polled+n.Watched, n.Polled, n.Watched)
+		sweep = fmt.Sprintf("%s ago, took %s; %d logs: %d polled, %d watched", display.Age(now.Sub(n.LastSweep)), display.Took(n.SweepSeconds), n.Polled+n.Watched, n.Polled, n.Watched)
 	}
 	t.line("last sweep", sweep)
 	if n.Unhealthy != "" {
 		t.line("health", "UNHEALTHY: "+n.Unhealthy)
 	}
-	conf := "loaded " + Age(now.Sub(n.Config.Loaded)) + " ago"
+	conf := "loaded " + display.Age(now.Sub(n.Config.Loaded)) + " ago"
 	if n.Config.File != "" {
 		conf += " from " + n.Config.File
 	}
 	t.line("config", conf)
 	if n.Config.Error != "" {
-		t.line("", fmt.Sprintf("RELOAD FAILED %s ago; previous config still active: %s", Age(now.Sub(n.Config.Failed)), n.Config.Error))
+		t.line("", fmt.Sprintf("RELOAD FAILED %s ago; previous config still active: %s", display.Age(now.Sub(n.Config.Failed)), n.Config.Error))
 	}
 	if b := n.Budget; b != nil {
-		t.line("budget", fmt.Sprintf("%s of %s (%.0f%%)", Size(b.Usage), Size(b.Limit), 100*float64(b.Usage)/float64(max(1, b.Limit))))
+		t.line("budget", fmt.Sprintf("%s of %s (%.0f%%)", display.Bytes(b.Usage), display.Bytes(b.Limit), 100*float64(b.Usage)/float64(max(1, b.Limit))))
 	}
 	if n.Backlog.Files > 0 {
-		t.line("backlog", fmt.Sprintf("%s, %s: pending compression or removal, still open for writing, or failed", plural(n.Backlog.Files, "file"), Size(n.Backlog.Bytes)))
+		t.line("backlog", fmt.Sprintf("%s, %s: pending compression or removal, still open for writing, or failed", display.Plural(n.Backlog.Files, "file"), display.Bytes(n.Backlog.Bytes)))
 	}
 	if n.Overflows > 0 || n.WatchErrors > 0 {
 		t.line("inotify", fmt.Sprintf("%d queue overflows, %d errors: covered by the sweep (logwatch doctor checks the limits)", n.Overflows, n.WatchErrors))
 	}
 	if n.Skipped > 0 || n.Rejected > 0 {
-		t.line("skipped", fmt.Sprintf("%s; rejected annotations: %d", plural(n.Skipped, "log"), n.Rejected))
+		t.line("skipped", fmt.Sprintf("%s; rejected annotations: %d", display.Plural(n.Skipped, "log"), n.Rejected))
 	}
 	if n.Renamed > 0 {
-		t.line("renamed", fmt.Sprintf("%s: no atomic exchange, so the live log is absent for an instant in each rotation (-o wide)", plural(n.Renamed, "log")))
+		t.line("renamed", fmt.Sprintf("%s: no atomic exchange, so the live log is absent for an instant in each rotation (-o wide)", display.Plural(n.Renamed, "log")))
 	}
 }
 
-func row(c api.Container, wide bool, now time.Time) []string {
-	limit := "off"
-	if c.Limit > 0 {
-		limit = Size(c.Limit)
-	}
-	cells := []string{c.Namespace, c.Pod, c.Names.Container, Size(c.Size), limit, strconv.Itoa(c.Files), Size(c.Total), Size(int64(c.Rate)) + "/s", strconv.FormatUint(c.Rotations, 10)}
-	last, overshoot, cause := "", "", ""
-	if r := c.LastRotation; r != nil {
-		last, overshoot, cause = Age(now.Sub(r.Time)), Size(r.Overshoot), r.Cause
-	}
-	cells = append(cells, last, overshoot)
-	if wide {
-		total := "no limit"
-		if c.MaxTotal > 0 {
-			total = Size(c.MaxTotal)
+// row is a container at a time.
+type row struct {
+	api.Container
+	now time.Time
+}
+
+// columns are those of the containers' table.
+var columns = []column{
+	{"NAMESPACE", false, func(r row) string { return r.Namespace }},
+	{"POD", false, func(r row) string { return r.Pod }},
+	{"CONTAINER", false, func(r row) string { return r.Names.Container }},
+	{"SIZE", false, func(r row) string { return display.Bytes(r.Size) }},
+	{"LIMIT", false, func(r row) string { return limit(r.Limit, "off") }},
+	{"FILES", false, func(r row) string { return strconv.Itoa(r.Files) }},
+	{"TOTAL", false, func(r row) string { return display.Bytes(r.Total) }},
+	{"RATE", false, func(r row) string { return display.PerSecond(r.Rate) }},
+	{"ROTATIONS", false, func(r row) string { return strconv.FormatUint(r.Rotations, 10) }},
+	{"LAST", false, last(func(r row) string { return display.Age(r.now.Sub(r.LastRotation.Time)) })},
+	{"OVERSHOOT", false, last(func(r row) string { return display.Bytes(r.LastRotation.Overshoot) })},
+	{"CAUSE", true, last(func(r row) string {
+		if r.Fallback != "" {
+			return r.LastRotation.Cause + " (renamed: " + r.Fallback + ")"
 		}
-		state := "watched"
-		if c.Polled {
-			state = "polled"
+		return r.LastRotation.Cause
+	})},
+	{"STATE", true, func(r row) string { return health.State(r.Container) }},
+	{"MAX-TOTAL", true, func(r row) string { return limit(r.MaxTotal, "no limit") }},
+	{"DIR", true, func(r row) string { return r.Dir }},
+	{"POLICY", true, func(r row) string { return changed(r.Policy) }},
+	{"ERROR", false, problem},
+}
+
+type column struct {
+	title string
+	wide  bool             // only in the wide format
+	cell  func(row) string // "" is shown as none
+}
+
+// last is a cell about the last rotation.
+func last(cell func(row) string) func(row) string {
+	return func(r row) string {
+		if r.LastRotation == nil {
+			return ""
 		}
-		if c.Fallback != "" {
-			cause += " (renamed: " + c.Fallback + ")"
+		return cell(r)
+	}
+}
+
+func limit(bytes int64, off string) string {
+	if bytes <= 0 {
+		return off
+	}
+	return display.Bytes(bytes)
+}
+
+// problem is the worst finding. Annotations have a table of their own.
+func problem(r row) string {
+	for _, f := range health.Container(r.Container) {
+		switch {
+		case f.Kind == health.Annotation:
+		case f.Since.IsZero():
+			return f.String()
+		default:
+			return display.Age(r.now.Sub(f.Since)) + " ago: " + f.String()
 		}
-		cells = append(cells, cause, state, total, c.Dir, changed(c.Policy))
 	}
-	problem := ""
-	switch {
-	case c.Skipped != "":
-		problem = "skipped: " + c.Skipped
-	case c.LastError != nil:
-		problem = Age(now.Sub(c.LastError.Time)) + " ago: " + c.LastError.Text
-	}
-	return append(cells, problem)
+	return ""
 }
 
 // changed are the fields of a policy that are not the defaults.
@@ -179,47 +222,4 @@ func policy(w io.Writer, c api.Container) error {
 		t.line(f.Name, f.Value, f.Source)
 	}
 	return t.Flush()
-}
-
-var units = []string{"Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
-
-// Size is a number of bytes in few characters: 512, 9.8Mi, 104Mi.
-func Size(bytes int64) string {
-	if bytes < 1000 {
-		return strconv.FormatInt(bytes, 10)
-	}
-	v, unit := float64(bytes), -1
-	for v >= 1000 && unit < len(units)-1 {
-		v /= 1024
-		unit++
-	}
-	if v < 9.95 {
-		return strings.TrimSuffix(strconv.FormatFloat(v, 'f', 1, 64), ".0") + units[unit]
-	}
-	return strconv.FormatFloat(v, 'f', 0, 64) + units[unit]
-}
-
-// Age is a time in few characters: 3s, 5m, 2h, 14d.
-func Age(d time.Duration) string {
-	switch d = max(0, d); {
-	case d < 2*time.Minute:
-		return strconv.Itoa(int(d.Seconds())) + "s"
-	case d < 2*time.Hour:
-		return strconv.Itoa(int(d.Minutes())) + "m"
-	case d < 48*time.Hour:
-		return strconv.Itoa(int(d.Hours())) + "h"
-	}
-	return strconv.Itoa(int(d.Hours()/24)) + "d"
-}
-
-// plural is a number of things: 1 log, 2 logs.
-func plural[N uint64 | int64](n N, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
-}
-
-func seconds(s float64) string {
-	return time.Duration(s * float64(time.Second)).Round(time.Millisecond).String()
 }

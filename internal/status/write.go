@@ -8,10 +8,14 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	nodes "go.yaml.in/yaml/v3"
 
 	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 // Formats are the formats of Write.
@@ -65,9 +69,44 @@ func writeYAML(w io.Writer, s api.Status) error {
 func plain(n *nodes.Node) {
 	n.Style = 0
 	if n.Kind == nodes.ScalarNode {
-		n.Value = Escape(n.Value)
+		n.Value = display.Escape(n.Value)
 	}
 	for _, child := range n.Content {
 		plain(child)
 	}
+}
+
+// escapeJSON writes as \u what is not printable in a JSON document: its encoder
+// leaves DEL, the C1 controls and direction marks unescaped. All of these are within
+// strings.
+func escapeJSON(doc []byte) []byte {
+	return replaceUnprintable(doc, func(b *strings.Builder, r rune) {
+		if high, low := utf16.EncodeRune(r); high != utf8.RuneError {
+			fmt.Fprintf(b, `\u%04x\u%04x`, high, low)
+		} else {
+			fmt.Fprintf(b, `\u%04x`, r)
+		}
+	})
+}
+
+// escapeStrings escapes as Escape does, so that the parsed document contains the
+// backslashes.
+func escapeStrings(doc []byte) []byte {
+	return replaceUnprintable(doc, func(b *strings.Builder, r rune) {
+		b.WriteString(`\`)
+		b.WriteString(display.Escape(string(r)))
+	})
+}
+
+func replaceUnprintable(doc []byte, with func(*strings.Builder, rune)) []byte {
+	var b strings.Builder
+	b.Grow(len(doc))
+	for _, r := range string(doc) {
+		if r == '\n' || unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			with(&b, r)
+		}
+	}
+	return []byte(b.String())
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/logwatch/logwatch/internal/api"
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 // details describe one container.
@@ -84,10 +84,6 @@ func (d *details) lines(width int, now time.Time, l look, s styles) []string {
 	for _, in := range d.facts(now, l, s, width) {
 		add(in)
 	}
-	c := d.row.Container
-	for _, r := range c.Rejected {
-		add(line{"annotation", r.Annotation + ": " + r.Value + ": " + r.Reason, s.bad})
-	}
 	out = append(out, "")
 	return append(out, d.policy(width, l, s)...)
 }
@@ -98,36 +94,36 @@ func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 	if !d.stopped.IsZero() {
 		out = append(out, line{"", "Not running since " + ago(d.stopped, now) + " at the latest. This is its last known state.", s.bad})
 	}
-	if c.Skipped != "" {
-		out = append(out, line{"skipped", c.Skipped, s.bad})
-	}
-	if p := c.LastError; p != nil {
-		out = append(out, line{"last error", ago(p.Time, now) + ": " + p.Text, s.bad})
+	for _, f := range d.row.findings {
+		if !f.Since.IsZero() {
+			f.Text = ago(f.Since, now) + ": " + f.Text
+		}
+		out = append(out, line{f.Kind, f.Text, s.bad})
 	}
 	temperature := "watched: its directory is watched"
 	if c.Polled {
 		temperature = "polled: its size is checked on a timer"
 	}
-	size, total := status.Size(c.Size), status.Size(c.Total)+", files: "+strconv.Itoa(c.Files)
+	size, total := display.Bytes(c.Size), display.Bytes(c.Total)+", files: "+strconv.Itoa(c.Files)
 	if c.Limit > 0 {
-		size += fmt.Sprintf(" of %s (%.0f%%)", status.Size(c.Limit), 100*float64(c.Size)/float64(c.Limit))
+		size += fmt.Sprintf(" of %s (%.0f%%)", display.Bytes(c.Limit), 100*float64(c.Size)/float64(c.Limit))
 	} else {
 		size += ", no limit: not rotated"
 	}
 	if c.MaxTotal > 0 {
-		total = fmt.Sprintf("%s of %s, files: %d of %d", status.Size(c.Total), status.Size(c.MaxTotal), c.Files, c.MaxFiles)
+		total = fmt.Sprintf("%s of %s, files: %d of %d", display.Bytes(c.Total), display.Bytes(c.MaxTotal), c.Files, c.MaxFiles)
 	}
-	out = append(out, line{"live log", size, nil}, line{"total", total, nil}, line{"rate", perSecond(d.row.rate), nil})
+	out = append(out, line{"live log", size, nil}, line{"total", total, nil}, line{"rate", display.PerSecond(d.row.rate), nil})
 	if l.unicode && width > 40 {
 		out = append(out, line{"trend", spark(d.row.trend, min(len(d.row.trend), width-20)), s.trend})
 	}
 	out = append(
-		out, line{"written", status.Size(c.Written) + " since the daemon first saw it", nil}, line{"state", temperature, nil},
+		out, line{"written", display.Bytes(c.Written) + " since the daemon first saw it", nil}, line{"state", temperature, nil},
 		line{"rotations", strconv.FormatUint(c.Rotations, 10), nil},
 	)
 	if r := c.LastRotation; r != nil {
-		out = append(out, line{"last", fmt.Sprintf("%s, cause %s, at %s, overshoot %s, took %.1f ms, to %s",
-			ago(r.Time, now), r.Cause, status.Size(r.Size), status.Size(r.Overshoot), 1000*r.Seconds, r.To), nil})
+		out = append(out, line{"last", fmt.Sprintf("%s, cause %s, at %s, overshoot %s, took %s, to %s",
+			ago(r.Time, now), r.Cause, display.Bytes(r.Size), display.Bytes(r.Overshoot), display.Took(r.Seconds), r.To), nil})
 	}
 	return append(out, line{"file", c.Dir + "/" + c.Log, nil}, line{"id", c.ID, nil})
 }
@@ -161,5 +157,5 @@ func (d *details) policy(width int, l look, s styles) []string {
 
 // ago is a time, and how long ago that was.
 func ago(t, now time.Time) string {
-	return t.Local().Format("2006-01-02 15:04:05") + " (" + status.Age(now.Sub(t)) + " ago)"
+	return t.Local().Format("2006-01-02 15:04:05") + " (" + display.Age(now.Sub(t)) + " ago)"
 }

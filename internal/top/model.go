@@ -83,7 +83,7 @@ func newModel(ctx context.Context, o Options) *model {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	m := &model{options: o, jobs: jobs{ctx: ctx}, look: newLook(o.Unicode), style: newStyles(), width: 80, height: 24, now: o.now()}
+	m := &model{options: o, jobs: jobs{ctx: ctx}, look: newLook(o.Unicode), style: newStyles(), width: 80, height: 24, now: o.now(), list: list{by: byRate}}
 	m.input = newInput()
 	m.pager = viewport.New()
 	return m

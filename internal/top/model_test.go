@@ -246,16 +246,16 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestWrong: problems are shown in one line, only the worst of them.
-func TestWrong(t *testing.T) {
+// TestProblems: problems are shown in one line, only the worst of them.
+func TestProblems(t *testing.T) {
 	for _, tt := range []struct {
 		want string
 		node api.Node
 	}{
 		{"no problems", api.Node{Runtime: api.Runtime{Reachable: true}}},
-		{"waiting for the runtime", api.Node{Waiting: "waiting for the runtime"}},
-		{"runtime unreachable (unix:///x): rotation is suspended. refused", api.Node{Runtime: api.Runtime{Endpoint: "unix:///x", Error: "refused"}}},
-		{"unhealthy: no sweep; reload failed; previous config still active: a.yaml:1", api.Node{
+		{"logwatch is starting: nothing is rotated yet: waiting for the runtime", api.Node{Waiting: "waiting for the runtime"}},
+		{"The container runtime is unreachable: rotation is suspended: refused", api.Node{Runtime: api.Runtime{Endpoint: "unix:///x", Error: "refused"}}},
+		{"A loop of logwatch is stuck: no sweep; Reload failed; previous configuration still active: a.yaml:1", api.Node{
 			Runtime: api.Runtime{Reachable: true}, Unhealthy: "no sweep", Config: api.Config{Error: "a.yaml:1"},
 		}},
 	} {

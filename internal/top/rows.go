@@ -9,6 +9,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/health"
 )
 
 // trendLength is how many rates are kept of each container.
@@ -28,9 +29,10 @@ type row struct {
 	width int    // of label, in cells
 	lower string // label, to be filtered by
 
-	rate  float64 // bytes a second
-	trend []float64
-	taken time.Time // when Container was answered
+	findings []health.Finding // the worst first
+	rate     float64          // bytes a second
+	trend    []float64
+	taken    time.Time // when Container was answered
 }
 
 func newRow(c api.Container, l look) *row {
@@ -46,7 +48,7 @@ func (r *row) take(c api.Container, at time.Time) {
 		r.trend = r.trend[:trendLength-1]
 	}
 	r.trend = append(r.trend, r.rate)
-	r.Container, r.taken = c, at
+	r.Container, r.findings, r.taken = c, health.Container(c), at
 }
 
 // rateOf is how fast a log grew between two answers. The daemon knows its own rate
@@ -67,22 +69,20 @@ func rateOf(before, c api.Container, elapsed time.Duration, first bool) float64 
 	return float64(grown) / elapsed.Seconds()
 }
 
-// problem is its problem; "": none.
-func (r *row) problem() string {
-	switch {
-	case r.Skipped != "":
-		return "skipped: " + r.Skipped
-	case r.LastError != nil:
-		return r.LastError.Text
+// worst is the kind of the worst finding; "": none.
+func (r *row) worst() string {
+	if len(r.findings) == 0 {
+		return ""
 	}
-	return ""
+	return r.findings[0].Kind
 }
 
 // order is what the list is sorted by.
 type order int
 
 const (
-	byRate order = iota
+	unsorted order = iota
+	byRate
 	bySize
 	byRotations
 	byProblem
@@ -102,7 +102,7 @@ func sortRows(rows []*row, by order, reversed bool) {
 		case byRotations:
 			n = cmp.Compare(b.Rotations, a.Rotations)
 		case byProblem:
-			n = cmp.Compare(rank(b), rank(a))
+			n = cmp.Compare(ranks[b.worst()], ranks[a.worst()])
 		case byName:
 			n = cmp.Compare(a.label, b.label)
 		}
@@ -113,25 +113,15 @@ func sortRows(rows []*row, by order, reversed bool) {
 	})
 }
 
-// rank is how severe the problem of a container is.
-func rank(r *row) int {
-	switch {
-	case r.LastError != nil:
-		return 3
-	case r.Skipped != "":
-		return 2
-	case len(r.Rejected) > 0:
-		return 1
-	}
-	return 0
-}
+// ranks are how severe kinds of findings are.
+var ranks = map[string]int{health.Failing: 3, health.Skipped: 2, health.Annotation: 1}
 
 // list is all containers that are known, and those that are shown.
 type list struct {
-	known    map[identity]*row
-	shown    []*row
-	width    int // the widest label's of all
-	problems int // how many have one
+	known   map[identity]*row
+	shown   []*row
+	width   int // the widest label's of all
+	failing int // how many are failing or skipped
 
 	by       order
 	reversed bool
@@ -147,7 +137,7 @@ type list struct {
 // take updates the list from an answer about all containers.
 func (l *list) take(all []api.Container, at time.Time, look look) {
 	known := make(map[identity]*row, len(all))
-	l.width, l.problems = 0, 0
+	l.width, l.failing = 0, 0
 	for _, c := range all {
 		k := identity{c.Names, c.ID}
 		r := l.known[k]
@@ -157,8 +147,8 @@ func (l *list) take(all []api.Container, at time.Time, look look) {
 		r.take(c, at)
 		known[k] = r
 		l.width = max(l.width, r.width)
-		if r.problem() != "" {
-			l.problems++
+		if ranks[r.worst()] > ranks[health.Annotation] {
+			l.failing++
 		}
 	}
 	l.known = known

@@ -1,19 +1,24 @@
 package top
 
 import (
+	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
-
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
+	"github.com/logwatch/logwatch/internal/health"
 )
 
 // column is one of the table's.
 type column struct {
 	title string
 	width int
-	sorts order // what it is the column of; -1: nothing
+	sorts order // the order that sorts by it; unsorted: none
+	// rank is its turn when columns are chosen, from 1; the name must keep reserve
+	// cells. It grows up to max cells.
+	rank, reserve, max int
 	// cell is the text, of width cells at most, and its style; nil: plain. A bar
 	// has a rest, which is always faint.
 	cell func(r *row, width int) (text, rest string, style paint)
@@ -26,128 +31,104 @@ const (
 	goodName = 20 // cells from which on columns are added
 )
 
+// columns are the table's, without the name, from left to right.
 func (m *model) columns() []column {
 	l, s := m.look, m.style
-	size := func(n int64) string { return status.Size(n) }
-	name := column{"NAME", 0, byName, func(r *row, w int) (string, string, paint) { return l.cutMiddle(r.label, w), "", nil }, true}
-	all := []column{
-		{"SIZE", 5, bySize, func(r *row, _ int) (string, string, paint) { return size(r.Size), "", s.full(r.Size, r.Limit) }, false},
-		{"", 5, -1, func(r *row, w int) (string, string, paint) {
+	longest := max(goodName, m.list.width)
+	trend := min(longest, goodName+12)
+	if !l.unicode {
+		trend = math.MaxInt
+	}
+	limit := func(bytes int64, none string) (string, string, paint) {
+		if bytes <= 0 {
+			return none, "", s.faint
+		}
+		return display.Bytes(bytes), "", nil
+	}
+	last := func(cell func(r *row) (string, string, paint)) func(*row, int) (string, string, paint) {
+		return func(r *row, _ int) (string, string, paint) {
+			if r.LastRotation == nil {
+				return "-", "", s.faint
+			}
+			return cell(r)
+		}
+	}
+	return []column{
+		{title: "SIZE", width: 5, sorts: bySize, rank: 1, reserve: minName, cell: func(r *row, _ int) (string, string, paint) {
+			return display.Bytes(r.Size), "", s.full(r.Size, r.Limit)
+		}},
+		{width: 5, max: 16, rank: 7, reserve: goodName, left: true, cell: func(r *row, w int) (string, string, paint) {
 			if r.Limit <= 0 {
 				return "", "", nil
 			}
 			full, rest := l.bar(share(r.Size, r.Limit), w)
 			return full, rest, s.filled(r.Size, r.Limit)
-		}, true},
-		{"LIMIT", 5, -1, func(r *row, _ int) (string, string, paint) {
-			if r.Limit <= 0 {
-				return "off", "", s.faint
-			}
-			return size(r.Limit), "", nil
-		}, false},
-		{"RATE", 7, byRate, func(r *row, _ int) (string, string, paint) {
+		}},
+		{title: "LIMIT", width: 5, rank: 4, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) { return limit(r.Limit, "off") }},
+		{title: "RATE", width: 7, sorts: byRate, rank: 2, reserve: 12, cell: func(r *row, _ int) (string, string, paint) {
 			if r.rate < 1 {
 				return "0/s", "", s.faint
 			}
-			return perSecond(r.rate), "", nil
-		}, false},
-		{"", 8, -1, func(r *row, w int) (string, string, paint) { return spark(r.trend, w), "", s.trend }, true},
-		{"TOTAL", 5, -1, func(r *row, _ int) (string, string, paint) { return size(r.Total), "", s.full(r.Total, r.MaxTotal) }, false},
-		{"MAX", 5, -1, func(r *row, _ int) (string, string, paint) {
-			if r.MaxTotal <= 0 {
-				return "-", "", s.faint
-			}
-			return size(r.MaxTotal), "", nil
-		}, false},
-		{"FILES", 5, -1, func(r *row, _ int) (string, string, paint) {
+			return display.PerSecond(r.rate), "", nil
+		}},
+		{width: 8, max: trendLength, rank: 11, reserve: trend, left: true, cell: func(r *row, w int) (string, string, paint) { return spark(r.trend, w), "", s.trend }},
+		{title: "TOTAL", width: 5, rank: 5, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
+			return display.Bytes(r.Total), "", s.full(r.Total, r.MaxTotal)
+		}},
+		{title: "MAX", width: 5, rank: 10, reserve: min(longest, goodName+8), cell: func(r *row, _ int) (string, string, paint) { return limit(r.MaxTotal, "-") }},
+		{title: "FILES", width: 5, rank: 9, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
 			text := strconv.Itoa(r.Files)
 			if r.MaxFiles > 0 {
 				text += "/" + strconv.Itoa(r.MaxFiles)
 			}
 			return text, "", nil
-		}, false},
-		{"ROT", 5, byRotations, func(r *row, w int) (string, string, paint) { return count(r.Rotations, w), "", nil }, false},
-		{"LAST", 4, -1, func(r *row, _ int) (string, string, paint) {
-			if r.LastRotation == nil {
-				return "-", "", s.faint
-			}
-			return status.Age(m.now.Sub(r.LastRotation.Time)), "", nil
-		}, false},
-		{"OVER", 5, -1, func(r *row, _ int) (string, string, paint) {
-			if r.LastRotation == nil {
-				return "-", "", s.faint
-			}
-			return size(r.LastRotation.Overshoot), "", s.over(r.LastRotation.Overshoot, r.Limit)
-		}, false},
+		}},
+		{title: "ROT", width: 5, sorts: byRotations, rank: 3, reserve: goodName, cell: func(r *row, w int) (string, string, paint) { return count(r.Rotations, w), "", nil }},
+		{title: "LAST", width: 4, rank: 6, reserve: goodName, cell: last(func(r *row) (string, string, paint) {
+			return display.Age(m.now.Sub(r.LastRotation.Time)), "", nil
+		})},
+		{title: "OVER", width: 5, rank: 8, reserve: goodName, cell: last(func(r *row) (string, string, paint) {
+			return display.Bytes(r.LastRotation.Overshoot), "", s.over(r.LastRotation.Overshoot, r.Limit)
+		})},
 	}
-	return m.fit(name, all)
 }
 
-// Indexes into what columns makes.
-const (
-	colSize = iota
-	colBar
-	colLimit
-	colRate
-	colTrend
-	colTotal
-	colMax
-	colFiles
-	colRotations
-	colLast
-	colOver
-)
-
-// fit chooses the columns that there is room for, and their widths. It depends
-// only on the terminal and the longest name, so that columns do not move.
-func (m *model) fit(name column, all []column) []column {
-	room := m.width - gutter
-	var taken [colOver + 1]bool
-	take := func(i, least int) {
-		if !taken[i] && room-all[i].width-1 >= least {
-			taken[i] = true
-			room -= all[i].width + 1
+// fit returns the name's column and those for which there is room, the one that is
+// sorted by first, with their widths. It depends only on the terminal and the longest
+// name, so that columns do not move.
+func (m *model) fit() []column {
+	all, room := m.columns(), m.width-gutter
+	turns := make([]*column, 0, len(all))
+	for i := range all {
+		c := &all[i]
+		if c.sorts != unsorted && c.sorts == m.list.by {
+			c.rank, c.reserve = 0, minName
 		}
+		turns = append(turns, c)
 	}
-	for i, c := range all { // what it is sorted by first
-		if c.sorts == m.list.by {
-			take(i, minName)
+	slices.SortFunc(turns, func(a, b *column) int { return a.rank - b.rank })
+	taken := map[int]bool{} // by rank
+	for _, c := range turns {
+		if room-c.width-1 >= c.reserve {
+			taken[c.rank] = true
+			room -= c.width + 1
 		}
-	}
-	take(colSize, minName)
-	take(colRate, min(goodName, 12))
-	for _, i := range []int{colRotations, colLimit, colTotal, colLast, colBar, colOver, colFiles} {
-		take(i, goodName)
 	}
 	longest := max(goodName, m.list.width)
-	take(colMax, min(longest, goodName+8))
-	if m.look.unicode {
-		take(colTrend, min(longest, goodName+12))
-	}
-	grow := func(i, most int) {
-		if more := min(most-all[i].width, room-longest); taken[i] && more > 0 {
+	for i := range all {
+		if more := min(all[i].max-all[i].width, room-longest); taken[all[i].rank] && more > 0 {
 			all[i].width += more
 			room -= more
 		}
 	}
-	grow(colBar, 16)
-	grow(colTrend, trendLength)
-	name.width = max(0, min(room, longest))
-	if gutter+name.width > m.width {
-		name.width = max(0, m.width-gutter)
-	}
-	out := []column{name}
-	for i, c := range all {
-		if taken[i] {
-			out = append(out, c)
-		}
-	}
-	return out
+	name := func(r *row, w int) (string, string, paint) { return m.look.cutMiddle(r.label, w), "", nil }
+	return append([]column{{title: "NAME", width: max(0, min(room, longest)), sorts: byName, cell: name, left: true}},
+		slices.DeleteFunc(all, func(c column) bool { return !taken[c.rank] })...)
 }
 
 // tableLines are the titles and rows, for so many lines.
 func (m *model) tableLines(height int) (lines []string) {
-	columns := m.columns()
+	columns := m.fit()
 	if height > m.rowsHeight() {
 		lines = append(lines, m.titleLine(columns))
 	}
@@ -189,10 +170,10 @@ func (m *model) rowLine(r *row, columns []column, cursor bool) string {
 	if r.Polled {
 		state = s.hot(l.hot)
 	}
-	switch {
-	case r.problem() != "":
+	switch r.worst() {
+	case health.Failing, health.Skipped:
 		problem = s.bad("!")
-	case len(r.Rejected) > 0:
+	case health.Annotation:
 		problem = s.warn("?")
 	}
 	line := mark + state + problem + " "
@@ -231,9 +212,6 @@ func share(n, of int64) float64 {
 	}
 	return float64(n) / float64(of)
 }
-
-// perSecond is a rate; one that no log has must not wrap around.
-func perSecond(rate float64) string { return status.Size(int64(min(rate, 1<<62))) + "/s" }
 
 // count is a number in few cells: 12345, 123k, 12M.
 func count(n uint64, width int) string {

@@ -5,8 +5,7 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
-
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 // look is what the terminal can show.
@@ -30,7 +29,7 @@ const maxCluster = 16
 // is every character that not all terminals give the same width, such as emoji with
 // a selector, and what a terminal without Unicode cannot show.
 func (l look) safe(s string) string {
-	s = status.Escape(s)
+	s = display.Escape(s)
 	if isASCII(s) {
 		return s
 	}

@@ -7,8 +7,8 @@ import (
 
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/x/ansi"
-
-	"github.com/logwatch/logwatch/internal/status"
+	"github.com/logwatch/logwatch/internal/display"
+	"github.com/logwatch/logwatch/internal/health"
 )
 
 // part is a piece of the head.
@@ -80,13 +80,13 @@ func (m *model) lines() []string {
 }
 
 // header describes the node, in as many lines as there is room for. The last line
-// is what is wrong.
+// is its problems.
 func (m *model) header() []string {
 	if m.height < 2 {
 		return nil
 	}
-	wrong, style := m.wrong()
-	last := style(m.look.cut(wrong, m.width))
+	text, style := m.problems()
+	last := style(m.look.cut(text, m.width))
 	room := m.height/4 - 1
 	if room <= 0 {
 		return []string{last}
@@ -103,7 +103,7 @@ func (m *model) parts() []part {
 	if m.good.IsZero() {
 		return []part{{"logwatch top", m.style.bold}}
 	}
-	parts := []part{{"logwatch " + n.Version, m.style.bold}, {"up " + status.Age(m.now.Sub(n.Started)), nil}}
+	parts := []part{{"logwatch " + n.Version, m.style.bold}, {"up " + display.Age(m.now.Sub(n.Started)), nil}}
 	if n.Waiting != "" {
 		return parts
 	}
@@ -125,7 +125,7 @@ func (m *model) parts() []part {
 		part{fmt.Sprintf("%d rotations, %d failed", n.Rotations, n.Failures), failed},
 	)
 	if n.Backlog.Files > 0 {
-		parts = append(parts, part{fmt.Sprintf("backlog %d files, %s", n.Backlog.Files, status.Size(n.Backlog.Bytes)), m.style.warn})
+		parts = append(parts, part{fmt.Sprintf("backlog %d files, %s", n.Backlog.Files, display.Bytes(n.Backlog.Bytes)), m.style.warn})
 	} else {
 		parts = append(parts, part{"no backlog", nil})
 	}
@@ -157,7 +157,7 @@ func (m *model) flow(parts []part) (lines []string) {
 
 func (m *model) budget() string {
 	b := m.node.Budget
-	text := fmt.Sprintf("%s of %s (%.0f%%)", status.Size(b.Usage), status.Size(b.Limit), 100*share(b.Usage, b.Limit))
+	text := fmt.Sprintf("%s of %s (%.0f%%)", display.Bytes(b.Usage), display.Bytes(b.Limit), 100*share(b.Usage, b.Limit))
 	const label = "budget "
 	width := min(40, m.width-len(label)-1-len(text))
 	if width < 4 {
@@ -167,35 +167,29 @@ func (m *model) budget() string {
 	return label + m.style.filled(b.Usage, b.Limit)(full) + m.style.faint(rest) + " " + text
 }
 
-// wrong is what is wrong, in one line.
-func (m *model) wrong() (string, paint) {
-	n := m.node
-	var all []string
+// problems are those of the daemon, or else of the containers, in one line.
+func (m *model) problems() (string, paint) {
 	switch {
 	case m.good.IsZero():
 		return "loading" + m.look.ellipsis, m.style.faint
 	case m.silent():
-		text := fmt.Sprintf("last response %s (%s ago); retrying", m.good.Local().Format("15:04:05"), status.Age(m.now.Sub(m.good)))
+		text := fmt.Sprintf("last response %s (%s ago); retrying", m.good.Local().Format("15:04:05"), display.Age(m.now.Sub(m.good)))
 		if m.err != nil {
 			text += ": " + m.err.Error()
 		}
 		return m.look.safe(text), m.style.bad
-	case n.Waiting != "":
-		all = append(all, n.Waiting)
-	case !n.Runtime.Reachable:
-		all = append(all, fmt.Sprintf("runtime unreachable (%s): rotation is suspended. %s", n.Runtime.Endpoint, n.Runtime.Error))
 	}
-	if n.Unhealthy != "" {
-		all = append(all, "unhealthy: "+n.Unhealthy)
-	}
-	if n.Config.Error != "" {
-		all = append(all, "reload failed; previous config still active: "+n.Config.Error)
+	var all []string
+	for _, p := range health.Daemon(m.node, m.now) {
+		if all = append(all, p.What); p.Why != "" {
+			all[len(all)-1] += ": " + p.Why
+		}
 	}
 	if len(all) > 0 {
 		return m.look.safe(strings.Join(all, "; ")), m.style.bad
 	}
-	if m.list.problems > 0 {
-		return fmt.Sprintf("errors: %d of %d containers (e lists them first)", m.list.problems, len(m.list.known)), m.style.warn
+	if m.list.failing > 0 {
+		return fmt.Sprintf("errors: %d of %d containers (e lists them first)", m.list.failing, len(m.list.known)), m.style.warn
 	}
 	return "no problems", m.style.good
 }
@@ -237,18 +231,18 @@ func (m *model) footer() []string {
 func (m *model) about(r *row) string {
 	name := m.look.cutMiddle(r.label, max(m.width/2, min(m.width, 64)))
 	text, style := "", m.style.faint
-	switch p := r.problem(); {
-	case p != "":
-		text, style = p, m.style.bad
-	case len(r.Rejected) > 0:
-		text, style = "annotation "+r.Rejected[0].Annotation+": "+r.Rejected[0].Reason, m.style.warn
+	switch r.worst() {
+	case health.Failing, health.Skipped:
+		text, style = r.findings[0].String(), m.style.bad
+	case health.Annotation:
+		text, style = r.findings[0].String(), m.style.warn
 	default:
-		text = "total " + status.Size(r.Total)
+		text = "total " + display.Bytes(r.Total)
 		if r.MaxTotal > 0 {
-			text += " of " + status.Size(r.MaxTotal)
+			text += " of " + display.Bytes(r.MaxTotal)
 		}
 		if last := r.LastRotation; last != nil {
-			text += "; rotated " + status.Age(m.now.Sub(last.Time)) + " ago, cause " + last.Cause
+			text += "; rotated " + display.Age(m.now.Sub(last.Time)) + " ago, cause " + last.Cause
 		}
 	}
 	room := m.width - ansi.StringWidth(name) - 2

@@ -21,7 +21,7 @@
 //   - There are maxViewers of the events at most. None keeps others out for longer than
 //     minStay.
 //   - Names, paths, annotations and errors are hostile input: they travel as JSON and are
-//     shown as text, with what is not printable escaped as status.Escape does. The
+//     shown as text, with what is not printable escaped as display.Escape does. The
 //     Content-Security-Policy allows only the page's own scripts and styles, and Trusted
 //     Types forbid creating markup from text.
 //   - Scripts of other sites get no answer.

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/health"
 )
 
 const (
@@ -25,9 +26,17 @@ const (
 
 // View is the answer of GET /api/v1/status.
 type View struct {
-	Time     time.Time `json:"time"` // it is of; viewers' clocks may differ
-	Problems []Problem `json:"problems"`
+	Time     time.Time        `json:"time"` // it is of; viewers' clocks may differ
+	Problems []health.Problem `json:"problems"`
 	api.Status
+	Containers []Container `json:"containers"`
+}
+
+// Container is a container with what is wrong with its log.
+type Container struct {
+	api.Container
+	State    string           `json:"state"` // see health.State
+	Findings []health.Finding `json:"findings,omitempty"`
 }
 
 // shared is the answer that viewers share.
@@ -85,7 +94,7 @@ func (s *shared) get(ctx context.Context, which api.Names) (*answer, error) {
 		}
 	}
 	s.begun, s.which, s.last = time.Now(), which, nil
-	a := encode(look(ctx, s.snapshot, which, s.detail))
+	a := encode(view(ctx, s.snapshot, which, s.detail))
 	s.took = time.Since(s.begun)
 	if ctx.Err() != nil { // then it is incomplete
 		return nil, ctx.Err()
@@ -94,13 +103,13 @@ func (s *shared) get(ctx context.Context, which api.Names) (*answer, error) {
 	return a, nil
 }
 
-// look takes a snapshot.
-func look(ctx context.Context, s Snapshot, which api.Names, detail bool) View {
-	v := View{Time: time.Now(), Status: s(ctx, which, detail)}
-	if v.Containers == nil { // [] in JSON
-		v.Containers = []api.Container{}
+// view takes a snapshot.
+func view(ctx context.Context, s Snapshot, which api.Names, detail bool) View {
+	v := View{Time: time.Now(), Status: s(ctx, which, detail), Containers: []Container{}} // [] in JSON
+	v.Problems = health.Problems(v.Status, v.Time)
+	for _, c := range v.Status.Containers {
+		v.Containers = append(v.Containers, Container{c, health.State(c), health.Container(c)})
 	}
-	v.Problems = Problems(v.Status, v.Time)
 	return v
 }
 

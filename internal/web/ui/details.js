@@ -2,15 +2,15 @@
 
 import { age, byID, count, date, escape, make, mark, meter, nameOf, rate, say, size, took } from "./text.js";
 import { cause } from "./events.js";
-import { ask } from "./feed.js";
-import { sparkline } from "./table.js";
+import { get } from "./feed.js";
+import { sparkline } from "./columns.js";
 
 export class Details {
   #dialog = byID("details");
   #body = byID("details-body");
   #model;
   #id = null;
-  #asking = false;
+  #requesting = false;
   #given = null; // what it was opened with
   #more = null; // the last answer: what the status does not have
   #parts = null;
@@ -42,28 +42,28 @@ export class Details {
     const live = meter("Live log"), total = meter("Total"), spark = sparkline({ width: 360, height: 56 });
     const facts = new Facts(), policy = new Facts("source");
     const gone = make("p", "gone", "This container is not running.");
-    const trouble = make("div", "trouble");
-    this.#parts = { live, total, spark, facts, policy, gone, trouble };
+    const findings = make("div", "findings");
+    this.#parts = { live, total, spark, facts, policy, gone, findings };
     const figure = (name, m) => make("div", "bar-of", make("span", "label", name), m.el);
-    const known = make("div", "", trouble, figure("Live log", live), figure("Total", total),
+    const known = make("div", "", findings, figure("Live log", live), figure("Total", total),
       spark.el, facts.el, make("h3", "", "Effective policy"), policy.el);
     this.#parts.known = known;
     this.#body.replaceChildren(gone, known);
   }
 
-  // refresh shows what is known now, and asks for what is not.
+  // refresh shows what is known, and requests the rest.
   refresh() {
     if (!this.#id) return;
     const c = this.#model.all.get(this.#id) ?? this.#more ?? this.#given;
     this.#show(c, this.#model.all.has(this.#id));
-    if (!this.#asking && c.namespace && c.pod && c.container) this.#ask(c);
+    if (!this.#requesting && c.namespace && c.pod && c.container) this.#request(c);
   }
 
-  async #ask(c) {
-    this.#asking = true;
+  async #request(c) {
+    this.#requesting = true;
     try {
       const q = new URLSearchParams({ namespace: c.namespace, pod: c.pod, container: c.container });
-      const view = await ask(`container?${q}`);
+      const view = await get(`container?${q}`);
       const found = view.containers.find((o) => o.id === this.#id);
       if (found) {
         this.#more = found;
@@ -71,7 +71,7 @@ export class Details {
       }
     } catch { // the page shows that the daemon is unreachable
     } finally {
-      this.#asking = false;
+      this.#requesting = false;
     }
   }
 
@@ -80,7 +80,7 @@ export class Details {
     gone.hidden = runs;
     known.hidden = c.totalBytes === undefined; // all that is known is a name
     if (known.hidden) return;
-    this.#trouble(c);
+    this.#findings(c);
     live.set(c.sizeBytes, c.limitBytes, `${size(c.sizeBytes)}, no limit`, 1.05);
     total.set(c.totalBytes, c.maxTotalBytes, `${size(c.totalBytes)}, no limit`, 1.01);
     if (c.series) spark.set(c.series);
@@ -102,12 +102,9 @@ export class Details {
     ]);
   }
 
-  #trouble(c) {
-    const lines = [];
-    if (c.skipped) lines.push(`Skipped: ${escape(c.skipped)}`);
-    if (c.lastError) lines.push(`Since ${date(Date.parse(c.lastError.time))}: ${escape(c.lastError.text)}`);
-    for (const r of c.rejected ?? []) lines.push(`Annotation ${escape(r.annotation)}=${escape(r.value)}: ${escape(r.reason)}`);
-    const el = this.#parts.trouble, text = lines.join("\n");
+  #findings(c) {
+    const lines = (c.findings ?? []).map((f) => `${f.since ? `Since ${date(Date.parse(f.since))}` : labels[f.kind]}: ${escape(f.text)}`);
+    const el = this.#parts.findings, text = lines.join("\n");
     if (el.shown === text) return;
     el.shown = text;
     el.replaceChildren(...lines.map((l) => make("p", "", l)));
@@ -117,6 +114,8 @@ export class Details {
     this.#parts.policy.show((c.policy ?? []).map((f) => [escape(f.name), escape(f.value), escape(f.source)]));
   }
 }
+
+const labels = { skipped: "Skipped", annotation: "Annotation" };
 
 const plain = new Set(["· to", "Log", "Container ID"]); // for machines
 

@@ -9,7 +9,7 @@ export class Events {
   #list = byID("events");
   #waiting = []; // for the next frame, the oldest first
   #seen = new Set(); // ids of entries that are shown
-  #asked = false;
+  #scheduled = false;
   #unspoken = 0;
   #newest = "";
   #speaker = 0;
@@ -38,10 +38,10 @@ export class Events {
   #wait(what) {
     this.#waiting.push(what);
     if (this.#waiting.length > SHOWN) this.#drop(this.#waiting.shift());
-    if (this.#asked) return;
-    this.#asked = true;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     requestAnimationFrame(() => {
-      this.#asked = false;
+      this.#scheduled = false;
       this.#draw();
     });
   }

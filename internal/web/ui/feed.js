@@ -11,11 +11,11 @@ const SILENT = 5000; // ms after which what is shown is old
 // and password that the address may have.
 export const api = (path) => new URL(`api/v1/${path}`, location.origin + location.pathname);
 
-export async function ask(path) {
+export async function get(path) {
   const answer = await fetch(api(path), { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   if (!answer.ok) {
-    const said = await answer.json().catch(() => ({}));
-    throw new Error(said.error ?? `${answer.status} ${answer.statusText}`);
+    const body = await answer.json().catch(() => ({}));
+    throw new Error(body.error ?? `${answer.status} ${answer.statusText}`);
   }
   return answer.json();
 }
@@ -27,7 +27,7 @@ export class Feed {
   #again = 0;
   #after = ""; // the last event that came
   #running = false;
-  #asking = false;
+  #requesting = false;
   #last = 0; // when a status last came, in performance's time
   #paused = false;
 
@@ -62,20 +62,20 @@ export class Feed {
   }
 
   async #poll() {
-    if (this.#asking) return; // the one under way goes on
-    this.#asking = true;
+    if (this.#requesting) return; // one is under way
+    this.#requesting = true;
     clearTimeout(this.#timer);
     const begin = performance.now();
     let view = null, why = "";
     try {
-      view = await ask("status");
+      view = await get("status");
       this.#last = performance.now();
     } catch (err) {
       why = err.message;
     }
-    this.#asking = false;
+    this.#requesting = false;
     if (!this.#running) return;
-    // What takes long (thousands of containers, a slow line) is asked for less.
+    // What takes long (thousands of containers, a slow line) is requested less often.
     const took = performance.now() - begin;
     this.#timer = setTimeout(() => this.#poll(), view ? Math.max(EVERY - took, 3 * took) : RETRY);
     if (view) this.#on.status(view);

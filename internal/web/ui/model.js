@@ -2,6 +2,7 @@
 // has been open.
 
 import { escape } from "./text.js";
+import { compare, orders } from "./columns.js";
 
 const POINTS = 60; // of a rate's line: two minutes
 const GAP = 15000; // ms without a status after which a line is broken
@@ -40,23 +41,9 @@ class Series {
   }
 }
 
-const orders = {
-  name: (a, b) => compare(a.key, b.key),
-  size: (a, b) => b.sizeBytes - a.sizeBytes,
-  total: (a, b) => b.totalBytes - a.totalBytes,
-  rate: (a, b) => b.rate - a.rate,
-  rotations: (a, b) => b.rotations - a.rotations,
-  last: (a, b) => lastAt(b) - lastAt(a),
-};
-
-const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-const lastAt = (c) => (c.last ? c.lastAt : 0);
-
-export const troubled = (c) => Boolean(c.skipped || c.lastError || (c.rejected && c.rejected.length));
-
 const shows = {
   "": () => true,
-  trouble: troubled,
+  problems: (c) => Boolean(c.findings),
   polled: (c) => c.polled,
   watched: (c) => !c.polled && !c.skipped,
   off: (c) => Boolean(c.skipped) || !c.limitBytes,
@@ -105,7 +92,7 @@ export class Model {
   // status. It returns that container; undefined: it is not known.
   happened(e) {
     const c = this.all.get(e.id) ?? this.byDir.get(e.dir);
-    if (!c || e.kind !== "rotated" || Date.parse(e.time) <= Math.max(this.time, lastAt(c))) return c;
+    if (!c || e.kind !== "rotated" || Date.parse(e.time) <= Math.max(this.time, c.lastAt)) return c;
     c.rotations++;
     c.last = e;
     c.lastAt = Date.parse(e.time);
@@ -114,20 +101,20 @@ export class Model {
 
   // arrange filters and sorts the list; held: in the order that it had.
   arrange(held) {
-    const fits = [];
+    const found = [];
     const shown = shows[this.show];
     for (const c of this.all.values()) {
-      if (shown(c) && this.words.every((w) => c.search.includes(w))) fits.push(c);
+      if (shown(c) && this.words.every((w) => c.search.includes(w))) found.push(c);
     }
     if (held) {
       const place = new Map(this.list.map((c, i) => [c.id, i]));
       const where = (c) => place.get(c.id) ?? Infinity;
-      fits.sort((a, b) => compare(where(a), where(b)) || orders.name(a, b));
+      found.sort((a, b) => compare(where(a), where(b)) || orders.name(a, b));
     } else {
       const order = orders[this.sort], sign = this.reversed ? -1 : 1;
-      fits.sort((a, b) => sign * order(a, b) || orders.name(a, b));
+      found.sort((a, b) => sign * order(a, b) || orders.name(a, b));
     }
-    this.list = fits;
+    this.list = found;
   }
 
   filter(text) {

@@ -1,6 +1,6 @@
-// What is wrong, and the node's figures.
+// The problems, and the node's figures.
 
-import { age, byID, count, date, escape, make, mark, meter, nameOf, plural, say, size } from "./text.js";
+import { age, byID, count, date, escape, make, mark, meter, nameOf, plural, say, size, took } from "./text.js";
 
 const levels = { error: "Error", warning: "Warning", note: "Note" };
 
@@ -11,7 +11,7 @@ export class Problems {
   constructor(onOpen) { this.#onOpen = onOpen; }
 
   show(list) {
-    const worst = list[0]?.level ?? "well";
+    const worst = list[0]?.level ?? "none";
     mark(byID("problems"), "data-level", worst);
     say(byID("problems-title"), list.length ? plural(list.length, "problem", "problems") : "No problems");
     const now = JSON.stringify(list);
@@ -42,7 +42,7 @@ export class Problems {
   }
 }
 
-// since is how long ago a time was that the daemon may not have.
+// since is how long ago an optional time was.
 function since(time, now) {
   const at = Date.parse(time);
   return at > 0 ? `, ${age(now - at)} ago` : "";
@@ -64,14 +64,14 @@ export class Tiles {
     this.#tile("Rotations", count(n.rotations), `${count(n.failures)} failed, since the start`, n.failures ? "note" : "");
     this.#tile("Runtime", n.runtime.reachable ? "ready" : n.waiting ? "none yet" : "unreachable", escape(n.runtime.endpoint) || "–", n.runtime.reachable ? "" : "error");
     const last = n.lastSweep ? Date.parse(n.lastSweep) : 0;
-    this.#tile("Last sweep", last ? `${age(now - last)} ago` : "none yet", last ? `took ${(n.sweepSeconds * 1000).toFixed(0)} ms` : "", n.unhealthy ? "error" : "");
+    this.#tile("Last sweep", last ? `${age(now - last)} ago` : "none yet", last ? `took ${took(n.sweepSeconds)}` : "", n.unhealthy ? "error" : "");
     this.#tile("Workers", (n.pools ?? []).map((p) => `${p.running}/${p.workers}`).join("  ·  ") || "–",
       (n.pools ?? []).map((p) => `${pools[p.name] ?? escape(p.name)}${p.queued ? ` +${count(p.queued)} waiting` : ""}`).join(", "));
     this.#tile("Backlog", n.backlog.files ? plural(n.backlog.files, "file", "files") : "none", n.backlog.files ? size(n.backlog.bytes) : "to compress or remove", n.backlog.files ? "warning" : "");
     this.#tile("Configuration", n.config.error ? "reload failed" : "active", `${escape(n.config.file) || "defaults"}${since(n.config.loaded, now)}`, n.config.error ? "warning" : "");
   }
 
-  // tile makes a tile, or changes it.
+  // tile adds a tile, or changes it.
   #tile(name, value, below, level = "") {
     let t = this.#tiles.get(name);
     if (!t) {

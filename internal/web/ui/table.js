@@ -2,37 +2,20 @@
 // containers cost what a screenful does; what a row shows is set only where it
 // has changed.
 
-import { age, byID, count, make, mark, meter, nameOf, rate, say, size } from "./text.js";
-import { troubled } from "./model.js";
+import { byID, count, make, mark, say } from "./text.js";
+import { columns } from "./columns.js";
 
 const BEYOND = 6; // rows above and below what can be seen
-const SPARK = { width: 84, height: 22 };
 
 // Row is a row of the table. The container that it shows changes.
 class Row {
   #c = null;
-  #version = -1;
+  #cells = columns.map((column) => column.cell());
 
   constructor() {
-    this.name = make("span", "name");
-    this.open = make("button", "open", this.name);
-    this.open.type = "button";
-    this.open.tabIndex = -1;
-    this.open.setAttribute("aria-haspopup", "dialog");
-    this.where = make("span", "where");
-    this.state = make("span", "state");
-    this.live = meter("Live log");
-    this.total = meter("Total");
-    this.spark = sparkline();
-    this.rate = make("span", "figure");
-    this.rotations = make("span", "figure");
-    this.last = make("span", "figure");
-    const cells = [
-      ["c-name", this.open, this.where, this.state], ["c-live", this.live.el], ["c-total", this.total.el],
-      ["c-rate", this.spark.el, this.rate], ["c-rotations", this.rotations], ["c-last", this.last],
-    ];
-    this.tr = make("tr", "row", ...cells.map(([cls, ...inside], i) => {
-      const td = make("td", cls, make("div", "in", ...inside));
+    this.open = this.#cells[0].open;
+    this.tr = make("tr", "row", ...columns.map((column, i) => {
+      const td = make("td", `c-${column.key}${column.end ? " end" : ""}`, make("div", "in", ...this.#cells[i].elements));
       td.setAttribute("role", i ? "cell" : "rowheader");
       return td;
     }));
@@ -44,63 +27,18 @@ class Row {
   get container() { return this.#c; }
 
   show(c, index, now) {
-    if (this.#c?.id !== c.id) this.#version = -1;
     this.#c = c;
     mark(this.tr, "aria-rowindex", String(index + 2));
-    say(this.name, c.title);
-    say(this.where, c.where);
-    mark(this.open, "aria-label", `${nameOf(c)}, ${stateOf(c)}`);
-    mark(this.open, "title", nameOf(c));
-    say(this.state, stateOf(c));
-    mark(this.tr, "data-state", stateOf(c));
-    const none = `${size(c.sizeBytes)}, no limit`;
-    this.live.set(c.sizeBytes, c.skipped ? 0 : c.limitBytes, c.skipped ? "not rotated" : none, 1.05);
-    this.total.set(c.totalBytes, c.skipped ? 0 : c.maxTotalBytes, c.skipped ? "–" : `${size(c.totalBytes)}, no limit`, 1.01);
-    say(this.rate, rate(c.rate));
-    say(this.rotations, count(c.rotations));
+    mark(this.tr, "data-state", c.state);
     this.tick(now);
-    if (this.#version !== c.series.version) {
-      this.#version = c.series.version;
-      this.spark.set(c.series);
-    }
   }
 
-  // tick sets what time alone changes.
   tick(now) {
     const c = this.#c;
     if (!c) return;
-    say(this.last, c.last ? `${age(now - c.lastAt)} ago` : "–");
+    for (const cell of this.#cells) cell.show(c, now);
     mark(this.tr, "data-new", c.last && now - c.lastAt < 3000 ? "" : null);
   }
-}
-
-function stateOf(c) {
-  if (c.skipped) return "skipped";
-  if (c.lastError) return "failing";
-  if (troubled(c)) return "annotation";
-  if (!c.limitBytes) return "off";
-  return c.polled ? "polled" : "watched";
-}
-
-export function sparkline(box = SPARK) {
-  const svg = (tag, cls) => {
-    const el = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    el.setAttribute("class", cls);
-    return el;
-  };
-  const el = svg("svg", "spark"), area = svg("path", "spark-area"), line = svg("path", "spark-line");
-  el.setAttribute("viewBox", `0 0 ${box.width} ${box.height}`);
-  el.setAttribute("preserveAspectRatio", "none");
-  el.setAttribute("aria-hidden", "true");
-  el.append(area, line);
-  return {
-    el,
-    set(series) {
-      const path = series.path(box.width, box.height);
-      area.setAttribute("d", path.area);
-      line.setAttribute("d", path.line);
-    },
-  };
 }
 
 export class Table {
@@ -111,7 +49,7 @@ export class Table {
   #height = 44; // of a row, in px
   #at = ""; // the container that arrow keys go from, by ID
   #moved = 0; // when the pointer was last moved here
-  #asked = false;
+  #scheduled = false;
   #el = byID("table");
   #body = this.#el.tBodies[0];
   #above = pad();
@@ -127,10 +65,22 @@ export class Table {
     this.#body.addEventListener("click", (e) => this.#clicked(e));
     this.#body.addEventListener("keydown", (e) => this.#pressed(e));
     this.#body.addEventListener("focusin", (e) => { this.#at = e.target.closest("tr")?.row?.id ?? this.#at; });
-    for (const th of this.#el.tHead.rows[0].cells) {
-      th.firstElementChild.addEventListener("click", () => this.order(th.dataset.sort));
-    }
+    for (const column of columns) this.#head(column);
     this.#heads();
+  }
+
+  // head adds a column's title, and its order to the list.
+  #head({ key, title, label, width, end }) {
+    const button = make("button", "", title), th = make("th", end ? "end" : "", button), option = make("option", "", `by ${label}`);
+    button.type = "button";
+    button.addEventListener("click", () => this.order(key));
+    th.setAttribute("role", "columnheader");
+    th.scope = "col";
+    th.dataset.sort = key;
+    if (width) th.style.width = width;
+    this.#el.tHead.rows[0].append(th);
+    option.value = key;
+    byID("sort").append(option);
   }
 
   // held: a row is about to be used, and must not move away.
@@ -157,12 +107,12 @@ export class Table {
     byID("sort").value = sort;
   }
 
-  // draw has it drawn with the next frame.
+  // draw draws with the next frame.
   draw() {
-    if (this.#asked) return;
-    this.#asked = true;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
     requestAnimationFrame(() => {
-      this.#asked = false;
+      this.#scheduled = false;
       this.#draw();
     });
   }
@@ -289,7 +239,7 @@ function pad() {
   const tr = make("tr", "pad", make("td"));
   tr.setAttribute("role", "presentation");
   tr.cells[0].setAttribute("role", "presentation");
-  tr.cells[0].colSpan = 6;
+  tr.cells[0].colSpan = columns.length;
   return tr;
 }
 

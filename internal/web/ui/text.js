@@ -1,12 +1,12 @@
-// How things are written. Everything shown goes through textContent; there is no
-// other way to put text on this page.
+// Formats, and elements with text. All text goes through textContent: nothing on this
+// page is parsed as HTML.
 
 const unprintable = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu;
 
 const short = { "\x07": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v" };
 
-// escape makes any text fit for one line: what is not printable is written as in
-// Go, \n or \u202e, as `logwatch status` has it.
+// escape makes any text safe for one line: what is not printable is written as in Go,
+// \n or \u202e. This and the formats below are those of package display.
 export function escape(text) {
   return String(text ?? "").replace(unprintable, (c) => {
     if (short[c]) return short[c];
@@ -16,12 +16,12 @@ export function escape(text) {
   });
 }
 
-// nameOf is a container's whole name.
+// nameOf is a container's full name.
 export const nameOf = (c) => (c.container ? `${escape(c.namespace)}/${escape(c.pod)}/${escape(c.container)}` : escape(c.dir));
 
 const units = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
-// size is a number of bytes as `logwatch status` has it: 512, 9.8Mi, 104Mi.
+// size is a number of bytes: 512, 9.8Mi, 104Mi.
 export function size(bytes) {
   let v = Math.max(0, bytes), i = -1;
   if (v < 1000) return String(Math.floor(v));
@@ -35,7 +35,7 @@ export const count = (n) => n.toLocaleString("en").replaceAll(",", "\u202f");
 
 export const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 
-// age is a span of time as `logwatch status` has it: 3s, 5m, 2h, 14d.
+// age is a time span in ms: 3s, 5m, 2h, 14d.
 export function age(ms) {
   const s = Math.max(0, Math.floor(ms / 1000));
   if (s < 120) return `${s}s`;
@@ -43,7 +43,11 @@ export function age(ms) {
   return s < 48 * 3600 ? `${Math.floor(s / 3600)}h` : `${Math.floor(s / 86400)}d`;
 }
 
-export const took = (seconds) => (seconds < 1 ? `${(seconds * 1000).toPrecision(2).replace(/\.0$/, "")} ms` : `${seconds.toFixed(1)} s`);
+// took is a duration: 0.38ms, 12ms, 3.1s.
+export function took(seconds) {
+  const v = seconds < 1 ? seconds * 1000 : seconds;
+  return (v < 10 ? Number(v.toPrecision(2)) : v.toFixed(0)) + (seconds < 1 ? "ms" : "s");
+}
 
 const clockFormat = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 const dateFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hour12: false });
@@ -52,7 +56,7 @@ export const date = (ms) => dateFormat.format(ms);
 
 export const byID = (id) => document.getElementById(id);
 
-// make makes an element with a class, and children that are elements or text.
+// make returns an element with a class, and children that are elements or text.
 export function make(tag, cls, ...children) {
   const el = document.createElement(tag);
   if (cls) el.className = cls;
@@ -60,8 +64,8 @@ export function make(tag, cls, ...children) {
   return el;
 }
 
-// say sets an element's text unless it has it: what does not change is not drawn,
-// selected text stays selected, and nothing is read out again.
+// say sets an element's text if it changes: otherwise nothing is drawn or read out
+// again, and selected text stays selected.
 export function say(el, text) {
   if (el.saying === text) return;
   el.saying = text;
@@ -77,7 +81,7 @@ export function mark(el, name, value) {
   else el.setAttribute(name, value);
 }
 
-// meter is a bar with its text on it, which is all that is read out.
+// meter is a bar with its text, which screen readers read.
 export function meter(label) {
   const text = make("span", "meter-text"), fill = make("span", "meter-fill");
   const el = make("div", "meter", make("span", "meter-track", fill), text);
@@ -93,7 +97,7 @@ export function meter(label) {
       mark(el, "aria-valuetext", words);
       mark(el, "aria-valuemax", String(limit > 0 ? Math.max(limit, value) : Math.max(1, value)));
       mark(el, "aria-valuenow", String(value));
-      mark(el, "data-level", limit <= 0 ? "off" : share > warnAbove ? "over" : "well");
+      mark(el, "data-level", limit <= 0 ? "off" : share > warnAbove ? "over" : "within");
       const width = `${(Math.min(1, share) * 100).toFixed(1)}%`;
       if (el.width !== width) fill.style.width = el.width = width;
     },
