@@ -90,7 +90,7 @@ func (d *osDir) Names(yield func(string) bool) error {
 }
 
 func (d *osDir) Stat(name string) (Stat, error) {
-	st, err := statx(d.fd(), name, unix.AT_SYMLINK_NOFOLLOW)
+	st, err := Statx(d.fd(), name, unix.AT_SYMLINK_NOFOLLOW)
 	return st, d.err("stat", name, err)
 }
 
@@ -103,7 +103,7 @@ func (d *osDir) Open(name string) (Handle, error) {
 		return nil, d.err("open", name, err)
 	}
 	defer unix.Close(fd) //nolint:errcheck // O_PATH: nothing can fail late
-	st, err := statx(fd, "", unix.AT_EMPTY_PATH)
+	st, err := Statx(fd, "", unix.AT_EMPTY_PATH)
 	if err != nil {
 		return nil, d.err("stat", name, err)
 	}
@@ -162,7 +162,7 @@ type osFile struct {
 }
 
 func (f *osFile) Stat() (Stat, error) {
-	st, err := statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
+	st, err := Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH)
 	if err != nil {
 		return Stat{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
@@ -199,7 +199,8 @@ func (f *osFile) OpenForWrite() (bool, error) {
 	}
 }
 
-func statx(at int, name string, flags int) (Stat, error) {
+// Statx is statx(2) of a path relative to the open directory at; flags are its AT_ flags.
+func Statx(at int, name string, flags int) (Stat, error) {
 	var x unix.Statx_t
 	err := retry(func() error {
 		return unix.Statx(at, name, flags|unix.AT_NO_AUTOMOUNT, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &x)

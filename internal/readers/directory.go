@@ -1,0 +1,94 @@
+package readers
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
+)
+
+// directory is what is known of a container's directory.
+type directory struct {
+	id       podlogs.ID
+	modified time.Time // when its live log was named
+	live     string    // the name of the newest live log; empty: none
+}
+
+// mtimeStep is the resolution of modification times: a change within the same step as the one
+// before it is not seen.
+const mtimeStep = 20 * time.Millisecond
+
+// view is a container's directory as a call finds it.
+type view struct {
+	dir      string
+	modified time.Time
+	settled  bool         // no change is possible that modified does not show
+	live     podlogs.Stat // the newest live log; zero: none
+
+	// Set for Followers.
+	timeout  time.Duration
+	commands map[string]int // of readers: the most containers that one process follows
+	most     int
+}
+
+// look finds the newest live log of a container. Its directory is listed only when it has changed.
+func (t *Tracker) look(dir string) view {
+	v := view{dir: dir}
+	path := t.podLogsDir + "/" + dir
+	at, err := podlogs.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil || !at.Dir {
+		return v
+	}
+	v.modified, v.settled = at.Modified, time.Since(at.Modified) > mtimeStep
+	t.mu.Lock()
+	d, ok := t.dirs[dir]
+	t.mu.Unlock()
+	if !ok || d.id != at.ID || !d.modified.Equal(at.Modified) {
+		d = directory{id: at.ID, modified: at.Modified, live: newestLive(t.podLogsDir, dir)}
+		if v.settled {
+			t.mu.Lock()
+			t.dirs[dir] = d
+			t.mu.Unlock()
+		}
+	}
+	if d.live == "" {
+		return v
+	}
+	st, err := podlogs.Statx(unix.AT_FDCWD, path+"/"+d.live, unix.AT_SYMLINK_NOFOLLOW)
+	if err == nil && st.Regular {
+		v.live = st
+	}
+	return v
+}
+
+func newestLive(podLogsDir, dir string) string {
+	d, err := podlogs.At(podLogsDir).OpenDir(dir)
+	if err != nil {
+		return ""
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	var newest podlogs.Name
+	for n := range podlogs.Names(d, &err) {
+		if n.Kind == podlogs.Live && n.Compare(newest) > 0 {
+			newest = n
+		}
+	}
+	return newest.Base
+}
+
+// exist returns the log files of a container that exist, of those in question.
+func (t *Tracker) exist(dir string, wanted func(podlogs.ID) bool) map[podlogs.ID]bool {
+	found := map[podlogs.ID]bool{}
+	d, err := podlogs.At(t.podLogsDir).OpenDir(dir)
+	if err != nil {
+		return found
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	for n := range podlogs.Names(d, &err) {
+		if st, err := d.Stat(n.String()); err == nil && wanted(st.ID) {
+			found[st.ID] = true
+		}
+	}
+	return found
+}

@@ -1,0 +1,313 @@
+package readers
+
+import (
+	"io/fs"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
+)
+
+const (
+	// span is how long a process must stay with a container's logs to be one of its readers:
+	// longer than reading a log of the default limit takes.
+	span = 2 * time.Second
+	// relistPause is the least time between two lists of a process's descriptors that Followers
+	// requests. It grows with what a list takes, so that lists take at most 0.5% of a core.
+	relistPause = 500 * time.Millisecond
+	relistShare = 200
+	// maxMissed is the number of lists without a file after which it is closed. One is not
+	// enough: a process that opens its files again in turn (OpenTelemetry) exchanges their
+	// descriptors while they are listed.
+	maxMissed = 2
+	// maxFiles bounds what is kept of one process: 250 containers with 5 files are 1,250.
+	maxFiles = 4096
+	// maxClosed bounds the closed files that are kept for a container.
+	maxClosed = 64
+	// kubelet is the command that reads for people.
+	kubelet = "kubelet"
+)
+
+// process has, or has had, a log open for reading.
+type process struct {
+	pid     int
+	command string
+	started uint64 // clock ticks after boot
+	proc    procDir
+
+	mu      sync.Mutex
+	first   time.Time // first seen with a log open
+	since   time.Time // a reader since; zero: not known as one
+	held    time.Time // last seen with a log open
+	died    time.Time // zero: it lives
+	writes  bool      // has a log open for writing
+	partial bool      // has more descriptors than are read
+	listed  time.Time // last list of descriptors
+	took    time.Duration
+	open    map[podlogs.ID]*file
+	byFD    map[string]*file
+	follows map[string]*follow // by container
+}
+
+// file is a log that a process has open.
+type file struct {
+	id     podlogs.ID
+	dir    string
+	fds    []string
+	pos    int64 // the lowest of its descriptors'; -1: not read yet
+	next   int64 // while the descriptors are read: the lowest so far; -1: none is open
+	size   int64
+	links  uint64 // 0: removed
+	live   bool   // has been the live log while it was open
+	missed int
+}
+
+// follow is what a process has to do with a container's logs.
+type follow struct {
+	files    map[podlogs.ID]*file
+	closed   map[podlogs.ID]int64
+	asked    time.Time // first asked for, while no log had been opened
+	since    time.Time // first seen with a log open; zero: never
+	opened   time.Time // since when it has had one open without a pause; zero: it has none open
+	ended    time.Time // since opened, first seen at the end of the live log
+	read     bool      // since opened, a position in a live log has grown
+	left     bool      // died, and a younger process continues
+	progress time.Time
+	looked   time.Time
+	checked  time.Time // modification time of the directory when files were last known to exist
+	rate     rate
+}
+
+// list reads all descriptors of the process. The error is fs.ErrNotExist once it has exited.
+func (p *process) list(t *Tracker) error {
+	start := time.Now()
+	names, all, err := p.proc.descriptors()
+	if err == nil && len(names) == 0 && p.proc.exited() {
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return err
+	}
+	p.writes, p.partial = false, !all
+	before := p.byFD
+	p.byFD = make(map[string]*file, len(before))
+	for _, f := range p.open {
+		f.fds, f.next = f.fds[:0], -1
+	}
+	for _, fd := range names {
+		p.look(t, fd, before[fd])
+	}
+	now := time.Now()
+	for id, f := range p.open {
+		if f.next >= 0 {
+			f.missed = 0
+			p.held = now
+		} else if f.missed++; f.missed >= maxMissed {
+			delete(p.open, id)
+			p.follows[f.dir].close(f)
+		}
+	}
+	for dir, fl := range p.follows {
+		if len(fl.files) > 0 || !fl.opened.IsZero() {
+			p.judge(fl, t.look(dir).live, now)
+		}
+	}
+	p.listed, p.took = start, time.Since(start)
+	return nil
+}
+
+// look reads a descriptor. known is the file that it had open at the last list.
+func (p *process) look(t *Tracker, fd string, known *file) {
+	var st podlogs.Stat
+	var err error
+	if known != nil {
+		if st, err = p.proc.stat(fd); err != nil || st.ID != known.id {
+			known = nil
+		}
+	}
+	f := known
+	if f == nil {
+		if f, st = p.identify(t, fd); f == nil {
+			return
+		}
+	}
+	pos, write, ok := p.proc.offset(fd, f.id.Inode)
+	if !ok {
+		p.writes = p.writes || write
+		return
+	}
+	if p.open[f.id] == nil {
+		if len(p.open) == maxFiles {
+			return
+		}
+		p.add(f)
+	}
+	f.fds = append(f.fds, fd)
+	p.byFD[fd] = f
+	f.at(pos, st)
+}
+
+// identify returns which log a descriptor has open, nil if none.
+func (p *process) identify(t *Tracker, fd string) (*file, podlogs.Stat) {
+	for range 2 { // a log may be renamed between link and stat
+		link, err := p.proc.link("fd/" + fd)
+		if err != nil {
+			break
+		}
+		dir, name, deleted, ok := logOf(link)
+		if !ok {
+			break
+		}
+		st, err := p.proc.stat(fd)
+		if err != nil || !st.Regular {
+			break
+		}
+		if f := p.open[st.ID]; f != nil {
+			return f, st
+		}
+		if t.has(dir, name, deleted, st) {
+			return &file{id: st.ID, dir: strings.Clone(dir), pos: -1, next: -1}, st
+		}
+	}
+	return nil, podlogs.Stat{}
+}
+
+// has reports whether an open file is the log that its link names. Of a removed one, all that can
+// be checked is that it is on the same device.
+func (t *Tracker) has(dir, name string, deleted bool, open podlogs.Stat) bool {
+	path := t.podLogsDir + "/" + dir
+	if !deleted {
+		st, err := podlogs.Statx(unix.AT_FDCWD, path+"/"+name, unix.AT_SYMLINK_NOFOLLOW)
+		return err == nil && st.ID == open.ID
+	}
+	st, err := podlogs.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
+	return err == nil && st.Dir && st.Device == open.Device && open.Links == 0
+}
+
+// add starts to keep a file.
+func (p *process) add(f *file) {
+	fl := p.follows[f.dir]
+	if fl == nil {
+		fl = &follow{}
+		p.follows[f.dir] = fl
+	}
+	if fl.files == nil {
+		fl.files, fl.closed = map[podlogs.ID]*file{}, map[podlogs.ID]int64{}
+	}
+	p.open[f.id], fl.files[f.id] = f, f
+	delete(fl.closed, f.id)
+}
+
+// at takes the position of one of the file's descriptors.
+func (f *file) at(pos int64, st podlogs.Stat) {
+	if f.next < 0 || pos < f.next {
+		f.next = pos
+	}
+	f.size, f.links = st.Size, st.Links
+}
+
+// close keeps the last position of a file that is no longer open.
+func (fl *follow) close(f *file) {
+	delete(fl.files, f.id)
+	if f.links > 0 && len(fl.closed) < maxClosed {
+		fl.closed[f.id] = f.pos
+	}
+}
+
+// reread reads the known descriptors of a container's logs. It reports whether each file still had
+// one.
+func (p *process) reread(fl *follow) (complete bool) {
+	complete = true
+	for _, f := range fl.files {
+		for _, fd := range f.fds {
+			st, err := p.proc.stat(fd)
+			if err != nil || st.ID != f.id {
+				complete = false
+				continue
+			}
+			if pos, _, ok := p.proc.offset(fd, f.id.Inode); ok {
+				f.at(pos, st)
+			} else {
+				complete = false
+			}
+		}
+	}
+	return complete
+}
+
+// judge evaluates the positions that were read since the last time.
+func (p *process) judge(fl *follow, live podlogs.Stat, now time.Time) {
+	var grown int64
+	var seen, behind bool
+	for id, f := range fl.files {
+		isOpen := f.next >= 0
+		if isOpen {
+			seen = true
+			f.live = f.live || id == live.ID
+			if was := max(0, f.pos); f.next > was && (f.pos >= 0 || !fl.opened.IsZero()) {
+				grown += f.next - was
+				fl.read = fl.read || f.live
+			}
+			f.pos, f.next = f.next, -1
+		}
+		if f.pos < f.size {
+			behind = behind || f.links > 0
+		} else if id == live.ID && f.pos > 0 && isOpen && fl.ended.IsZero() {
+			fl.ended = now
+		}
+	}
+	if fl.files[live.ID] == nil && fl.closed[live.ID] < live.Size {
+		behind = true
+	}
+	switch {
+	case len(fl.files) == 0:
+		fl.opened, fl.ended, fl.read = time.Time{}, time.Time{}, false
+	case fl.opened.IsZero() && seen:
+		fl.opened, fl.progress = now, now
+		if fl.since.IsZero() {
+			fl.since = now
+		}
+	}
+	if grown > 0 || !behind {
+		fl.progress = now
+	}
+	fl.rate.add(grown, now)
+	fl.looked = now
+	if p.since.IsZero() && seen && !fl.ended.IsZero() && now.Sub(fl.ended) >= span {
+		p.since = now
+	}
+}
+
+// counts reports whether the process is a reader of a container's logs: it is one of any, or it
+// has read this for a while.
+func (p *process) counts(fl *follow, v view, now time.Time) bool {
+	return !p.since.IsZero() || v.isReader(p.command) ||
+		fl.read && !fl.opened.IsZero() && now.Sub(fl.opened) >= span
+}
+
+// exit notes that the process has exited.
+func (p *process) exit(now time.Time) {
+	p.died = now
+	_ = p.proc.Close() // opened for reading
+}
+
+// reader summarizes the process.
+func (p *process) reader() (r Reader, isReader, partial bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r = Reader{PID: p.pid, Command: p.command, Dead: !p.died.IsZero(), Since: p.since}
+	for _, fl := range p.follows {
+		if len(fl.files) > 0 && !fl.left {
+			r.Containers++
+		}
+	}
+	for _, f := range p.open {
+		if !p.follows[f.dir].left {
+			r.LagBytes += max(0, f.size-f.pos)
+		}
+	}
+	return r, !p.since.IsZero(), p.partial && p.died.IsZero()
+}

@@ -1,0 +1,592 @@
+package readers
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	timeout = time.Minute
+	tick    = time.Millisecond
+	dirA    = "ns_a_uid/c"
+	dirB    = "ns_b_uid/c"
+)
+
+// node is a podLogsDir and a Tracker of it. Time is that of the synctest bubble, the processes are
+// real ones, started before.
+type node struct {
+	*testing.T
+	logs string
+	*Tracker
+}
+
+// inBubble runs f with fake time.
+func inBubble(t *testing.T, f func(n *node), children ...*child) {
+	t.Helper()
+	logs, proc := t.TempDir(), t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{T: t, logs: logs, Tracker: New(Options{PodLogsDir: logs, Proc: proc, Timeout: timeout})}
+		n.show("self", os.Getpid())
+		for _, c := range children {
+			c.t = t
+			n.show(strconv.Itoa(c.cmd.Process.Pid), c.cmd.Process.Pid)
+		}
+		f(n)
+	})
+}
+
+// show adds a real process to those that the Tracker sees: the machine's others cost time.
+func (n *node) show(name string, pid int) {
+	n.Helper()
+	if err := os.Symlink("/proc/"+strconv.Itoa(pid), filepath.Join(n.proc, name)); err != nil {
+		n.Fatal(err)
+	}
+}
+
+// write appends to a file of a container and returns its path.
+func (n *node) write(dir, name string, bytes int) string {
+	n.Helper()
+	path := filepath.Join(n.logs, dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		n.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		n.Fatal(err)
+	}
+	if _, err := f.Write(make([]byte, bytes)); err != nil {
+		n.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		n.Fatal(err)
+	}
+	return path
+}
+
+// rotate exchanges a live log with an empty one, and returns the rotated log.
+func (n *node) rotate(dir, stamp string) string {
+	n.Helper()
+	live := filepath.Join(n.logs, dir, "0.log")
+	rotated := n.write(dir, "0.log."+stamp, 0)
+	if err := unix.Renameat2(unix.AT_FDCWD, live, unix.AT_FDCWD, rotated, unix.RENAME_EXCHANGE); err != nil {
+		n.Fatal(err)
+	}
+	return rotated
+}
+
+func inode(t testing.TB, path string) uint64 {
+	t.Helper()
+	fi, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fi.Sys().(*syscall.Stat_t).Ino
+}
+
+// discover has a sweep.
+func (n *node) discover() {
+	n.Helper()
+	if err := n.Discover(n.Context()); err != nil {
+		n.Fatal(err)
+	}
+}
+
+// settle has two sweeps, between which a process can show that it stays.
+func (n *node) settle() {
+	n.Helper()
+	n.discover()
+	time.Sleep(10 * time.Second)
+	n.discover()
+}
+
+// look returns the readers of a container, later than all before.
+func (n *node) look(dir string) []Follower {
+	time.Sleep(tick)
+	return n.Followers(dir, 0)
+}
+
+// followers returns the commands of a container's readers.
+func (n *node) followers(dir string) (commands []string) {
+	for _, f := range n.look(dir) {
+		c := f.Command
+		if f.Dead {
+			c += " dead"
+		}
+		if f.Expected {
+			c += " expected"
+		}
+		commands = append(commands, c)
+	}
+	slices.Sort(commands)
+	return commands
+}
+
+// expect fails the test unless these are the readers of a container.
+func (n *node) expect(dir string, want ...string) {
+	n.Helper()
+	if got := n.followers(dir); !slices.Equal(got, want) {
+		n.Fatalf("readers of %s: %q; want %q", dir, got, want)
+	}
+}
+
+// one returns the only reader of a container.
+func (n *node) one(dir string) Follower {
+	n.Helper()
+	f := n.look(dir)
+	if len(f) != 1 {
+		n.Fatalf("%d readers of %s: %+v", len(f), dir, f)
+	}
+	return f[0]
+}
+
+// position checks an offset.
+func position(t testing.TB, positions map[uint64]int64, inode uint64, want int64) {
+	t.Helper()
+	if got, ok := positions[inode]; !ok || got != want {
+		t.Errorf("offset %d, %v; want %d", got, ok, want)
+	}
+}
+
+// TestPositions: the positions of a reader that holds its files, over rotations and removals.
+func TestPositions(t *testing.T) {
+	c := start(t, program(t, "shipper"), 0)
+	inBubble(t, func(n *node) {
+		n.proc = "/proc" // with all its processes
+		first := n.write(dirA, "0.log", 1000)
+		firstInode := inode(n, first)
+		c.do("open", first)
+		c.do("read", first, 1000)
+		n.discover()
+		n.expect(dirA) // it may be a process that reads it once
+		time.Sleep(span)
+		n.expect(dirA, "shipper") // without another sweep
+		since := time.Now()
+
+		n.write(dirA, "0.log", 500)
+		time.Sleep(5 * time.Second)
+		if f := n.one(dirA); time.Since(f.Progress) != 5*time.Second+tick || f.PID != c.cmd.Process.Pid || f.Kubelet {
+			n.Errorf("%+v", f)
+		}
+		c.do("read", first, 400)
+		f := n.one(dirA)
+		position(n, f.Positions, firstInode, 1400)
+		if f.Progress != time.Now() || f.Since.After(since) {
+			n.Errorf("%+v", f)
+		}
+		if f := n.Followers(dirA, time.Second); f[0].Positions[firstInode] != 1400 {
+			n.Errorf("%+v", f)
+		}
+		c.do("read", first, 50)
+		if f := n.Followers(dirA, time.Second); f[0].Positions[firstInode] != 1400 {
+			n.Errorf("younger than asked for, and read again: %+v", f)
+		}
+		position(n, n.one(dirA).Positions, firstInode, 1450)
+
+		rotated := n.rotate(dirA, "20261121-100000")
+		n.write(dirA, "0.log", 300)
+		time.Sleep(time.Second)
+		f = n.one(dirA)
+		position(n, f.Positions, firstInode, 1450)
+		if len(f.Positions) != 1 || f.Rate < 440 || f.Rate > 450 { // in the last second
+			n.Errorf("%+v", f)
+		}
+		c.do("open", first) // by the same name: the new live log
+		c.do("read", first, 100)
+		time.Sleep(time.Second)
+		f = n.one(dirA)
+		position(n, f.Positions, firstInode, 1450)
+		position(n, f.Positions, inode(n, first), 100)
+
+		if err := os.Remove(rotated); err != nil {
+			n.Fatal(err)
+		}
+		n.discover()
+		position(n, n.one(dirA).Positions, firstInode, 1450)
+		if f := n.one(dirA); f.Rate < 100 || f.Rate > 450 {
+			n.Errorf("%+v", f)
+		}
+		if s := n.Stats(); len(s.Readers) != 1 || s.Readers[0].LagBytes != 50+200 || s.Readers[0].Containers != 1 {
+			n.Errorf("%+v", s)
+		}
+	}, c)
+}
+
+// TestNotReaders: processes that have logs open, and do not follow them.
+func TestNotReaders(t *testing.T) {
+	cat, idle, writer := start(t, program(t, "cat"), 0), start(t, program(t, "idle"), 0), start(t, program(t, "shipper"), 0)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := start(t, self, 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		empty := n.write(dirB, "0.log", 0)
+		for _, c := range []*child{cat, idle, ours} {
+			c.do("open", log)
+			c.do("open", empty)
+		}
+		cat.do("read", log, 1000)
+		ours.do("read", log, 1000)
+		n.discover()
+		cat.do("close", log)
+		cat.do("close", empty)
+		foreign := filepath.Join(n.TempDir(), dirA, "0.log") // another directory of the same layout
+		if err := os.MkdirAll(filepath.Dir(foreign), 0o755); err != nil {
+			n.Fatal(err)
+		}
+		if err := os.WriteFile(foreign, make([]byte, 10), 0o600); err != nil {
+			n.Fatal(err)
+		}
+		writer.do("open", foreign)
+		writer.do("read", foreign, 10)
+		for range 6 {
+			time.Sleep(10 * time.Second)
+			n.discover()
+			n.expect(dirA)
+			n.expect(dirB)
+		}
+		if s := n.Stats(); len(s.Readers) > 0 {
+			n.Errorf("%+v", s)
+		}
+	}, cat, idle, writer, ours)
+}
+
+// TestBehind: a process that is behind from the start counts as long as it advances and has the
+// log open.
+func TestBehind(t *testing.T) {
+	c := start(t, program(t, "backup"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 100_000)
+		n.write(dirB, "0.log", 100)
+		c.do("open", log)
+		n.discover()
+		time.Sleep(5 * time.Second)
+		n.expect(dirA)
+		c.do("read", log, 1000)
+		n.expect(dirA, "backup")
+		n.discover()
+		n.expect(dirB) // it may be no more than a slow backup
+		c.do("close", log)
+		n.settle()
+		n.expect(dirA)
+	}, c)
+}
+
+// TestStopped: a reader that does not progress counts until the timeout, and again once it
+// progresses.
+func TestStopped(t *testing.T) {
+	c := start(t, program(t, "shipper"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		n.expect(dirA, "shipper")
+		c.signal(syscall.SIGSTOP)
+		n.write(dirA, "0.log", 1000)
+		stopped := time.Now()
+		for time.Since(stopped) < timeout-10*time.Second {
+			time.Sleep(10 * time.Second)
+			n.discover()
+			if f := n.one(dirA); f.Progress.After(stopped) {
+				n.Fatalf("progress %v after it was stopped", f.Progress.Sub(stopped))
+			}
+		}
+		time.Sleep(11 * time.Second)
+		n.expect(dirA)
+		c.signal(syscall.SIGCONT)
+		c.do("read", log, 10)
+		n.expect(dirA, "shipper")
+	}, c)
+}
+
+// TestRestarted: a reader that was killed counts until another of its kind has the live log open.
+func TestRestarted(t *testing.T) {
+	path := program(t, "shipper")
+	c, other := start(t, path, 0), start(t, program(t, "other"), 0)
+	var second *child
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		first := inode(n, log)
+		for _, c := range []*child{c, other} {
+			c.do("open", log)
+			c.do("read", log, 1000)
+		}
+		n.settle()
+		n.write(dirA, "0.log", 1000)
+		c.kill()
+		n.write(dirB, "0.log", 1000)
+		time.Sleep(time.Second)
+		n.expect(dirA, "other", "shipper dead")
+		n.expect(dirB, "other expected", "shipper dead expected")
+		n.discover()
+		for _, f := range n.look(dirA) {
+			if f.Dead {
+				position(n, f.Positions, first, 1000)
+			}
+		}
+		second = start(t, path, 0)
+		n.show(strconv.Itoa(second.cmd.Process.Pid), second.cmd.Process.Pid)
+		time.Sleep(10 * time.Second)
+		n.discover()
+		n.expect(dirA, "other", "shipper dead")
+		rotated := n.rotate(dirA, "20261121-100000")
+		second.do("open", rotated)
+		n.discover()
+		n.expect(dirA, "other", "shipper", "shipper dead")
+		second.do("open", log)
+		n.discover()
+		n.expect(dirA, "other", "shipper") // at once: its command is that of a reader
+		n.expect(dirB, "other expected", "shipper expected")
+		second.do("read", rotated, 2000)
+		n.expect(dirA, "other", "shipper")
+
+		other.kill()
+		n.discover()
+		time.Sleep(timeout - tick)
+		n.expect(dirA, "other dead", "shipper")
+		n.expect(dirA, "shipper")
+		n.discover()
+		n.expect(dirA, "shipper")
+	}, c, other)
+}
+
+// TestInodeUsedAgain: no position of a removed file is taken for that of a new one.
+func TestInodeUsedAgain(t *testing.T) {
+	c := start(t, program(t, "shipper"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		n.write(dirA, "0.log.20261121-100000", 1)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		was := inode(n, log)
+		c.kill()
+		n.discover()
+		position(n, n.one(dirA).Positions, was, 1000)
+		for range 100 { // ext4 uses the inode again at once, others may not
+			if err := os.Remove(log); err != nil {
+				n.Fatal(err)
+			}
+			if n.write(dirA, "0.log", 1000); inode(n, log) == was {
+				break
+			}
+		}
+		n.Logf("inode %d after %d", inode(n, log), was)
+		if f := n.one(dirA); len(f.Positions) > 0 {
+			n.Errorf("%+v", f)
+		}
+	}, c)
+}
+
+// TestKubelet: kubectl logs -f shows for as long as it lasts.
+func TestKubelet(t *testing.T) {
+	c := start(t, program(t, "kubelet"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		n.write(dirB, "0.log", 1000)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		if f := n.one(dirA); !f.Kubelet {
+			n.Errorf("%+v", f)
+		}
+		n.expect(dirB)
+		c.do("close", log)
+		n.settle()
+		n.expect(dirA)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		n.expect(dirA, "kubelet")
+		c.kill()
+		n.expect(dirA)
+	}, c)
+}
+
+// TestExpected: readers of other containers are expected for a new one, for a while, unless they
+// follow few.
+func TestExpected(t *testing.T) {
+	c, tail := start(t, program(t, "shipper"), 0), start(t, program(t, "tail"), 0)
+	inBubble(t, func(n *node) {
+		for i := range 3 {
+			log := n.write("ns_"+strconv.Itoa(i)+"_uid/c", "0.log", 1000)
+			for _, c := range []*child{c, tail}[:2-min(i, 1)] {
+				c.do("open", log)
+				c.do("read", log, 1000)
+			}
+		}
+		n.settle()
+		n.expect("ns_0_uid/c", "shipper", "tail")
+		n.expect("ns_1_uid/c", "shipper")
+		log := n.write(dirA, "0.log", 1000)
+		n.expect(dirA, "shipper expected")
+		time.Sleep(time.Second)
+		c.do("open", log)
+		n.expect(dirA, "shipper")
+		c.do("close", log) // it has opened one: it is not expected again
+		n.settle()
+		n.expect(dirA, "shipper")
+		time.Sleep(timeout)
+		n.expect(dirA)
+
+		n.write(dirB, "0.log", 1000)
+		n.expect(dirB, "shipper expected")
+		time.Sleep(timeout + 1)
+		n.expect(dirB)
+	}, c, tail)
+}
+
+// TestClosed: a reader that has closed a container's logs counts for it until the timeout, for
+// ever if it had read all.
+func TestClosed(t *testing.T) {
+	c := start(t, program(t, "filebeat"), 0)
+	inBubble(t, func(n *node) {
+		log, other := n.write(dirA, "0.log", 1000), n.write(dirB, "0.log", 1000)
+		for _, log := range []string{log, other} {
+			c.do("open", log)
+			c.do("read", log, 1000)
+		}
+		n.settle()
+		c.do("close", log)
+		for range 30 {
+			time.Sleep(10 * time.Second)
+			n.discover()
+		}
+		f := n.one(dirA)
+		position(n, f.Closed, inode(n, log), 1000)
+		if len(f.Positions) > 0 || time.Since(f.Progress) > 0 {
+			n.Errorf("%+v", f)
+		}
+		n.write(dirA, "0.log", 1)
+		time.Sleep(timeout - tick)
+		n.expect(dirA, "filebeat")
+		n.expect(dirA)
+		rotated := n.rotate(dirA, "20261121-100000")
+		c.do("open", log)
+		n.discover()
+		f = n.one(dirA)
+		position(n, f.Closed, inode(n, rotated), 1000)
+		if err := os.Remove(rotated); err != nil {
+			n.Fatal(err)
+		}
+		if f = n.one(dirA); len(f.Closed) > 0 {
+			n.Errorf("%+v", f)
+		}
+	}, c)
+}
+
+// TestExchangesDescriptors: a reader that opens its files again at each poll has them open all the
+// time.
+func TestExchangesDescriptors(t *testing.T) {
+	c := start(t, program(t, "otelcol"), 0)
+	inBubble(t, func(n *node) {
+		var logs []string
+		for i := range 20 {
+			log := n.write("ns_"+strconv.Itoa(i)+"_uid/c", "0.log", 1000)
+			logs = append(logs, log)
+			c.do("open", log)
+			c.do("read", log, 1000)
+		}
+		n.settle()
+		for range 5 {
+			for _, log := range logs {
+				c.do("reopen", log)
+				n.write(strings.TrimPrefix(filepath.Dir(log), n.logs+"/"), "0.log", 100)
+				c.do("read", log, 50)
+			}
+			for i, log := range logs {
+				time.Sleep(relistPause)
+				f := n.one("ns_" + strconv.Itoa(i) + "_uid/c")
+				if size, err := os.Stat(log); err != nil || f.Positions[inode(n, log)] != size.Size()-(size.Size()-1000)/2 {
+					n.Fatalf("%+v, %v", f, err)
+				}
+			}
+		}
+	}, c)
+}
+
+// TestManyDescriptors: a reader with 10,000 descriptors of one log, of which one lags.
+func TestManyDescriptors(t *testing.T) {
+	c := start(t, program(t, "shipper"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		c.do("many", log, 10_000)
+		n.discover()
+		position(n, n.one(dirA).Positions, inode(n, log), 0)
+		exact := n.Stats()
+		c.do("many", n.write(dirB, "0.log", 0), maxDescriptors-10_000)
+		n.discover()
+		if s := n.Stats(); s.Exact || s.Unreadable != exact.Unreadable+1 {
+			n.Errorf("more descriptors than are read, and %+v", s)
+		}
+	}, c)
+}
+
+// TestOtherNamespace: a reader in another mount namespace has the logs under another path.
+func TestOtherNamespace(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting requires root")
+	}
+	c := start(t, program(t, "shipper"), unix.CLONE_NEWNS)
+	elsewhere := t.TempDir()
+	inBubble(t, func(n *node) {
+		n.write(dirA, "0.log", 1000)
+		c.do("mount", n.logs, elsewhere)
+		c.do("open", filepath.Join(elsewhere, dirA, "0.log"))
+		c.do("read", filepath.Join(elsewhere, dirA, "0.log"), 1000)
+		n.settle()
+		n.expect(dirA, "shipper")
+	}, c)
+}
+
+// TestHidden: processes that must not be looked into, or are not shown at all.
+func TestHidden(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting requires root")
+	}
+	shipper, c := start(t, program(t, "shipper"), 0), start(t, program(t, "lookout"), unix.CLONE_NEWNS)
+	logs, proc := t.TempDir(), t.TempDir()
+	n := &node{T: t, logs: logs}
+	shipper.do("open", n.write(dirA, "0.log", 1))
+	c.do("hidepid", proc)
+	c.do("drop")
+	got := c.do("discover", "/proc", logs)
+	if !strings.HasPrefix(got, "exact=false unreadable=") || strings.HasSuffix(got, "=0") {
+		t.Error(got)
+	}
+	if got := c.do("discover", proc, logs); !strings.HasPrefix(got, "exact=false") {
+		t.Error(got)
+	}
+}
+
+// TestIgnored: commands of the list do not count, and do as soon as they are off it.
+func TestIgnored(t *testing.T) {
+	c := start(t, program(t, "shipper"), 0)
+	inBubble(t, func(n *node) {
+		n.Configure([]string{"shipper"}, timeout)
+		log := n.write(dirA, "0.log", 1000)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		n.expect(dirA)
+		if s := n.Stats(); len(s.Readers) > 0 {
+			n.Errorf("%+v", s)
+		}
+		n.Configure(nil, timeout)
+		n.expect(dirA, "shipper")
+	}, c)
+}
