@@ -3,6 +3,7 @@ package readers
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -66,7 +67,7 @@ func obey(files map[string]*os.File, words []string) (string, error) {
 		return "", nil
 	case "read": // PATH BYTES
 		n, err := io.CopyN(io.Discard, files[arg(1)], int64(number(arg(2))))
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			err = nil
 		}
 		return strconv.FormatInt(n, 10), err

@@ -1,0 +1,282 @@
+package readers
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fakeProc is a directory like /proc, of processes that do not exist.
+type fakeProc struct {
+	testing.TB
+	dir string
+}
+
+// inFakeProc runs f with fake time and fake processes.
+func inFakeProc(t *testing.T, f func(n *node, p fakeProc)) {
+	t.Helper()
+	logs := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		p := newFakeProc(t)
+		f(&node{T: t, logs: logs, Tracker: New(Options{PodLogsDir: logs, Proc: p.dir, Timeout: timeout})}, p)
+	})
+}
+
+func newFakeProc(t testing.TB) fakeProc {
+	p := fakeProc{TB: t, dir: t.TempDir()}
+	p.process("self", "logwatch")
+	p.link("self/ns/pid", hostPIDs)
+	p.process("1", "systemd")
+	return p
+}
+
+func (p fakeProc) file(name, content string) {
+	p.Helper()
+	path := filepath.Join(p.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		p.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		p.Fatal(err)
+	}
+}
+
+func (p fakeProc) link(name, to string) {
+	p.Helper()
+	path := filepath.Join(p.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		p.Fatal(err)
+	}
+	_ = os.Remove(path) // usually there is none
+	if err := os.Symlink(to, path); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// process adds a process.
+func (p fakeProc) process(pid, command string) {
+	p.Helper()
+	p.file(pid+"/program", "")
+	p.link(pid+"/exe", filepath.Join(p.dir, pid, "program"))
+	p.link(pid+"/ns/mnt", "mnt:[1]")
+	p.file(pid+"/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda rw\n")
+	started, _ := strconv.Atoi(pid)
+	p.file(pid+"/stat", fmt.Sprintf("%s (%s) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d"+
+		" 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n", pid, command, started))
+	p.file(pid+"/fdinfo/none", "")
+	if err := os.MkdirAll(filepath.Join(p.dir, pid, "fd"), 0o755); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// open adds a descriptor, as kernels before 5.14 show it.
+func (p fakeProc) open(pid string, fd int, path string, pos int64) {
+	p.Helper()
+	p.link(fmt.Sprintf("%s/fd/%d", pid, fd), path)
+	p.file(fmt.Sprintf("%s/fdinfo/%d", pid, fd), fmt.Sprintf("pos:\t%d\nflags:\t0100000\nmnt_id:\t27\n", pos))
+}
+
+func (p fakeProc) exit(pid string) {
+	p.Helper()
+	if err := os.RemoveAll(filepath.Join(p.dir, pid)); err != nil {
+		p.Fatal(err)
+	}
+}
+
+// TestIdleProcesses: a process without a log is scanned with each sweep at first, then at least
+// once a minute, and another process with its PID at once.
+func TestIdleProcesses(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		log := n.write(dirA, "0.log", 1000)
+		p.process("10", "late")
+		for range earlyScans + 1 {
+			n.discover()
+			time.Sleep(10 * time.Second)
+		}
+		p.open("10", 3, log, 1000)
+		n.discover()
+		n.mustTrack(0)
+		time.Sleep(2*idlePause - 20*time.Second)
+		n.discover()
+		n.mustTrack(1)
+
+		p.process("11", "early")
+		for range earlyScans + 1 {
+			n.discover()
+			time.Sleep(10 * time.Second)
+		}
+		p.exit("11")
+		p.process("11", "next")
+		p.open("11", 3, log, 1000)
+		n.discover()
+		n.mustTrack(2)
+	})
+}
+
+// mustTrack checks the number of processes with an open log.
+func (n *node) mustTrack(want int) {
+	n.Helper()
+	if got := len(n.tracked); got != want {
+		n.Fatalf("%d processes have a log open, want %d", got, want)
+	}
+}
+
+// TestPIDUsedAgain: another process with the PID of a reader is not taken for it.
+func TestPIDUsedAgain(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		log := n.write(dirA, "0.log", 1000)
+		p.process("10", "shipper")
+		p.open("10", 3, log, 1000)
+		n.settle()
+		n.expect(dirA, "shipper")
+		p.exit("10")
+		p.process("10", "cat")
+		p.open("10", 3, log, 0)
+		n.expect(dirA, "shipper dead")
+		n.settle()
+		n.expect(dirA, "shipper dead")
+		n.mustTrack(2)
+	})
+}
+
+// TestFilesBound: what is kept of a process that has very many files open.
+func TestFilesBound(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		p.process("10", "hoarder")
+		for i := range maxFiles + 10 {
+			p.open("10", i, n.write(fmt.Sprintf("ns_%d_uid/c", i/100), fmt.Sprintf("%d.log", i%100), 1), 1)
+		}
+		n.settle()
+		if got := len(n.tracked[0].open); got != maxFiles {
+			n.Errorf("%d files", got)
+		}
+	})
+}
+
+// TestSpaces: processes whose mount namespace has no part of podLogsDir are skipped.
+func TestSpaces(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		log := n.write(dirA, "0.log", 1000)
+		p.file("self/mountinfo", "1 0 8:1 /r / rw - ext4 /dev/sda rw\n2 1 8:2 /p"+n.logs+" "+n.logs+" rw - ext4 /dev/sdb rw\n")
+		for i, tc := range []struct {
+			mounts string
+			sees   bool
+		}{
+			{"1 0 8:1 / / rw - overlay overlay rw\n", false},
+			{"1 0 8:2 /p /data rw - ext4 /dev/sdb rw\n", true},
+			{"1 0 8:2 /p" + n.logs + " /logs rw - ext4 /dev/sdb rw\n", true},
+			{"1 0 8:2 /p" + n.logs + "/" + dirA + " /logs rw - ext4 /dev/sdb rw\n", true},
+			{"1 0 8:2 /p" + n.logs + "2 /logs rw - ext4 /dev/sdb rw\n", false},
+			{"1 0 8:2 / / rw - ext4 /dev/sdb rw\n", true},
+			{"not a mount", true},
+		} {
+			pid := strconv.Itoa(100 + i)
+			p.process(pid, "shipper")
+			p.link(pid+"/ns/mnt", fmt.Sprintf("mnt:[%d]", 100+i))
+			p.file(pid+"/mountinfo", tc.mounts)
+			p.open(pid, 3, log, 0)
+			n.discover()
+			if tracked := n.tracked; (len(tracked) == 1 && tracked[0].pid == 100+i) != tc.sees {
+				n.Errorf("%s: %d processes", tc.mounts, len(tracked))
+			}
+			p.exit(pid)
+			n.discover()
+		}
+	})
+}
+
+// TestExact: what must be readable and visible for an exact result.
+func TestExact(t *testing.T) {
+	for name, tc := range map[string]struct {
+		change func(n *node, p fakeProc)
+		want   bool
+	}{
+		"all":            {func(*node, fakeProc) {}, true},
+		"hidden":         {func(_ *node, p fakeProc) { p.exit("1") }, false},
+		"own namespace":  {func(_ *node, p fakeProc) { p.link("self/ns/pid", "pid:[4026532000]") }, false},
+		"kernel threads": {func(_ *node, p fakeProc) { p.file("2/stat", "2 (kthreadd) S 0\n") }, true},
+		"kind": {func(n *node, p fakeProc) { // the runtime is in the same PID namespace
+			p.link("self/ns/pid", "pid:[4026532000]")
+			p.process("10", "containerd")
+			p.open("10", 3, n.write(dirA, "0.log", 1), 0)
+			p.file("10/fdinfo/3", "pos:\t0\nflags:\t0102001\nmnt_id:\t27\nino:\t"+
+				strconv.FormatUint(inode(n, filepath.Join(n.logs, dirA, "0.log")), 10)+"\n")
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inFakeProc(t, func(n *node, p fakeProc) {
+				tc.change(n, p)
+				n.discover()
+				n.discover()
+				if s := n.Stats(); s.Exact != tc.want || s.Unreadable > 0 {
+					n.Errorf("%+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestLogOf: paths of logs, in any mount namespace, and others.
+func TestLogOf(t *testing.T) {
+	for link, want := range map[string]string{
+		"/var/log/pods/ns_a_uid/c/0.log":                    "ns_a_uid/c 0.log false true",
+		"/host/ns_a_uid/c/12.log.20261121-100000":           "ns_a_uid/c 12.log.20261121-100000 false true",
+		"/var/log/pods/ns_a_uid/c/0.log (deleted)":          "ns_a_uid/c 0.log true true",
+		"/var/log/pods/ns_a_uid/c/0.log.20261121-100000.gz": "ns_a_uid/c 0.log.20261121-100000.gz false true",
+		"/var/log/pods/ns_a_uid/c/0.log2":                   " 0.log2 false false",
+		"/c/0.log":                                          "",
+		"//c/0.log":                                         "",
+		"/a//0.log":                                         "",
+		"0.log":                                             "",
+		"socket:[123]":                                      "",
+		"anon_inode:[eventpoll]":                            "",
+		"/var/log/pods/ns_a_uid/c/0.log (deleted) (deleted)":         "",
+		"/var/log/containers/a_ns_c-0123456789.log":                  "",
+		"/var/log/pods/ns_a_uid/c/0.log.20261121-100000.tmp":         "ns_a_uid/c 0.log.20261121-100000.tmp false true",
+		"/var/log/pods/ns_a_uid/c/99999999999999999999999999999.log": "",
+	} {
+		dir, name, deleted, ok := logOf(link)
+		if got := fmt.Sprint(dir, " ", name, " ", deleted, " ", ok); ok != (want != "" && want[0] != ' ') || ok && got != want {
+			t.Errorf("%s: %s; want %s", link, got, want)
+		}
+	}
+}
+
+// TestNewestLive: the live log is that of the newest restart, found again only when the directory has
+// changed.
+func TestNewestLive(t *testing.T) {
+	n := &node{T: t, logs: t.TempDir()}
+	n.Tracker = New(Options{PodLogsDir: n.logs, Proc: "/proc"})
+	if v := n.Tracker.look(dirA); v.live.Inode != 0 {
+		t.Errorf("%+v", v)
+	}
+	for _, name := range []string{"9.log", "9.log.20261121-100000", "10.log", "11.log.20261121-100000", "notes"} {
+		n.write(dirA, name, 1)
+	}
+	old := time.Now().Add(-time.Hour)
+	for range 2 {
+		if err := os.Chtimes(filepath.Join(n.logs, dirA), old, old); err != nil {
+			t.Fatal(err)
+		}
+		if v := n.Tracker.look(dirA); v.live.Inode != inode(t, filepath.Join(n.logs, dirA, "10.log")) || !v.settled {
+			t.Errorf("%+v", v)
+		}
+	}
+	n.write(dirA, "11.log", 1)
+	for range 2 { // its time is now: it is not kept
+		if v := n.Tracker.look(dirA); v.live.Inode != inode(t, filepath.Join(n.logs, dirA, "11.log")) {
+			t.Errorf("%+v", v)
+		}
+		n.write(dirA, "11.log", 1)
+	}
+	if err := os.Chtimes(filepath.Join(n.logs, dirA), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if v := n.Tracker.look(dirA); v.live.Inode != inode(t, filepath.Join(n.logs, dirA, "10.log")) {
+		t.Error("the directory was listed though its time has not changed")
+	}
+}
