@@ -1,0 +1,99 @@
+package shippers
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/linecheck"
+	"github.com/logwatch/logwatch/internal/testutil"
+)
+
+// output is what has arrived at a shipper's output.
+type output struct {
+	t       *testing.T
+	path    string
+	parse   parser
+	offset  int64 // of the first line that was not read
+	damaged int   // lines that cannot be parsed
+	found   map[string]*linecheck.Checker
+}
+
+func newOutput(t *testing.T, path string, s shipper) *output {
+	return &output{t: t, path: path, parse: s.parser(), found: map[string]*linecheck.Checker{}}
+}
+
+// read reads what has arrived since the last call, and reports whether there was any.
+func (o *output) read() (more bool) {
+	o.t.Helper()
+	f, err := os.Open(o.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false
+	}
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	if _, err := f.Seek(o.offset, io.SeekStart); err != nil {
+		o.t.Fatal(err)
+	}
+	for lines := bufio.NewReaderSize(f, 1<<20); ; {
+		line, err := lines.ReadBytes('\n')
+		if err != nil { // it may not be whole yet
+			return more
+		}
+		more = true
+		o.offset += int64(len(line))
+		if o.parse(bytes.TrimSuffix(line, []byte{'\n'}), o.add) != nil {
+			o.damaged++
+		}
+	}
+}
+
+func (o *output) add(pod string, line []byte) {
+	c := o.found[pod]
+	if c == nil {
+		c = &linecheck.Checker{}
+		o.found[pod] = c
+	}
+	c.Add(line)
+}
+
+// totals compares what has arrived of a container with what it wrote.
+func (o *output) totals(w writer) linecheck.Totals {
+	c := o.found[w.name]
+	if c == nil {
+		c = &linecheck.Checker{}
+	}
+	return c.Report().Totals(map[string]uint64{crilog.Stdout: w.lines})
+}
+
+// quiet is how long nothing arrives at the output before what is missing counts as lost:
+// longer than any of the shippers waits before it looks for new logs.
+const quiet = 20 * time.Second
+
+// wait blocks until all lines have arrived, or nothing has for a while.
+func (o *output) wait(ws []writer) (sum linecheck.Totals) {
+	o.t.Helper()
+	last := time.Now()
+	testutil.Eventually(o.t, "the shipper to catch up", func() bool {
+		if o.read() {
+			last = time.Now()
+		}
+		sum = linecheck.Totals{}
+		for _, w := range ws {
+			sum = sum.Add(o.totals(w))
+		}
+		return sum.Found == sum.Written || time.Since(last) > quiet
+	})
+	sum.Corrupt += uint64(o.damaged)
+	return sum
+}
+
+// missing is how many lines have not arrived.
+func missing(sum linecheck.Totals) uint64 { return sum.Written - sum.Found }
