@@ -39,10 +39,12 @@ func (o *output) read() (more bool) {
 		o.t.Fatal(err)
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	if _, err := f.Seek(o.offset, io.SeekStart); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		o.t.Fatal(err)
 	}
-	for lines := bufio.NewReaderSize(f, 1<<20); ; {
+	// No further: it may grow faster than it is read.
+	for lines := bufio.NewReaderSize(io.NewSectionReader(f, o.offset, info.Size()-o.offset), 1<<20); ; {
 		line, err := lines.ReadBytes('\n')
 		if err != nil { // it may not be whole yet
 			return more
@@ -62,6 +64,14 @@ func (o *output) add(pod string, line []byte) {
 		o.found[pod] = c
 	}
 	c.Add(line)
+}
+
+// last returns the highest number that has arrived of a container.
+func (o *output) last(w writer) uint64 {
+	if c := o.found[w.name]; c != nil {
+		return c.Report().Streams[crilog.Stdout].Last
+	}
+	return 0
 }
 
 // totals compares what has arrived of a container with what it wrote.

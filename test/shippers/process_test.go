@@ -71,14 +71,20 @@ func (p *process) start(ready string) {
 	}
 	p.cmd, p.exited = cmd, exited
 	p.pid.Store(int64(cmd.Process.Pid))
-	testutil.Eventually(p.t, p.args[0]+" to print "+ready, func() bool {
+	p.eventually("print "+ready, func() bool { return strings.Contains(p.text()[before:], ready) })
+}
+
+// eventually waits for a condition, and fails the test if the program ends before.
+func (p *process) eventually(what string, done func() bool) {
+	p.t.Helper()
+	testutil.Eventually(p.t, p.args[0]+" to "+what, func() bool {
 		select {
-		case err := <-exited:
-			exited <- err
-			p.t.Fatalf("%s ended before it was ready: %v", p.args[0], err)
+		case err := <-p.exited:
+			p.exited <- err
+			p.t.Fatalf("%s ended: %v", p.args[0], err)
 		default:
 		}
-		return strings.Contains(p.text()[before:], ready)
+		return done()
 	})
 }
 
@@ -107,7 +113,7 @@ func (p *process) kill() {
 		return
 	}
 	p.signal(unix.SIGKILL)
-	<-p.exited
+	_ = <-p.exited // killed, or checked by stop
 	p.cmd = nil
 	p.pid.Store(0)
 }

@@ -1,16 +1,12 @@
 package shippers
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"testing"
 	"unsafe"
 
@@ -26,12 +22,14 @@ type rotator struct {
 
 // rotators are the rows of the matrix.
 var rotators = []rotator{
-	{"logwatch", func(t *testing.T, n *node, dir string) *process { return startLogwatch(t, n, dir, "") }},
+	{"logwatch", func(t *testing.T, n *node, dir string) *process { return startLogwatch(t, n, dir, noSocket) }},
 	{"logwatch, renaming", func(t *testing.T, n *node, dir string) *process {
-		return startLogwatch(t, n, dir, "", withoutExchange...)
+		return startLogwatch(t, n, dir, noSocket, withoutExchange...)
 	}},
 	{"kubelet", startKubelet},
 }
+
+const noSocket = "controlSocket: \"\"\n"
 
 // build builds a package of a module, once for each test process: the go command caches.
 func build(t *testing.T, module, pkg, path string) string {
@@ -49,7 +47,7 @@ func build(t *testing.T, module, pkg, path string) string {
 func startLogwatch(t *testing.T, n *node, dir, yaml string, before ...string) *process {
 	t.Helper()
 	yaml += fmt.Sprintf("\ncontainerRuntimeEndpoint: %q\npodLogsDir: %q\n", n.Endpoint(), n.PodLogsDir())
-	yaml += "logging: {format: json, level: debug}\nmetrics: {listenAddress: \"\"}\ncontrolSocket: \"\"\n"
+	yaml += "logging: {format: json, level: debug}\nmetrics: {listenAddress: \"\"}\n"
 	file := filepath.Join(dir, "logwatch.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
@@ -67,31 +65,6 @@ func startKubelet(t *testing.T, n *node, dir string) *process {
 	p := newProcess(t, filepath.Join(dir, "kubelet.log"), binary, "-endpoint="+n.Endpoint())
 	p.start("rotating")
 	return p
-}
-
-// rotated is a rotation as logwatch logs it.
-type rotated struct {
-	Message, Pod, To string
-	Size             int64 // bytes, of the moment at which it got its name
-}
-
-// rotations returns the rotations in logwatch's log.
-func rotations(t *testing.T, logwatch *process) (all []rotated) {
-	t.Helper()
-	lines := bufio.NewScanner(strings.NewReader(logwatch.text()))
-	for lines.Scan() {
-		var r rotated
-		if !bytes.Contains(lines.Bytes(), []byte(`"rotated"`)) {
-			continue
-		}
-		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
-			t.Fatalf("logwatch logged %q: %v", lines.Bytes(), err)
-		}
-		if r.Message == "rotated" {
-			all = append(all, r)
-		}
-	}
-	return all
 }
 
 // withoutExchange is a command before a command: it runs without RENAME_EXCHANGE, as on

@@ -27,6 +27,7 @@ func main() {
 		BuildInfo: component.BuildInfo{Command: "otelcol", Version: "0.128.0"},
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{ResolverSettings: confmap.ResolverSettings{
+			DefaultScheme:     "file",
 			ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()},
 		}},
 	})
