@@ -53,6 +53,10 @@ measure: ## overshoot on a real containerd (as root), 60 s per row
 clean:
 	rm -rf bin dist
 
+.PHONY: measure-shippers
+measure-shippers: ## real log shippers beside each rotator (as root, about 90 s per row; ROWS=otel/kubelet runs some)
+	go test -count=1 -timeout 24h -v -run 'TestMatrix/$(ROWS)' ./test/shippers/ -measure
+
 .PHONY: deb rpm tarball
 deb rpm tarball: ## packages in dist, for amd64 and arm64, reproducible
 	./hack/package $@

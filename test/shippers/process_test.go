@@ -113,7 +113,7 @@ func (p *process) kill() {
 		return
 	}
 	p.signal(unix.SIGKILL)
-	_ = <-p.exited // killed, or checked by stop
+	<-p.exited //nolint:errcheck // killed, or checked by stop
 	p.cmd = nil
 	p.pid.Store(0)
 }
