@@ -171,6 +171,13 @@ func (f hookFile) SetModTime(t time.Time) error {
 	return f.Handle.SetModTime(t)
 }
 
+func (f hookFile) Truncate() error {
+	if err := f.h.ask("truncate", f.name); err != nil {
+		return err
+	}
+	return f.Handle.Truncate()
+}
+
 func (f hookFile) Sync() error {
 	if err := f.h.ask("sync", f.name); err != nil || f.h.idleSync {
 		return err

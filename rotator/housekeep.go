@@ -77,7 +77,7 @@ func (r *Rotator) Tidy(ctx context.Context, dirName string, p Policy, busy podlo
 		case s.Action == Prune && s.Name.SameGeneration(busy):
 			rep.Blocked = true
 		case s.Action == Prune:
-			errs = append(errs, r.prune(d, s, &rep))
+			errs = append(errs, r.prune(d, s, p.Positions, &rep))
 		default:
 			errs = append(errs, r.removeStep(d, s, &rep))
 		}
@@ -132,10 +132,10 @@ func withoutTemp(files []podlogs.File, busy podlogs.Name) []podlogs.File {
 // as for Tidy, sets Report.Blocked. What is newer than a log that stays is left
 // too, so that the lines have no gap. A live log's name is an error, and nothing
 // is removed then. Calls for one directory must not overlap with each other, nor
-// with Tidy.
+// with Tidy. positions are those of the log readers, see Step.Lost.
 //
 // It returns early when ctx ends. All errors are joined.
-func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Name, busy podlogs.Name) (Report, error) {
+func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Name, busy podlogs.Name, positions Positions) (Report, error) {
 	var rep Report
 	for _, n := range names {
 		if n.Kind <= podlogs.Live || n.Kind > podlogs.Temp {
@@ -163,7 +163,7 @@ func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Nam
 			stays[n.Base], rep.Blocked = true, true
 		default:
 			before := rep.Busy
-			err := r.prune(d, Step{Action: Prune, Name: n, Reason: ByPressure}, &rep)
+			err := r.prune(d, Step{Action: Prune, Name: n, Reason: ByPressure}, positions, &rep)
 			stays[n.Base] = err != nil || rep.Busy > before
 			errs = append(errs, err)
 		}
@@ -173,19 +173,20 @@ func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Nam
 
 // prune removes the files of one generation. The source is last: until then it is
 // what counts, whatever stands beside it.
-func (r *Rotator) prune(d podlogs.Dir, s Step, rep *Report) error {
+func (r *Rotator) prune(d podlogs.Dir, s Step, positions Positions, rep *Report) error {
 	kinds := s.Name.Kinds()
 	if s.Name.Kind != podlogs.Live {
 		kinds = append(kinds, podlogs.Temp)
 	}
 	for _, kind := range slices.Backward(kinds) {
-		s.Name, s.Size = s.Name.As(kind), 0
+		s.Name, s.Size, s.Inode, s.Lost = s.Name.As(kind), 0, 0, Lost{}
 		st, err := d.Stat(s.Name.String())
 		if isGone(err) || st.Dir { // a directory holds no lines
 			continue
 		}
 		if err == nil && st.Regular && st.Links == 1 {
-			s.Size = st.Size
+			s.Size, s.Inode = st.Size, st.Inode
+			s.Lost.Bytes = positions.unread(st.Inode, st.Size)
 		}
 		before := rep.Busy
 		if err := r.removeStep(d, s, rep); err != nil || rep.Busy > before {
@@ -197,7 +198,8 @@ func (r *Rotator) prune(d podlogs.Dir, s Step, rep *Report) error {
 
 // removeStep removes one file.
 func (r *Rotator) removeStep(d podlogs.Dir, s Step, rep *Report) error {
-	return r.did(s, r.remove(d, s.Name, s.Action == RemoveLeftover && s.Name.Kind == podlogs.Rotated), rep)
+	err := r.remove(d, &s)
+	return r.did(s, err, rep)
 }
 
 // did notes in rep the result of a step.
@@ -233,11 +235,13 @@ func (rep *Report) soonest(d time.Duration) {
 	}
 }
 
-// remove unlinks a file that is not open for writing; if ifEmpty, only one without
-// content. What is not a regular file has no lines: its name is removed, and what
-// it leads to stays.
-func (r *Rotator) remove(d podlogs.Dir, n podlogs.Name, ifEmpty bool) error {
-	name := n.String()
+// remove unlinks a step's file if it is not open for writing; a rotated log that is
+// a leftover, only if it has no content. What is not a regular file has no lines: its
+// name is removed, and what it leads to stays. A log that is removed unread, or to
+// free disk space, is emptied first: unlinking a file frees nothing while a reader has
+// it open.
+func (r *Rotator) remove(d podlogs.Dir, step *Step) error {
+	name := step.Name.String()
 	f, err := d.Open(name)
 	switch {
 	case errors.Is(err, podlogs.ErrNotRegular):
@@ -246,12 +250,16 @@ func (r *Rotator) remove(d podlogs.Dir, n podlogs.Name, ifEmpty bool) error {
 		return err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	s, err := r.ensureClosed(d, f, n)
-	if err != nil {
+	s, err := r.ensureClosed(d, f, step.Name)
+	switch {
+	case err != nil:
 		return err
-	}
-	if ifEmpty && s.Size > 0 {
-		return fmt.Errorf("%s: %w", n, errChanged)
+	case step.Action == RemoveLeftover && step.Name.Kind == podlogs.Rotated && s.Size > 0:
+		return fmt.Errorf("%s: %w", name, errChanged)
+	case s.Links == 1 && (step.Lost.Bytes > 0 || step.Reason == ByPressure):
+		if step.Lost, err = empty(f, s.Size, step.Lost.Bytes); err != nil {
+			return err
+		}
 	}
 	return d.Remove(name)
 }

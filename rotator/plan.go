@@ -27,6 +27,15 @@ type Policy struct {
 	Grace time.Duration
 	// MaxAge is how long after its last line a rotated log is kept; 0: no limit.
 	MaxAge time.Duration
+	// Positions are those of the log readers. A log that they have not read to its end
+	// is neither compressed nor removed while all logs together are within
+	// MaxTotalSize + Allowance.
+	Positions Positions
+	// Allowance is how many bytes beyond MaxTotalSize unread logs may take.
+	Allowance int64
+	// Followed is set when log readers are known. The newest rotated log is then
+	// removed for MaxTotalSize as any other, once they have read it.
+	Followed bool
 	// Codec is what rotated logs are compressed with; nil: they are not.
 	Codec *podlogs.Codec
 	// Level is the codec's, 1 (fastest) to 9 (smallest); 0: its default.
@@ -89,6 +98,10 @@ type Step struct {
 	Reason Reason
 	// Forced is set when a log is pruned within its grace period.
 	Forced bool
+	// Inode is the removed file's, and Lost what it had that was not read, for a Prune
+	// that was carried out.
+	Inode uint64
+	Lost  Lost
 }
 
 // Plan returns the steps to take in a container's directory, in this order, and
@@ -141,6 +154,7 @@ func (pl *planner) generations(sorted []podlogs.File) (kept []podlogs.File) {
 				pl.pairs = append(pl.pairs, Step{Action: Reconcile, Name: source.Name, Compressed: f.Name, Size: source.Size})
 			}
 			f.Size += min(kept[last].Size, math.MaxInt64-f.Size) // sparse files' sizes could overflow
+			f.Inode = kept[last].Inode                           // the file that readers have open
 			kept[last] = f
 		default:
 			kept = append(kept, f)
@@ -180,7 +194,7 @@ func (pl *planner) pruneAge(files []podlogs.File) (kept []podlogs.File) {
 	for _, f := range files {
 		left := max(pl.policy.MaxAge-pl.now.Sub(f.Modified), pl.remainingGrace(f))
 		switch {
-		case pl.isLive(f):
+		case pl.isLive(f), pl.held(f):
 		case left <= 0:
 			pl.prune(f, ByAge)
 			continue
@@ -204,7 +218,7 @@ func (pl *planner) pruneFiles(files []podlogs.File) (kept []podlogs.File) {
 	for _, f := range files {
 		switch {
 		case f.Kind == podlogs.Live || rotated[f.Base] <= maxRotated:
-		case pl.inGrace(f):
+		case pl.inGrace(f), pl.held(f):
 			rotated[f.Base] = 0 // a newer one is not pruned before it
 		default:
 			rotated[f.Base]--
@@ -217,38 +231,46 @@ func (pl *planner) pruneFiles(files []podlogs.File) (kept []podlogs.File) {
 }
 
 // pruneSize keeps the directory to MaxTotalSize, which comes before the grace
-// period.
+// period: first what has been read, the oldest first, then what has not, as far as
+// the allowance does not cover it.
 func (pl *planner) pruneSize(files []podlogs.File) (kept []podlogs.File) {
 	total := pl.policy.MaxTotalSize
 	if total <= 0 {
 		return files
 	}
-	var live int64
+	var sum, live int64
 	for _, f := range files {
+		sum += min(f.Size, maxSize)
 		if pl.isLive(f) {
 			live = f.Size
 		}
 	}
-	newest := -1
-	if live <= total/4 {
-		newest = newestRotated(files)
+	newest := newestRotated(files)
+	if live > total/4 || pl.policy.Followed && newest >= 0 && !pl.unread(files[newest]) {
+		newest = -1
 	}
 	// A reserve, so that the total is not crossed again at the next write, yet no
 	// more than the live log is going to need.
-	left := total - max(0, min(pl.policy.Limit/16, pl.policy.Limit-live))
-	// From the live log to the oldest, as far as it goes.
-	first := len(files)
-	for ; first > 0 && left >= 0; first-- {
-		left = max(-1, left-files[first-1].Size) // no further: sparse files' sizes could overflow it
+	reserve := max(0, min(pl.policy.Limit/16, pl.policy.Limit-live))
+	over := sum - min(total, maxSize) + reserve
+	drop := make([]bool, len(files))
+	mark := func(unread bool) {
+		for i, f := range files {
+			if over > 0 && !pl.isLive(f) && i != newest && unread == pl.unread(f) {
+				over -= min(f.Size, maxSize)
+				drop[i] = true
+			}
+		}
 	}
-	if left < 0 {
-		first++
-	}
+	mark(false)
+	over -= pl.policy.Allowance
+	mark(true)
 	for i, f := range files {
-		if !pl.isLive(f) && i < first && i != newest {
+		if drop[i] {
 			pl.prune(f, BySize)
 			continue
 		}
+		pl.held(f)
 		kept = append(kept, f)
 	}
 	return kept
@@ -302,7 +324,7 @@ func (pl *planner) compress(files []podlogs.File) {
 	}
 	for i, f := range files {
 		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
-		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.inGrace(f) {
+		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.inGrace(f) && !pl.held(f) {
 			pl.steps = append(pl.steps, Step{
 				Action: Compress, Name: f.Name, Compressed: f.As(pl.policy.Codec.Kind()), Size: f.Size,
 			})

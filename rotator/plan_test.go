@@ -88,6 +88,17 @@ func parsePolicy(t *testing.T, text []byte) (p Policy) {
 			p.Grace, err = time.ParseDuration(value)
 		case "compress":
 			p.Codec = podlogs.Gzip
+		case "allowance":
+			p.Allowance, err = strconv.ParseInt(value, 10, 64)
+		case "followed":
+			p.Followed = true
+		case "read": // of the log in this line of the listing, the first is 1, so many bytes
+			var line, bytes int64
+			_, err = fmt.Sscan(value, &line, &bytes)
+			if p.Positions == nil {
+				p.Positions = Positions{}
+			}
+			p.Positions[uint64(line)] = bytes
 		default:
 			t.Fatalf("unknown policy %q", line)
 		}
@@ -111,7 +122,7 @@ func parseListing(t *testing.T, text []byte) (files []podlogs.File) {
 			t.Fatal(err)
 		}
 		files = append(files, podlogs.File{
-			Name: parseName(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Modified: planNow.Add(-age), Regular: !strings.HasSuffix(line, " irregular\n"),
+			Name: parseName(t, fields[0])[0], Size: size, Changed: planNow.Add(-age), Modified: planNow.Add(-age), Regular: !strings.HasSuffix(line, " irregular\n"), Inode: uint64(len(files) + 1),
 		})
 	}
 	return files

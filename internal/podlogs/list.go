@@ -28,6 +28,7 @@ type File struct {
 	// Regular is set for a regular file with one link. Anything else under a
 	// log's name is never read.
 	Regular bool
+	Inode   uint64
 }
 
 var (
@@ -71,7 +72,7 @@ func List(d Dir, maxFiles int) ([]File, error) {
 		} else {
 			n.Base = strings.Clone(n.Base)
 		}
-		files = append(files, File{Name: n, Size: st.Size, Changed: st.Changed, Modified: st.Modified, Regular: st.Regular && st.Links == 1})
+		files = append(files, File{Name: n, Size: st.Size, Changed: st.Changed, Modified: st.Modified, Regular: st.Regular && st.Links == 1, Inode: st.Inode})
 		if len(files) == maxFiles {
 			break
 		}

@@ -46,6 +46,8 @@ type Handle interface {
 	// ErrLeaseUnsupported: the kernel or the file system does not report it.
 	OpenForWrite() (bool, error)
 	SetModTime(t time.Time) error
+	// Truncate removes the content. Processes that have the file open see its end.
+	Truncate() error
 	Sync() error
 	Close() error
 }

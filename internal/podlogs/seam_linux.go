@@ -181,6 +181,14 @@ func (f *osFile) SetModTime(t time.Time) error {
 	return nil
 }
 
+func (f *osFile) Truncate() error {
+	// It is open for reading only; through /proc it is the same file, whatever its name.
+	if err := unix.Truncate(procFD(int(f.Fd())), 0); err != nil {
+		return &fs.PathError{Op: "truncate", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
 // OpenForWrite requests a read lease, which the kernel grants only if no process
 // has the file open for writing (fcntl(2), F_SETLEASE), and releases it at once:
 // a held lease would block a writer's open(2).

@@ -1,0 +1,82 @@
+package rotator
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/podlogs"
+)
+
+// Positions are the offsets up to which log readers have read a container's rotated
+// logs, by inode: of several readers, the lowest one. A log that no reader has open is
+// not in it.
+type Positions map[uint64]int64
+
+// unread returns how many of size bytes have not been read.
+func (p Positions) unread(inode uint64, size int64) int64 {
+	if pos, ok := p[inode]; ok {
+		return max(0, size-pos)
+	}
+	return 0
+}
+
+// Lost is what a log had that was pruned before it was read.
+type Lost struct {
+	Bytes, Lines int64
+	// From and To are the times of the first and the last of these lines; zero if
+	// there is no line that can be parsed.
+	From, To time.Time
+}
+
+// maxSize bounds the size that is reckoned with, so that the sizes of sparse files
+// cannot overflow a sum: 256 TiB.
+const maxSize = 1 << 48
+
+// unread reports whether a reader has not read a log to its end. A live log is not
+// held: its rotation waits for the readers.
+func (pl *planner) unread(f podlogs.File) bool {
+	return f.Kind != podlogs.Live && pl.policy.Positions.unread(f.Inode, f.Size) > 0
+}
+
+// holdPause is after how long a log that is held for its readers is looked at again:
+// nothing reports that they have read it.
+const holdPause = time.Second
+
+// held reports whether a log must wait for its readers, and notes to look again.
+func (pl *planner) held(f podlogs.File) bool {
+	if !pl.unread(f) {
+		return false
+	}
+	pl.notBefore(holdPause)
+	return true
+}
+
+// empty empties a rotated log that is removed although it was not read to its end:
+// while a reader has it open, unlinking it would free nothing. It returns what the
+// last unread bytes of the file held.
+func empty(f podlogs.Handle, size, unread int64) (lost Lost, err error) {
+	unread = min(unread, size)
+	lost.Bytes = unread
+	records := crilog.NewReader(io.NewSectionReader(f, size-unread, unread))
+	for unread > 0 {
+		line, err := records.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if !line.Partial { // the rest of a line that was read in part cannot be parsed, and counts
+			lost.Lines++
+		}
+		if !line.Time.IsZero() {
+			if lost.From.IsZero() {
+				lost.From = line.Time
+			}
+			lost.To = line.Time
+		}
+		if err != nil && !errors.Is(err, crilog.ErrMalformed) {
+			break // a disk that cannot be read must not keep its space from being freed
+		}
+	}
+	return lost, f.Truncate()
+}

@@ -1,0 +1,97 @@
+package rotator
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
+)
+
+// TestLostIsCounted: what a prune removes unread is counted to the line, and its disk
+// space is freed although the reader has the file open.
+func TestLostIsCounted(t *testing.T) {
+	const name = "0.log.20260101-000001"
+	line := func(i int) string { return fmt.Sprintf("2026-01-01T00:00:%02d.5Z stdout F line %d\n", i, i) }
+	var lines []string
+	for i := range 20 {
+		lines = append(lines, line(i))
+	}
+	lines[18] = strings.Replace(lines[18], " F ", " P ", 1) // the last record completes it
+	content := strings.Join(lines, "")
+	for _, c := range []struct {
+		name   string
+		read   int // bytes
+		reason Reason
+		want   Lost
+	}{
+		{"at a line's end", len(strings.Join(lines[:15], "")), BySize, Lost{Lines: 4, From: at(15), To: at(19)}},
+		{"within a line", len(strings.Join(lines[:15], "")) + 7, BySize, Lost{Lines: 4, From: at(16), To: at(19)}},
+		{"nothing", 0, ByPressure, Lost{Lines: 19, From: at(0), To: at(19)}},
+		{"all, for pressure", len(content), ByPressure, Lost{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			root := t.TempDir()
+			path := filepath.Join(root, container, name)
+			place(t, root, name, []byte(content))
+			place(t, root, "0.log", []byte(content))
+			reader, err := os.Open(path)
+			must(t, err)
+			defer reader.Close() //nolint:errcheck // opened for reading
+			if _, err := io.CopyN(io.Discard, reader, int64(c.read)); err != nil {
+				t.Fatal(err)
+			}
+			st, err := podlogs.ListDir(podlogs.At(root), container, 0)
+			must(t, err)
+			positions := Positions{st[0].Inode: int64(c.read)}
+			var rep Report
+			if c.reason == ByPressure {
+				rep, err = newRotator(root, nil).Prune(t.Context(), container, logNames(t, name), podlogs.Name{}, positions)
+			} else {
+				rep, err = newRotator(root, nil).Tidy(t.Context(), container, Policy{MaxFiles: 9, MaxTotalSize: int64(len(content) * 5 / 4), Positions: positions}, podlogs.Name{})
+			}
+			must(t, err)
+			if len(rep.Done) != 1 {
+				t.Fatalf("done: %+v", rep.Done)
+			}
+			c.want.Bytes = int64(len(content) - c.read)
+			if got := rep.Done[0].Lost; got != c.want {
+				t.Errorf("lost %+v\nwant %+v", got, c.want)
+			}
+			if st, err := reader.Stat(); err != nil || st.Size() != 0 {
+				t.Errorf("the removed file still has %d bytes (%v)", st.Size(), err)
+			}
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func at(second int) time.Time { return time.Date(2026, 1, 1, 0, 0, second, 5e8, time.UTC) }
+
+// TestReadLogIsNotEmptied: a log that is removed because the policy does not keep it is
+// unlinked only, so that a process that has it open can read on.
+func TestReadLogIsNotEmptied(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, container, "0.log.20260101-000001")
+	place(t, root, "0.log.20260101-000001", []byte("x\n"))
+	place(t, root, "0.log", []byte("x\n"))
+	reader, err := os.Open(path)
+	must(t, err)
+	defer reader.Close() //nolint:errcheck // opened for reading
+	if rep, err := newRotator(root, nil).Tidy(t.Context(), container, Policy{MaxFiles: 1}, podlogs.Name{}); err != nil || len(rep.Done) != 1 {
+		t.Fatalf("%+v, %v", rep, err)
+	}
+	if st, err := reader.Stat(); err != nil || st.Size() != 2 {
+		t.Errorf("%d bytes are left (%v)", st.Size(), err)
+	}
+}
