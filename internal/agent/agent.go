@@ -21,6 +21,7 @@ import (
 	"github.com/logwatch/logwatch/internal/dispatch"
 	"github.com/logwatch/logwatch/internal/policy"
 	"github.com/logwatch/logwatch/internal/pressure"
+	"github.com/logwatch/logwatch/internal/readers"
 	"github.com/logwatch/logwatch/internal/telemetry"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
@@ -80,6 +81,7 @@ type parts struct {
 	dispatcher *dispatch.Dispatcher
 	watcher    *watcher.Watcher
 	pressure   *pressure.Controller
+	readers    *readers.Tracker
 }
 
 // Run runs the agent until ctx ends, which is not an error.
@@ -157,8 +159,9 @@ var pruneReasons = []string{string(rotator.ByFiles), string(rotator.BySize), str
 func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 	cfg := a.o.Config
 	p := &parts{cfg: cfg, client: client, inventory: cri.NewInventory(client)}
+	p.readers = readers.New(readers.Options{PodLogsDir: cfg.PodLogsDir, Proc: "/proc", Ignore: cfg.LogReaders.Ignored(), Timeout: cfg.LogReaders.Timeout})
 	p.dispatcher = dispatch.New(dispatch.Options{
-		PodLogsDir: cfg.PodLogsDir, Client: client, Inventory: p.inventory, Metrics: a.metrics,
+		PodLogsDir: cfg.PodLogsDir, Client: client, Inventory: p.inventory, Metrics: a.metrics, Readers: p.readers,
 		ReopenTimeout: cfg.RuntimeRequestTimeout,
 		RotateWorkers: cfg.ContainerLogMaxWorkers, CompressWorkers: cfg.Compression.Workers,
 		Check: func(dir string) { p.watcher.Check(dir) },
@@ -172,7 +175,7 @@ func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 		Failed: a.events.failed,
 		Log:    a.log,
 	})
-	p.dispatcher.SetRules(resolver, cfg.CleanRemovedContainers)
+	p.dispatcher.SetRules(resolver, cfg.CleanRemovedContainers, cfg.UnreadLogBudget)
 	p.pressure = pressure.NewController(pressure.Options{
 		PodLogsDir: cfg.PodLogsDir, Dispatcher: p.dispatcher, Running: p.livePaths, Statfs: a.o.Statfs, Log: a.log,
 	}, limitsOf(cfg))
@@ -215,6 +218,7 @@ func (a *agent) run(ctx context.Context, p *parts, file []byte) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.watcher.Run(gctx) })
 	g.Go(func() error { return p.pressure.Run(gctx) })
+	g.Go(func() error { a.discover(gctx, p); return nil })
 	g.Go(func() error { return a.reloads(gctx, p, file) })
 	g.Go(func() error {
 		cause := watcher.CauseStartup
@@ -271,6 +275,25 @@ func (a *agent) sweep(ctx context.Context, p *parts, cause watcher.Cause) {
 		p.dispatcher.Sweep(ctx, cause, recovered)
 	}
 	a.fileMayHaveChanged()
+}
+
+// discoverInterval is how often all processes are scanned for log readers. One is
+// known after two scans.
+const discoverInterval = 3 * time.Second
+
+// discover keeps the log readers known.
+func (a *agent) discover(ctx context.Context, p *parts) {
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		err := p.readers.Discover(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			a.warn.Clear("readers")
+			return
+		}
+		a.warn.Do("readers", func() { a.log.Warn().Err(err).Msg("cannot find log readers; using minRotationInterval") })
+	}, discoverInterval)
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

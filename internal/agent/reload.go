@@ -171,7 +171,8 @@ func (a *agent) apply(p *parts, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	p.dispatcher.SetRules(resolver, merged.CleanRemovedContainers)
+	p.dispatcher.SetRules(resolver, merged.CleanRemovedContainers, merged.UnreadLogBudget)
+	p.readers.Configure(merged.LogReaders.Ignored(), merged.LogReaders.Timeout)
 	p.pressure.SetLimits(limitsOf(merged))
 	p.watcher.Sweep(watcher.CauseReload)
 	return nil

@@ -28,6 +28,8 @@ type Config struct {
 	ContainerLogMaxWorkers      int
 	ContainerLogMonitorInterval time.Duration
 	CleanRemovedContainers      bool
+	UnreadLogBudget             int64 // bytes; 0: none
+	LogReaders                  LogReaders
 	NodeLogBudget               int64 // bytes; 0: no limit
 	DiskPressure                DiskPressure
 	RuntimeRequestTimeout       time.Duration
@@ -42,6 +44,17 @@ type Config struct {
 type DiskPressure struct {
 	HighThresholdPercent, LowThresholdPercent             int
 	InodesHighThresholdPercent, InodesLowThresholdPercent int
+}
+
+// LogReaders are the processes that follow logs.
+type LogReaders struct {
+	Ignore  string        // commands, separated by commas
+	Timeout time.Duration // of one that died or does not read
+}
+
+// Ignored returns the commands that are not readers.
+func (l LogReaders) Ignored() []string {
+	return strings.FieldsFunc(l.Ignore, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // Compression is how compressions run; the policy has what they do.
@@ -70,6 +83,8 @@ func Default() Config {
 		PodLogsDir:                  "/var/log/pods",  // kubelet's default
 		ContainerLogMaxWorkers:      4,                // more than a small node's cores: a rotation waits for the runtime
 		ContainerLogMonitorInterval: 10 * time.Second, // kubelet's default; events do the fast part
+		UnreadLogBudget:             1 << 30,          // two minutes of a shipper's outage at 8 MB/s
+		LogReaders:                  LogReaders{Timeout: 5 * time.Minute},
 		// Short, since a hanging reopen holds a rotation worker, and the daemon has 5 s
 		// to exit. A healthy runtime takes milliseconds.
 		RuntimeRequestTimeout: 3 * time.Second,
@@ -111,6 +126,9 @@ func (c *Config) keys() []key {
 		// Below 100 ms a healthy runtime on a busy node would be taken for a dead one.
 		{"runtimeRequestTimeout", "deadline of a call to the runtime; above 4s a hanging call may outlive the shutdown", true, setting.Duration(&c.RuntimeRequestTimeout, 100*time.Millisecond)},
 		{"cleanRemovedContainers", "remove the logs of containers that the runtime has removed, for a kubelet whose own rotation is off", false, setting.Bool(&c.CleanRemovedContainers)},
+		{"unreadLogBudget", "disk space beyond the containers' totals for logs that log readers have not read; 0: none", false, setting.SizeOrZero(&c.UnreadLogBudget)},
+		{"logReaders.ignore", "commands of processes that are not waited for, separated by commas", false, setting.Text(&c.LogReaders.Ignore).Optional()},
+		{"logReaders.timeout", "how long logs are kept for a log reader that died or stopped reading", false, setting.Duration(&c.LogReaders.Timeout, time.Second)},
 		{"nodeLogBudget", "maximum size of all logs together (default: no limit)", false, setting.Size(&c.NodeLogBudget).Optional()},
 		{"diskPressure.highThresholdPercent", "remove logs when more than this percentage of the disk is used; 0: off", false, percent(&disk.HighThresholdPercent)},
 		{"diskPressure.lowThresholdPercent", "remove logs until no more than this percentage is used", false, percent(&disk.LowThresholdPercent)},

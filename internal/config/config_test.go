@@ -62,6 +62,8 @@ var goodFiles = map[string]func(*Config){
 			RuntimeRequestTimeout:       100 * time.Millisecond,
 			Compression:                 Compression{Workers: 2},
 			CleanRemovedContainers:      true,
+			UnreadLogBudget:             0,
+			LogReaders:                  LogReaders{Ignore: "tail, cat", Timeout: 90 * time.Second},
 			NodeLogBudget:               20 << 30,
 			DiskPressure:                DiskPressure{90, 80, 70, 60},
 			Logging:                     Logging{Level: "debug", Format: FormatJSON},

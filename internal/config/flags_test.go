@@ -170,6 +170,7 @@ func TestKeepStartupKeys(t *testing.T) {
 	}
 	effective := Default()
 	effective.Rules, effective.CleanRemovedContainers, effective.NodeLogBudget, effective.DiskPressure = changed.Rules, changed.CleanRemovedContainers, changed.NodeLogBudget, changed.DiskPressure
+	effective.UnreadLogBudget, effective.LogReaders = changed.UnreadLogBudget, changed.LogReaders
 	if !reflect.DeepEqual(merged, effective) {
 		t.Errorf("got  %+v\nwant %+v", merged, effective)
 	}

@@ -9,18 +9,20 @@ type cause struct {
 	bySize bool
 	// bySweep: a sweep found it, rather than an event.
 	bySweep bool
+	// waits: the rotation waits for the log's readers.
+	waits bool
 }
 
 // causes is the table of all causes, the weakest first: when several want the same
 // log rotated, the strongest one is logged and counted.
 var causes = []cause{
-	{Cause: watcher.CauseRetry, bySize: true},
-	{Cause: watcher.CauseWrite, bySize: true},
-	{Cause: watcher.CauseSweep, bySize: true, bySweep: true},
-	{Cause: watcher.CauseReload, bySize: true, bySweep: true},
-	{Cause: watcher.CauseOverflow, bySize: true, bySweep: true},
-	{Cause: watcher.CauseStartup, bySize: true, bySweep: true},
-	{Cause: watcher.CauseAge},
+	{Cause: watcher.CauseRetry, bySize: true, waits: true},
+	{Cause: watcher.CauseWrite, bySize: true, waits: true},
+	{Cause: watcher.CauseSweep, bySize: true, bySweep: true, waits: true},
+	{Cause: watcher.CauseReload, bySize: true, bySweep: true, waits: true},
+	{Cause: watcher.CauseOverflow, bySize: true, bySweep: true, waits: true},
+	{Cause: watcher.CauseStartup, bySize: true, bySweep: true, waits: true},
+	{Cause: watcher.CauseAge, waits: true},
 	{Cause: watcher.CausePressure},
 	{Cause: watcher.CauseMissing, bySweep: true},
 	{Cause: watcher.CauseOperator},

@@ -72,7 +72,7 @@ func newNode(t *testing.T, yaml string) *node {
 		ReopenTimeout: time.Second, RotateWorkers: 2, CompressWorkers: 1,
 		Check: func(string) {}, Log: zerolog.New(n),
 	})
-	n.SetRules(resolver, cfg.CleanRemovedContainers)
+	n.SetRules(resolver, cfg.CleanRemovedContainers, cfg.UnreadLogBudget)
 	t.Cleanup(func() {
 		must(t, errors.Join(n.Stop(context.Background()), client.Close(), rt.Close()))
 		if t.Failed() {

@@ -33,13 +33,14 @@ const (
 	lookupWorkers = 8
 )
 
-// Options configure a Dispatcher. All but Rotated, Failed and Log are required.
+// Options configure a Dispatcher. All but Readers, Rotated, Failed and Log are required.
 type Options struct {
 	// PodLogsDir is an absolute, clean path.
 	PodLogsDir string
 	Client     *cri.Client
 	Inventory  *cri.Inventory
 	Resolver   *policy.Resolver
+	Readers    Readers // nil: log readers are not known
 	Metrics    *telemetry.Metrics
 	// ReopenTimeout bounds one ReopenContainerLog call.
 	ReopenTimeout time.Duration
@@ -90,6 +91,7 @@ type Dispatcher struct {
 
 	rules     atomic.Pointer[rules]
 	clock     clock
+	allowance allowance
 	reachable atomic.Bool // the runtime has answered; until then nothing is touched
 
 	rotated, failures, rejected atomic.Uint64
@@ -128,7 +130,10 @@ func New(o Options) *Dispatcher {
 }
 
 // SetRules puts the policies of a configuration into effect.
-func (d *Dispatcher) SetRules(r *policy.Resolver, cleanRemoved bool) {
+// unreadBudget is the disk space in bytes that logs may take beyond their containers'
+// totals because log readers have not read them.
+func (d *Dispatcher) SetRules(r *policy.Resolver, cleanRemoved bool, unreadBudget int64) {
+	d.allowance.set(unreadBudget)
 	if r.NeedsPod() {
 		d.o.Inventory.ReadPods()
 	}

@@ -83,8 +83,9 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		d.cleanLog(ctx, dir, r)
 	}
 	for _, r := range requests {
-		rep, err := d.rotator.Prune(ctx, dir, r.names, busy)
-		d.count(rep)
+		positions, _ := d.positions(dir)
+		rep, err := d.rotator.Prune(ctx, dir, r.names, busy, positions)
+		d.count(dir, rep)
 		rep.Done = append(r.sofar, rep.Done...)
 		if rep.Blocked && err == nil {
 			r.sofar = rep.Done
@@ -99,13 +100,16 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		return // noteUnknown adds the key again when it is
 	}
 	rep, err := d.rotator.Tidy(ctx, dir, policy, busy)
-	d.count(rep)
+	d.count(dir, rep)
 	d.unblock(dir, rep)
 	d.housekept(ctx, dir, rep, err)
 	if rep.Again > 0 {
 		d.prunes.AddAfter(dir, rep.Again)
 	}
 	if len(rep.Done) > 0 {
+		if policy.Followed {
+			d.unreadPolicy(dir, &policy) // others may have what was given back
+		}
 		d.o.Check(dir) // the watcher has the total of before the prune
 	}
 	if rep.Pending {
@@ -146,7 +150,7 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 			}
 		})
 	})
-	d.count(rep)
+	d.count(dir, rep)
 	d.o.Metrics.CompressedIn.Add(float64(rep.BytesIn))
 	d.o.Metrics.CompressedOut.Add(float64(rep.BytesOut))
 	if cctx.Err() != nil {
@@ -226,7 +230,8 @@ func (d *Dispatcher) housekept(ctx context.Context, dir string, rep rotator.Repo
 }
 
 // count adds what was removed to the metrics.
-func (d *Dispatcher) count(rep rotator.Report) {
+func (d *Dispatcher) count(dir string, rep rotator.Report) {
+	d.noteLost(dir, rep.Done)
 	m := d.o.Metrics
 	m.LeaseRefusals.Add(float64(rep.Busy))
 	for _, s := range rep.Done {

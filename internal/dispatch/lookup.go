@@ -72,16 +72,18 @@ func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 	if !d.clock.trusts(e.MaxAge) {
 		e.MaxAge = 0
 	}
-	return rotator.Policy{
+	p = rotator.Policy{
 		MaxFiles: e.MaxFiles, MaxTotalSize: e.MaxTotalSize, Limit: e.MaxSize, MaxAge: e.MaxAge,
 		Grace: e.Grace, Codec: podlogs.CodecNamed(e.Codec), Level: e.Level,
-	}, known && d.reachable.Load()
+	}
+	d.unreadPolicy(dir, &p)
+	return p, known && d.reachable.Load()
 }
 
 // Limits returns a directory's limits, for the watcher.
 func (d *Dispatcher) Limits(dir string) watcher.Limits {
 	e, _ := d.Policy(dir)
-	return watcher.Limits{MaxSize: e.MaxSize, MaxTotalSize: e.MaxTotalSize, MinInterval: e.MinInterval}
+	return watcher.Limits{MaxSize: e.MaxSize, MaxTotalSize: e.MaxTotalSize, MinInterval: d.minInterval(dir, e.MinInterval)}
 }
 
 // warnRejected reports once which of a pod's annotations have no effect as written.

@@ -96,6 +96,9 @@ func (d *Dispatcher) rotate(ctx context.Context, dir string) {
 		d.with(dir, func(c *container) { c.rotating = time.Time{} })
 		return
 	}
+	if d.awaitReaders(dir, w) {
+		return
+	}
 	c, done, err := d.attempt(ctx, *w)
 	d.finish(ctx, *w, c, done, err)
 }

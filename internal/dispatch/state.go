@@ -37,6 +37,7 @@ type state struct {
 	housekeeping *Problem
 	skipped      error
 	fallback     string
+	waiting      *Waiting // nil: no rotation waits for a log reader
 	backlog      Backlog
 
 	// size is the live log's at the last sweep or rotation; past is what was
@@ -66,6 +67,7 @@ func (s *state) become(id string) {
 // noteRotated takes in a rotation that was done.
 func (d *Dispatcher) noteRotated(r Rotated) {
 	e, _ := d.Policy(r.Due.Dir)
+	interval := d.minInterval(r.Due.Dir, e.MinInterval)
 	early := false
 	d.with(r.Due.Dir, func(c *container) {
 		s := &c.state
@@ -74,7 +76,7 @@ func (d *Dispatcher) noteRotated(r Rotated) {
 		s.size = 0
 		s.rotations++
 		s.rotating = nil
-		early = bySize(r.Due.Cause) && !s.rotatedAt.IsZero() && r.Time.Sub(s.rotatedAt) < e.MinInterval
+		early = bySize(r.Due.Cause) && !s.rotatedAt.IsZero() && r.Time.Sub(s.rotatedAt) < interval
 		s.last, s.rotatedAt = &r, r.Time
 	})
 	if early {
@@ -159,6 +161,7 @@ type Container struct {
 	Last      *Rotated
 	Problem   *Problem // one that lasts; nil: none
 	Skipped   error    // why the log is not rotated; nil: it is
+	Waiting   *Waiting // the log reader that a rotation waits for; nil: none
 	Fallback  string   // why the last rotation was a rename; "": it was an exchange
 	// OldestLine is when the first line was logged that is kept; zero if unknown,
 	// or not requested.
@@ -191,7 +194,7 @@ func (d *Dispatcher) Describe(dir, log string, oldest bool) Container {
 	if c := d.containers[dir]; c != nil {
 		s := &c.state
 		out.Written, out.Rate, out.Rotations, out.Last = s.written, s.rate, s.rotations, s.last
-		out.Problem, out.Skipped, out.Fallback = cmp.Or(s.rotating, s.housekeeping), s.skipped, s.fallback
+		out.Problem, out.Skipped, out.Waiting, out.Fallback = cmp.Or(s.rotating, s.housekeeping), s.skipped, s.waiting, s.fallback
 	}
 	return out
 }

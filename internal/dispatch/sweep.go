@@ -40,6 +40,9 @@ func (d *Dispatcher) Sweep(ctx context.Context, cause watcher.Cause, recovered b
 			d.inspect(cause, c)
 		}
 	}
+	for _, dir := range d.allowance.dirs() { // its readers, or the pod, may be gone
+		d.prunes.Add(dir)
+	}
 	d.sweepRemoved(ctx)
 	d.forget()
 }
@@ -109,7 +112,7 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 	d.warn.Clear("skip " + c.ID)
 	d.noteSize(dir, c.ID, size)
 	e, _ := d.Policy(dir)
-	if limit := rotator.EffectiveLimit(e.MaxSize, e.MaxTotalSize); limit > 0 && size >= limit && d.sinceRotation(dir) >= e.MinInterval {
+	if limit := rotator.EffectiveLimit(e.MaxSize, e.MaxTotalSize); limit > 0 && size >= limit && d.sinceRotation(dir) >= d.minInterval(dir, e.MinInterval) {
 		d.Due(watcher.Due{Dir: dir, Log: log, Cause: cause, Size: size, Limit: limit})
 		return
 	}

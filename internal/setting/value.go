@@ -78,6 +78,17 @@ func Size(at *int64) Var[int64] {
 	}}
 }
 
+// SizeOrZero is a number of bytes, or 0.
+func SizeOrZero(at *int64) Var[int64] {
+	return Var[int64]{at: at, typ: "size", format: FormatSize, parse: func(s string) (int64, error) {
+		n, err := ParseSize(s)
+		if err == nil && n < 0 {
+			err = fmt.Errorf("must be a size such as 10Mi, or 0, got %s", s)
+		}
+		return n, err
+	}}
+}
+
 // Duration is a time of at least least.
 func Duration(at *time.Duration, least time.Duration) Var[time.Duration] {
 	return Var[time.Duration]{at: at, typ: "duration", format: time.Duration.String, parse: func(s string) (time.Duration, error) {

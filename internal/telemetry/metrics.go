@@ -60,6 +60,8 @@ type Metrics struct {
 	CleanedFiles                prometheus.Counter
 	ForcedInterval, ForcedGrace prometheus.Counter
 	LeaseRefusals               prometheus.Counter
+	UnreadPruned                *prometheus.CounterVec // bytes, by reader
+	UnreadLinesPruned           prometheus.Counter
 	HousekeepingErrors          *prometheus.CounterVec // by reason
 
 	queueTime, workTime *prometheus.HistogramVec // by pool
@@ -96,6 +98,10 @@ func New(reg prometheus.Registerer, build Build, state func() State) *Metrics {
 			"Total number of rotations earlier than minRotationInterval, done to keep a container's total size. Log shippers may have missed a rotated log."),
 		ForcedGrace: counter("grace_period_overrides_total",
 			"Total number of rotated logs pruned within rotatedLogGracePeriod, done to keep a total size. Log shippers may have missed lines."),
+		UnreadPruned: counters("unread_bytes_pruned_total",
+			"Total bytes of rotated logs pruned before a log reader had read them, by the reader's command.", "reader"),
+		UnreadLinesPruned: counter("unread_lines_pruned_total",
+			"Total number of log lines pruned before the slowest log reader of their container had read them."),
 		LeaseRefusals: counter("busy_rotated_logs_total",
 			"Total number of times that a rotated log was skipped because it was open for writing. The runtime keeps it open for milliseconds after a rotation."),
 		HousekeepingErrors: counters("housekeeping_errors_total", "Total number of housekeeping runs that failed for at least one file, by reason. They are retried.", "reason"),
@@ -107,7 +113,7 @@ func New(reg prometheus.Registerer, build Build, state func() State) *Metrics {
 	m.createSeries()
 	reg.MustRegister(m.Rotations, m.RotationFallbacks, m.Overshoot, m.Rotation, m.ReopenFailures, m.SweepSeconds, m.SweepFinds,
 		m.CompressedIn, m.CompressedOut, m.PrunedFiles, m.PrunedBytes, m.CleanedFiles, m.ForcedInterval, m.ForcedGrace,
-		m.LeaseRefusals, m.HousekeepingErrors, m.queueTime, m.workTime, newStates(state), buildInfo(build))
+		m.LeaseRefusals, m.UnreadPruned, m.UnreadLinesPruned, m.HousekeepingErrors, m.queueTime, m.workTime, newStates(state), buildInfo(build))
 	return m
 }
 

@@ -1,0 +1,232 @@
+package dispatch
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/internal/readers"
+	"github.com/logwatch/logwatch/rotator"
+)
+
+// Readers are the processes that follow the logs of containers; *readers.Tracker
+// is one.
+type Readers interface {
+	Followers(dir string, maxAge time.Duration) []readers.Follower
+}
+
+const (
+	// readerPause is when a rotation that waits for a log reader is tried again.
+	readerPause = 200 * time.Millisecond
+	// positionsAge is how old the readers' positions may be that a rotation is
+	// decided by. Housekeeping is less urgent.
+	positionsAge  = 100 * time.Millisecond
+	heldLogsAge   = 500 * time.Millisecond
+	anyAge        = time.Duration(math.MaxInt64)
+	readAhead     = 1500 * time.Millisecond
+	minReaderLag  = 64 << 10 // bytes; what is read in one call
+	maxPersonWait = 2 * time.Second
+	// maxDiscovery is how long a reader may take to open a new live log: Fluent Bit
+	// and Vector look for new logs every 60 seconds.
+	maxDiscovery = 75 * time.Second
+)
+
+// Waiting is why a live log that is due is not rotated yet.
+type Waiting struct {
+	// Command and PID are of the log reader that is waited for.
+	Command string
+	PID     int
+	Since   time.Time
+	// Unread is what it has not read of the live log, in bytes.
+	Unread int64
+}
+
+// awaitReaders reports whether a rotation must wait, and then requests it again: a
+// process that follows the live log would miss lines. One that has not opened it yet
+// would never see it, and many read a rotated log for a few seconds only. The wait
+// ends when there is no more room for what is unread.
+func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
+	_, row := rank(w.Cause)
+	if d.o.Readers == nil || !row.waits || len(w.operators) > 0 {
+		return false
+	}
+	var since time.Time
+	d.with(dir, func(c *container) {
+		if c.state.waiting != nil {
+			since = c.state.waiting.Since
+		}
+	})
+	now := time.Now()
+	if since.IsZero() {
+		since = now
+	}
+	waiting := d.slowest(dir, w.Log, now, since)
+	if waiting != nil && !d.hasRoom(dir, w.Log) {
+		waiting = nil
+	}
+	d.with(dir, func(c *container) {
+		if c.state.waiting = waiting; waiting == nil {
+			return
+		}
+		c.rotating = time.Time{}
+		w.Growing = false // it is not known any longer when it is tried again
+		if c.want == nil {
+			c.want = w
+		} else {
+			c.want.merge(w.Due, func(log string) bool { return log == c.want.Log })
+		}
+	})
+	if waiting != nil {
+		d.rotations.AddAfter(dir, readerPause)
+	}
+	return waiting != nil
+}
+
+// slowest returns the log reader that a rotation must wait for; nil: there is none.
+func (d *Dispatcher) slowest(dir, log string, now, since time.Time) (waiting *Waiting) {
+	followers := d.o.Readers.Followers(dir, positionsAge)
+	if len(followers) == 0 {
+		return nil
+	}
+	live, err := d.statLog(dir, log)
+	if err != nil {
+		return nil
+	}
+	born := time.Unix(0, live.Born)
+	for _, f := range followers {
+		pos, open := f.Positions[live.Inode]
+		unread := max(0, live.Size-pos)
+		switch {
+		case open && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds())):
+		case !open && live.Born != 0 && now.Sub(born) > maxDiscovery: // it does not follow this log
+		case f.Kubelet && now.Sub(since) > maxPersonWait:
+		case waiting == nil || unread > waiting.Unread:
+			waiting = &Waiting{Command: f.Command, PID: f.PID, Since: since, Unread: unread}
+		}
+	}
+	return waiting
+}
+
+func (d *Dispatcher) statLog(dir, log string) (podlogs.Stat, error) {
+	at, err := d.fs.OpenDir(dir)
+	if err != nil {
+		return podlogs.Stat{}, err
+	}
+	defer at.Close() //nolint:errcheck // opened for reading
+	return at.Stat(log)
+}
+
+// hasRoom reports whether a live log may grow past its limit. It may take half of
+// what the container may have, so that the other half can hold it once it is rotated.
+func (d *Dispatcher) hasRoom(dir, log string) bool {
+	files, err := podlogs.ListDir(d.fs, dir, maxListed)
+	if err != nil {
+		return false
+	}
+	i := slices.IndexFunc(files, func(f podlogs.File) bool { return f.Name.String() == log })
+	if i < 0 {
+		return false
+	}
+	live := files[i].Size
+	e, _ := d.Policy(dir)
+	may := e.MaxTotalSize + d.borrow(dir, sizeOf(files)-e.MaxTotalSize)
+	return live < may/2 && sizeOf(files) < may
+}
+
+func sizeOf(files []podlogs.File) (sum int64) {
+	for _, f := range files {
+		if f.Regular {
+			sum += f.Size
+		}
+	}
+	return sum
+}
+
+// borrow notes what a directory has beyond its own total and returns what it may
+// have, for logs that are not read yet. Containers that have more than they may give
+// it back.
+func (d *Dispatcher) borrow(dir string, borrowed int64) int64 {
+	share, over := d.allowance.share(dir, borrowed)
+	for _, other := range over {
+		d.prunes.Add(other)
+	}
+	return share
+}
+
+// unreadPolicy adds to a policy what the directory's readers have not read.
+func (d *Dispatcher) unreadPolicy(dir string, p *rotator.Policy) {
+	if d.o.Readers == nil {
+		return
+	}
+	var files []podlogs.File
+	if p.Positions, p.Followed = d.positions(dir); p.Followed {
+		files, _ = podlogs.ListDir(d.fs, dir, maxListed) // what cannot be listed has nothing to hold
+	}
+	borrowed := sizeOf(files) - p.MaxTotalSize
+	if p.MaxTotalSize <= 0 {
+		borrowed = 0
+	}
+	p.Allowance = d.borrow(dir, borrowed)
+}
+
+// positions returns how far a directory's logs have been read: of each log the offset
+// of the reader that is the furthest behind. followed: there are readers.
+func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) {
+	if d.o.Readers == nil {
+		return nil, false
+	}
+	p = rotator.Positions{}
+	for _, f := range d.o.Readers.Followers(dir, heldLogsAge) {
+		if f.Kubelet || f.Expected {
+			continue
+		}
+		followed = true
+		for inode, pos := range f.Positions {
+			if before, ok := p[inode]; !ok || pos < before {
+				p[inode] = pos
+			}
+		}
+	}
+	return p, followed
+}
+
+// minInterval is the minimum time between two rotations of a log. It protects the
+// log readers that cannot be seen; one that is seen is waited for instead.
+func (d *Dispatcher) minInterval(dir string, configured time.Duration) time.Duration {
+	if d.o.Readers == nil {
+		return configured
+	}
+	for _, f := range d.o.Readers.Followers(dir, anyAge) {
+		if !f.Expected && !f.Kubelet {
+			return 0
+		}
+	}
+	return configured
+}
+
+// noteLost logs and counts what was removed before it was read.
+func (d *Dispatcher) noteLost(dir string, done []rotator.Step) {
+	for _, s := range done {
+		if s.Lost.Bytes == 0 {
+			continue
+		}
+		var behind []string
+		for _, f := range d.o.Readers.Followers(dir, anyAge) {
+			if pos, ok := f.Positions[s.Inode]; ok && pos < s.Size && !f.Kubelet {
+				behind = append(behind, f.Command)
+				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(s.Size - pos))
+			}
+		}
+		slices.Sort(behind)
+		d.o.Metrics.UnreadLinesPruned.Add(float64(s.Lost.Lines))
+		by := strings.Join(slices.Compact(behind), ", ")
+		d.log.Warn().Str("dir", dir).Str("file", s.Name.String()).Str("reason", string(s.Reason)).Str("readers", by).
+			Int64("bytes", s.Lost.Bytes).Int64("lines", s.Lost.Lines).Time("from", s.Lost.From).Time("to", s.Lost.To).
+			Msg("pruned log lines that a log reader has not read; raise unreadLogBudget")
+		d.o.Failed(Failed{Dir: dir, Housekeeping: true, Err: fmt.Errorf("pruned %d lines, of %s to %s, that %s has not read",
+			s.Lost.Lines, s.Lost.From.Format(time.RFC3339), s.Lost.To.Format(time.RFC3339), by)})
+	}
+}

@@ -1,0 +1,208 @@
+package dispatch
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/readers"
+	"github.com/logwatch/logwatch/internal/testutil"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+// followers are log readers as a test sets them.
+type followers struct {
+	mu   sync.Mutex
+	list []readers.Follower
+}
+
+func (f *followers) Followers(string, time.Duration) []readers.Follower {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.list)
+}
+
+func (f *followers) set(list ...readers.Follower) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = list
+}
+
+// at is a reader that has read bytes of some files.
+func at(bytes int64, paths ...string) readers.Follower {
+	f := readers.Follower{PID: 1, Command: "shipper", Positions: map[uint64]int64{}}
+	for _, path := range paths {
+		f.Positions[inodeOf(path)] = bytes
+	}
+	return f
+}
+
+func readNode(t *testing.T, yaml string) (*node, *followers) {
+	n, f := newNode(t, yaml), &followers{}
+	n.o.Readers = f
+	return n, f
+}
+
+func size(path string) int64 {
+	var st unix.Stat_t
+	if unix.Stat(path, &st) != nil {
+		return 0
+	}
+	return st.Size
+}
+
+// TestRotationWaitsForReaders: a live log that is due stays while a process that
+// follows it is behind, has not opened it, or is expected to; not for other readers,
+// nor for an operator, and not without room.
+func TestRotationWaitsForReaders(t *testing.T) {
+	const lines, length = 3000, 1000
+	for _, c := range []struct {
+		name    string
+		yaml    string
+		cause   watcher.Cause
+		reader  func(log string) readers.Follower
+		waits   bool
+		waitsOf time.Duration
+	}{
+		{name: "at the end", reader: func(log string) readers.Follower { return at(size(log), log) }},
+		{name: "a call behind", reader: func(log string) readers.Follower { return at(size(log)-minReaderLag, log) }},
+		{name: "behind", reader: func(log string) readers.Follower { return at(size(log)-minReaderLag-1, log) }, waits: true},
+		{name: "behind, but fast", reader: func(log string) readers.Follower {
+			f := at(size(log)-1<<20, log)
+			f.Rate = 1 << 20
+			return f
+		}},
+		{name: "has the log before open only", reader: func(string) readers.Follower { return at(0, "/dev/null") }, waits: true},
+		{name: "expected", reader: func(string) readers.Follower { return readers.Follower{Expected: true} }, waits: true},
+		{name: "died behind", reader: func(log string) readers.Follower {
+			f := at(0, log)
+			f.Dead = true
+			return f
+		}, waits: true},
+		{name: "kubectl logs", reader: func(log string) readers.Follower {
+			f := at(0, log)
+			f.Kubelet = true
+			return f
+		}, waits: true, waitsOf: maxPersonWait},
+		{name: "an operator", cause: watcher.CauseOperator, reader: func(log string) readers.Follower { return at(0, log) }},
+		{name: "pressure", cause: watcher.CausePressure, reader: func(log string) readers.Follower { return at(0, log) }},
+		{name: "no room", yaml: "unreadLogBudget: 0\ncontainerLogMaxTotalSize: 4M\ncontainerLogMaxSize: 1M", reader: func(log string) readers.Follower { return at(0, log) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, f := readNode(t, c.yaml)
+			ct, dir := n.run(t, fake.ContainerSpec{})
+			must(t, ct.WriteNumbered("stdout", lines, length))
+			n.list(t)
+			log := filepath.Join(ct.Dir(), "0.log")
+			reader := c.reader(log)
+			f.set(reader)
+			if c.cause == "" {
+				c.cause = watcher.CauseWrite
+			}
+			n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: c.cause, Size: size(log), Limit: 1 << 20})
+			rotated := func() bool { return strings.Contains(names(t, ct.Dir()), "0.log.2") }
+			if !c.waits {
+				testutil.Eventually(t, "the rotation", rotated)
+				return
+			}
+			waiting := func() *Waiting { return n.Describe(dir, "0.log", false).Waiting }
+			testutil.Eventually(t, "the wait", func() bool { return waiting() != nil })
+			if w := waiting(); w.Command != reader.Command || w.Unread < minReaderLag {
+				t.Errorf("%+v", w)
+			}
+			if rotated() {
+				t.Error("it did not wait")
+			}
+			if c.waitsOf == 0 {
+				f.set(at(size(log), log)) // it catches up
+			}
+			testutil.Eventually(t, "the rotation", rotated)
+			if w := waiting(); w != nil {
+				t.Errorf("still waits for %+v", w)
+			}
+		})
+	}
+}
+
+// TestUnreadLogsAreHeld: what a reader has not read stays, beyond the container's
+// total, up to the node's allowance; once read, the container is brought within its
+// total. What has to go unread is counted.
+func TestUnreadLogsAreHeld(t *testing.T) {
+	const kept = "containerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 3\ncontainerLogMaxTotalSize: 128Ki\ncompression: {codec: none}\n"
+	n, f := readNode(t, kept+"unreadLogBudget: 256Ki")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	record := "2026-01-01T00:00:00Z stdout F " + strings.Repeat("x", 1<<10-31) + "\n"
+	var paths []string
+	for i, name := range rotatedLogs(t, ct.Dir(), 5) {
+		paths = append(paths, filepath.Join(ct.Dir(), name.String()))
+		must(t, os.WriteFile(paths[i], []byte(strings.Repeat(record, 64)), 0o600))
+	}
+	f.set(at(10<<10, paths...), at(54<<10, paths...))
+	n.list(t)
+	n.Changed(dir)
+	rotated := func() int { return strings.Count(names(t, ct.Dir()), "0.log.2") }
+	testutil.Eventually(t, "all but the allowance", func() bool { return n.prunes.Stats().Done > 0 })
+	if got := rotated(); got != 5 {
+		t.Fatalf("%d of 5 unread logs are left", got)
+	}
+	if used := n.allowance.used(); used < 128<<10 || used > 256<<10 {
+		t.Errorf("%d bytes of the allowance are used", used)
+	}
+
+	paths = append(paths, filepath.Join(ct.Dir(), "0.log.20260101-000009"))
+	must(t, os.WriteFile(paths[5], []byte(strings.Repeat(record, 64)), 0o600))
+	f.set(at(10<<10, paths...), at(54<<10, paths...))
+	n.Changed(dir)
+	testutil.Eventually(t, "what the allowance does not hold", func() bool { return rotated() == 5 })
+	testutil.Eventually(t, "the report", func() bool { return n.logged("has not read") == 1 })
+	if text := n.log.String(); !strings.Contains(text, `"bytes":55296,"lines":54,"from":"2026-01-01T00:00:00Z"`) || !strings.Contains(text, `"readers":"shipper"`) {
+		t.Errorf("the report: %s", text)
+	}
+
+	f.set(at(64<<10, paths...))
+	testutil.Eventually(t, "the container within its total", func() bool { return rotated() < 2 })
+	testutil.Eventually(t, "the allowance back", func() bool { return n.allowance.used() == 0 })
+}
+
+// TestAllowanceIsFair: a container that uses the allowance alone may have all of it;
+// of several that want more than there is, the largest gives.
+func TestAllowanceIsFair(t *testing.T) {
+	a := allowance{budget: 100}
+	for _, step := range []struct {
+		dir      string
+		borrowed int64
+		share    int64
+		over     string
+	}{
+		{"a", 0, 100, ""},
+		{"a", 90, 100, ""},
+		{"b", 5, 50, ""},
+		{"b", 20, 50, "a"},
+		{"a", 80, 80, ""},
+		{"c", 40, 40, "a"},
+		{"a", 40, 40, ""},
+		{"d", 1, 26, "a c"},
+		{"b", 0, 33, ""},
+		{"c", 200, 59, ""},
+		{"a", 0, 49, ""},
+	} {
+		share, over := a.share(step.dir, step.borrowed)
+		slices.Sort(over)
+		if share != step.share || strings.Join(over, " ") != step.over {
+			t.Errorf("%s has %d: share %d, over %v; want %d, %q", step.dir, step.borrowed, share, over, step.share, step.over)
+		}
+	}
+	a.share("c", 0)
+	a.share("d", 0)
+	if a.used() != 0 || len(a.dirs()) != 0 {
+		t.Errorf("%d used by %v", a.used(), a.dirs())
+	}
+}
