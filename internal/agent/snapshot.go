@@ -64,6 +64,12 @@ func (a *agent) node(ctx context.Context, p *parts) api.Node {
 	if budget > 0 {
 		n.Budget = &api.Budget{Limit: budget, Usage: usage}
 	}
+	r := p.readers.Stats()
+	n.Readers, n.ReadersUnseen = []api.Reader{}, r.Unreadable
+	for _, r := range r.Readers {
+		n.Readers = append(n.Readers, api.Reader{PID: r.PID, Command: r.Command, Exited: r.Dead, Containers: r.Containers, Lag: r.LagBytes, Since: r.Since})
+	}
+	n.Unread.Limit, n.Unread.Usage = p.dispatcher.UnreadBudget()
 	for _, q := range p.dispatcher.Pools() {
 		n.Pools = append(n.Pools, api.Pool{Name: q.Name, Queued: q.Queued, Running: q.Running, Workers: q.Workers})
 	}
@@ -113,6 +119,10 @@ func (p *parts) describe(c cri.Container, detail bool) api.Container {
 			Time: r.Time, Cause: string(r.Due.Cause), To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
 		}
 	}
+	if w := s.Waiting; w != nil {
+		out.Waiting = &api.Waiting{PID: w.PID, Command: w.Command, Since: w.Since, Unread: w.Unread}
+	}
+	out.Lag = s.Lag
 	if s.Problem != nil {
 		out.LastError = &api.Problem{Time: s.Problem.Time, Text: s.Problem.Text}
 	}
@@ -181,6 +191,11 @@ func (a *agent) state() telemetry.State {
 		Events: w.Events, Checks: w.Checks, Overflows: w.Overflows, WatchErrors: w.WatchErrors, Sweeps: w.Sweeps,
 		Hot: w.Hot, Cold: max(0, w.Tracked-w.Hot), Skipped: t.Skipped, Rejects: t.Rejected,
 		BacklogFiles: t.Backlog.Files, BacklogBytes: t.Backlog.Bytes,
+	}
+	st.UnreadBudget, st.Borrowed = p.dispatcher.UnreadBudget()
+	st.ReaderLag = map[string]int64{}
+	for _, r := range p.readers.Stats().Readers {
+		st.ReaderLag[r.Command] += r.LagBytes
 	}
 	for _, q := range p.dispatcher.Pools() {
 		st.Pools = append(st.Pools, telemetry.Pool{Name: q.Name, Queued: q.Queued, Running: q.Running, Done: q.Done, Limit: q.Workers})

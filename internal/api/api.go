@@ -28,7 +28,13 @@ type Node struct {
 	Polled  int64   `json:"polled"`           // logs whose size is checked on a timer
 	Watched int64   `json:"watched"`          // logs whose directory is watched
 	Backlog Backlog `json:"backlog"`
-	Pools   []Pool  `json:"pools"`
+	// Readers are the processes that follow logs; Unread is the allowance for what
+	// they have not read.
+	Readers []Reader `json:"readers"`
+	Unread  Budget   `json:"unread"`
+	// ReadersUnseen is the number of processes whose open files cannot be read.
+	ReadersUnseen int    `json:"readersUnseen"`
+	Pools         []Pool `json:"pools"`
 
 	Rotations uint64 `json:"rotations"` // since the start, as the next ones
 	Failures  uint64 `json:"failures"`
@@ -63,6 +69,24 @@ type Config struct {
 type Budget struct {
 	Limit int64 `json:"limitBytes"`
 	Usage int64 `json:"usageBytes"` // at the last count
+}
+
+// Reader is a process that follows the logs of containers: a log shipper.
+type Reader struct {
+	PID        int       `json:"pid"`
+	Command    string    `json:"command"`
+	Exited     bool      `json:"exited"` // it still counts until logReaders.timeout
+	Containers int       `json:"containers"`
+	Lag        int64     `json:"lagBytes"` // of the logs that it has open
+	Since      time.Time `json:"since"`
+}
+
+// Waiting is the log reader that a rotation waits for.
+type Waiting struct {
+	PID     int       `json:"pid"`
+	Command string    `json:"command"`
+	Since   time.Time `json:"since"`
+	Unread  int64     `json:"unreadBytes"` // of the live log
 }
 
 // Backlog is the pending housekeeping.
@@ -105,6 +129,10 @@ type Container struct {
 	// Fallback is why its last rotation renamed the live log, which was absent for an
 	// instant, instead of exchanging it; "": it was exchanged.
 	Fallback string `json:"fallback,omitempty"`
+	// Waiting is the log reader that its rotation waits for; nil: none.
+	Waiting *Waiting `json:"waiting,omitempty"`
+	// Lag is what the slowest log reader has not read, in bytes; -1: it has no reader.
+	Lag int64 `json:"lagBytes"`
 
 	Size     int64 `json:"sizeBytes"`     // of the live log
 	Limit    int64 `json:"limitBytes"`    // 0: it is not rotated

@@ -64,13 +64,8 @@ func (a *allowance) dirs() []string {
 	return slices.Collect(maps.Keys(a.borrowed))
 }
 
-// used returns what all directories have beyond their totals, in bytes.
-func (a *allowance) used() int64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.sum()
-}
-
+// sum returns what all directories have beyond their totals, in bytes. The caller
+// holds mu.
 func (a *allowance) sum() (sum int64) {
 	for _, b := range a.borrowed {
 		sum += b

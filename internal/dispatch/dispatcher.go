@@ -164,6 +164,7 @@ type container struct {
 	compressing podlogs.Name       // zero: nothing
 	cancel      context.CancelFunc // of the compression
 	blocked     bool               // pruning waits for the compression to end
+	pruning     bool               // no compression may begin
 	deferred    time.Time          // since when pruning waits for a rotation
 
 	// When the next request may be sent.

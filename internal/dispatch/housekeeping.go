@@ -70,7 +70,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		c.deferred = time.Time{}
 		requests, c.prunes = c.prunes, nil
 		cleans, c.cleans = c.cleans, nil
-		busy = c.compressing
+		busy, c.pruning = c.compressing, true
 	})
 	if wait {
 		for _, r := range requests {
@@ -79,6 +79,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		d.prunes.AddAfter(dir, rotatingPause)
 		return
 	}
+	defer d.with(dir, func(c *container) { c.pruning = false })
 	for _, r := range cleans {
 		d.cleanLog(ctx, dir, r)
 	}
@@ -145,7 +146,7 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 			if c.compressing, c.cancel = n, cancel; n.Base == "" {
 				c.cancel = nil
 			}
-			if c.blocked || len(c.prunes) > 0 {
+			if c.blocked || c.pruning || len(c.prunes) > 0 {
 				cancel() // what must go comes first
 			}
 		})

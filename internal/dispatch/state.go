@@ -161,8 +161,10 @@ type Container struct {
 	Last      *Rotated
 	Problem   *Problem // one that lasts; nil: none
 	Skipped   error    // why the log is not rotated; nil: it is
-	Waiting   *Waiting // the log reader that a rotation waits for; nil: none
-	Fallback  string   // why the last rotation was a rename; "": it was an exchange
+	// Lag is what the slowest log reader has not read, in bytes; -1: there is none.
+	Lag      int64
+	Waiting  *Waiting // the log reader that a rotation waits for; nil: none
+	Fallback string   // why the last rotation was a rename; "": it was an exchange
 	// OldestLine is when the first line was logged that is kept; zero if unknown,
 	// or not requested.
 	OldestLine time.Time
@@ -186,6 +188,7 @@ func (d *Dispatcher) Describe(dir, log string, oldest bool) Container {
 			out.Size = f.Size
 		}
 	}
+	out.Lag = d.lag(dir, files)
 	if oldest {
 		out.OldestLine = d.oldestLine(dir, files)
 	}

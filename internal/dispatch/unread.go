@@ -193,6 +193,29 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 	return p, followed
 }
 
+// lag returns what the reader that is the furthest behind has not read of a
+// directory's logs, in bytes; -1: there is no reader.
+func (d *Dispatcher) lag(dir string, files []podlogs.File) (bytes int64) {
+	positions, followed := d.positions(dir)
+	if !followed {
+		return -1
+	}
+	for _, f := range files {
+		if pos, ok := positions[f.Inode]; ok {
+			bytes += max(0, f.Size-pos)
+		}
+	}
+	return bytes
+}
+
+// UnreadBudget returns the node's allowance for unread logs, and how much of it is
+// used, in bytes.
+func (d *Dispatcher) UnreadBudget() (budget, used int64) {
+	d.allowance.mu.Lock()
+	defer d.allowance.mu.Unlock()
+	return d.allowance.budget, d.allowance.sum()
+}
+
 // minInterval is the minimum time between two rotations of a log. It protects the
 // log readers that cannot be seen; one that is seen is waited for instead.
 func (d *Dispatcher) minInterval(dir string, configured time.Duration) time.Duration {

@@ -153,7 +153,7 @@ func TestUnreadLogsAreHeld(t *testing.T) {
 	if got := rotated(); got != 5 {
 		t.Fatalf("%d of 5 unread logs are left", got)
 	}
-	if used := n.allowance.used(); used < 128<<10 || used > 256<<10 {
+	if _, used := n.UnreadBudget(); used < 128<<10 || used > 256<<10 {
 		t.Errorf("%d bytes of the allowance are used", used)
 	}
 
@@ -169,7 +169,7 @@ func TestUnreadLogsAreHeld(t *testing.T) {
 
 	f.set(at(64<<10, paths...))
 	testutil.Eventually(t, "the container within its total", func() bool { return rotated() < 2 })
-	testutil.Eventually(t, "the allowance back", func() bool { return n.allowance.used() == 0 })
+	testutil.Eventually(t, "the allowance back", func() bool { _, used := n.UnreadBudget(); return used == 0 })
 }
 
 // TestAllowanceIsFair: a container that uses the allowance alone may have all of it;
@@ -202,7 +202,7 @@ func TestAllowanceIsFair(t *testing.T) {
 	}
 	a.share("c", 0)
 	a.share("d", 0)
-	if a.used() != 0 || len(a.dirs()) != 0 {
-		t.Errorf("%d used by %v", a.used(), a.dirs())
+	if a.sum() != 0 || len(a.dirs()) != 0 {
+		t.Errorf("%d used by %v", a.sum(), a.dirs())
 	}
 }

@@ -20,10 +20,11 @@ func full(t *testing.T) *prometheus.Registry {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	m := New(reg, Build{Version: "v1"}, func() State {
-		return State{Budget: 100, Usage: 40, Hot: 1, Cold: 2, Pools: []Pool{{Name: PoolRotate}, {Name: PoolPrune}, {Name: PoolCompress}}, Loaded: time.Unix(1, 0)}
+		return State{ReaderLag: map[string]int64{"shipper": 1}, Budget: 100, Usage: 40, Hot: 1, Cold: 2, Pools: []Pool{{Name: PoolRotate}, {Name: PoolPrune}, {Name: PoolCompress}}, Loaded: time.Unix(1, 0)}
 	})
 	m.Expect([]string{"write"}, []string{"max_files"})
 	m.Worked(PoolRotate, 0, 0)
+	m.UnreadPruned.WithLabelValues("shipper")
 	reg.MustRegister(Containers(func() []Container {
 		return []Container{
 			{Namespace: "a", Pod: "b", Container: "c", Live: 1, Written: 5},

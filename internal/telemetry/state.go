@@ -29,6 +29,12 @@ type State struct {
 
 	// Budget is nodeLogBudget in bytes; 0: none. Usage is the size of all logs.
 	Budget, Usage int64
+
+	// UnreadBudget is unreadLogBudget in bytes, and Borrowed what all containers have
+	// beyond their own totals.
+	UnreadBudget, Borrowed int64
+	// ReaderLag is what each log reader has not read, in bytes, by its command.
+	ReaderLag map[string]int64
 }
 
 // Pool is the state of one worker pool.
@@ -57,6 +63,7 @@ type states struct {
 	read func() State
 	all  []reading
 	pool []poolReading
+	lag  *prometheus.Desc
 }
 
 type reading struct {
@@ -98,6 +105,10 @@ func newStates(read func() State) *states {
 		{desc("node_log_budget_bytes", "Current nodeLogBudget. Absent without a budget."), prometheus.GaugeValue, func(s State) (float64, bool) { return float64(s.Budget), s.Budget > 0 }, nil},
 		{desc("node_log_bytes", "Current size of all container logs on the node. Absent without a nodeLogBudget."), prometheus.GaugeValue, func(s State) (float64, bool) { return float64(s.Usage), s.Budget > 0 }, nil},
 	}
+	s.all = append(s.all,
+		gauge("unread_log_budget_bytes", "Current unreadLogBudget: disk space beyond the containers' totals for logs that log readers have not read.", func(s State) float64 { return float64(s.UnreadBudget) }),
+		gauge("unread_log_borrowed_bytes", "Current disk space that containers take beyond their totals for logs that log readers have not read.", func(s State) float64 { return float64(s.Borrowed) }))
+	s.lag = desc("reader_lag_bytes", "Current number of bytes that log readers have not read of the logs that they have open, by the reader's command.", "reader")
 	s.pool = []poolReading{
 		{desc("pool_depth", "Current number of containers in the queue of a pool.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Queued) }},
 		{desc("pool_active_workers", "Current number of busy workers.", "pool"), prometheus.GaugeValue, func(p Pool) float64 { return float64(p.Running) }},
@@ -129,6 +140,7 @@ func (s *states) Describe(ch chan<- *prometheus.Desc) {
 	for _, r := range s.pool {
 		ch <- r.desc
 	}
+	ch <- s.lag
 }
 
 // Collect implements prometheus.Collector.
@@ -138,6 +150,9 @@ func (s *states) Collect(ch chan<- prometheus.Metric) {
 		if v, ok := r.value(now); ok {
 			ch <- prometheus.MustNewConstMetric(r.desc, r.kind, v, r.label...)
 		}
+	}
+	for reader, lag := range now.ReaderLag {
+		ch <- prometheus.MustNewConstMetric(s.lag, prometheus.GaugeValue, float64(lag), reader)
 	}
 	for _, p := range now.Pools {
 		for _, r := range s.pool {
