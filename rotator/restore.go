@@ -43,7 +43,8 @@ func needsReopen(d podlogs.Dir, log string) (bool, error) {
 // Restore gives the newest rotated log its live name back, which kubectl logs
 // --previous reads, if the container ended between exchange and reopen: if
 // NeedsReopen and the newest rotated log is neither compressed nor open for
-// writing, which is ErrBusy. A container that was restarted since is left alone.
+// writing, which is ErrBusy. It makes no difference whether the container was
+// restarted since, which kubelet does at once after a first crash.
 //
 // The caller has proved that the container does not run. Restore must not overlap
 // with a Rotate, Tidy or Prune of the directory.
@@ -78,15 +79,11 @@ func (r *Rotator) Restore(ctx context.Context, dirName, log string) (restored bo
 }
 
 // lastRotated returns the newest rotated log of a live log, if it is uncompressed
-// and has content. "": it is not, there is none, or the container was restarted.
+// and has content. "": it is not, or there is none.
 func lastRotated(d podlogs.Dir, log string) (last string, s fileState, err error) {
-	live, _ := podlogs.ParseName(log)
 	var newest podlogs.Name
 	for n := range podlogs.Names(d, &err) {
-		switch {
-		case n.Restart > live.Restart:
-			return "", s, nil
-		case n.Base == log && n.Kind != podlogs.Live && n.Kind != podlogs.Temp && (newest.Kind == 0 || n.Compare(newest) > 0):
+		if n.Base == log && n.Kind != podlogs.Live && n.Kind != podlogs.Temp && (newest.Kind == 0 || n.Compare(newest) > 0) {
 			newest = n
 		}
 	}
