@@ -1,0 +1,82 @@
+package kubelet
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/agenttest"
+	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/testutil"
+)
+
+// measure is how long containers write; figures in docs are from -measure=60s.
+var measure = flag.Duration("measure", 5*time.Second, "how long containers write")
+
+// all rotates often and prunes nothing.
+const all = `
+containerLogMaxSize: 1Mi
+containerLogMaxFiles: 10000
+containerLogMonitorInterval: 1s
+minRotationInterval: 0s
+`
+
+// TestBackstop: with the recommended settings of kubelet, only logwatch rotates, and no
+// line is lost. kubelet's statistics have the rotated logs.
+func TestBackstop(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, "", backstop)
+	l := agenttest.NewDaemon(t, n.Endpoint(), n.PodLogsDir(), all)
+	_, socket := l.Listen()
+	l.Start()
+	const rate = 2e6
+	lines := lasting(measure.Seconds(), rate)
+	var pods []*pod
+	for i := range 2 {
+		pods = append(pods, n.run(podSpec{name: fmt.Sprintf("load-%d", i), rate: rate, lines: lines}))
+	}
+	silent := n.run(podSpec{name: "silent", rate: rate, lines: 10_000, linger: true})
+	silentIsServed(t, silent, socket)
+	for _, p := range pods {
+		p.wait()
+	}
+	l.Stop()
+	byDir := map[string]int{}
+	for _, r := range l.Rotated() {
+		byDir[r.Due.Dir]++
+	}
+	for _, p := range pods {
+		res := p.check(lines)
+		rotated := len(res.Logs) - 1
+		if rotated < 3 || rotated > byDir[p.dir] {
+			t.Errorf("%s: %d rotated logs, %d rotations by logwatch", p.name, rotated, byDir[p.dir])
+		}
+		t.Logf("%s: %d lines, %d rotations, all by logwatch", p.name, lines, rotated)
+	}
+}
+
+// silentIsServed: kubelet's statistics and logs have a container whose live log is
+// empty, since it is silent after a rotation.
+func silentIsServed(t *testing.T, p *pod, socket string) {
+	t.Helper()
+	testutil.Eventually(t, "all lines", func() bool { return strings.Contains(p.text("tailLines=1"), number(10_000)) })
+	testutil.Eventually(t, "a rotation", func() bool {
+		which := api.Selector{Names: api.Names{Namespace: "default", Pod: p.name + "-" + hostname}}
+		rotated := false
+		err := api.NewClient(socket).Rotate(t.Context(), which, func(r api.Result) { rotated = r.Error == "" })
+		return err == nil && rotated
+	})
+	if live, err := os.Stat(p.path() + "/0.log"); err != nil || live.Size() != 0 {
+		t.Fatalf("the live log has %d bytes (%v), want an empty one", live.Size(), err)
+	}
+	if text := p.text("tailLines=10"); text != "" {
+		t.Errorf("an empty live log is served as %q", text)
+	}
+	testutil.Eventually(t, "the size of its logs in kubelet's statistics", func() bool {
+		used, ok := p.n.logBytes(p.name)
+		return ok && used >= p.bytes()/2 // a file system may store them compressed
+	})
+}
