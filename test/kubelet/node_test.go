@@ -130,7 +130,7 @@ func (n *node) start(program, logs, dropIns string) {
 	go func() { exited <- cmd.Wait() }()
 	n.t.Cleanup(func() {
 		_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended: then its log says why
-		<-exited
+		_ = <-exited
 		if text := n.kubeletLog(); n.t.Failed() {
 			n.t.Log("kubelet's log ends with:\n" + text[max(0, len(text)-8<<10):])
 		}
