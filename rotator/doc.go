@@ -14,7 +14,7 @@
 // the live log (RENAME_EXCHANGE), and requests the runtime to reopen the log.
 // The reopen is proved by the file, whatever the answer: the live log is open for
 // writing (a read lease on it is refused), or is another file than the one put
-// there. Where exchange, creation or leases are not to be had, the live log is
+// there. Where exchange, creation or leases are unavailable, the live log is
 // renamed and absent until the reopen, and [Rotation].Fallback says why.
 //
 // A container that ends in between has its log's name given back, by Rotate or

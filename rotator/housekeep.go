@@ -20,7 +20,7 @@ type Report struct {
 	BytesIn, BytesOut int64
 	// Busy is the number of steps put off because the file is open for writing.
 	Busy int
-	// Blocked is set when the busy generation is to be pruned: cancel its
+	// Blocked is set when the busy generation must be pruned: cancel its
 	// compression, then call again.
 	Blocked bool
 	// Pending is set when there is something for Compress to do.
@@ -54,7 +54,7 @@ const (
 // is relative to PodLogsDir.
 //
 // busy is the generation that a Compress of the same directory works on, zero if
-// none does. Its temp is left alone; if it is to be pruned, Report.Blocked is set
+// none does. Its temp is left alone; if it must be pruned, Report.Blocked is set
 // instead. Tidy must not overlap with a Rotate of the directory, whose rotated log
 // is empty for an instant.
 //
@@ -111,7 +111,7 @@ func (r *Rotator) plan(dirName string, p Policy, busy podlogs.Name, rep *Report)
 }
 
 // withoutTemp leaves out the temp of the busy generation and adds its size to the
-// source's: it takes space, and is not to be removed. Sorted, a temp comes behind
+// source's: it takes space, and must not be removed. Sorted, a temp comes behind
 // its source.
 func withoutTemp(files []podlogs.File, busy podlogs.Name) []podlogs.File {
 	i := slices.IndexFunc(files, func(f podlogs.File) bool { return f.Kind == podlogs.Temp && f.SameGeneration(busy) })

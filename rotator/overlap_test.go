@@ -25,7 +25,7 @@ func fourRotated(t *testing.T) (root string, r *Rotator) {
 }
 
 // TestTidyNeitherReadsNorWrites: pruning does not wait for compression, nor for
-// reading what is to be compressed or reconciled.
+// reading what must be compressed or reconciled.
 func TestTidyNeitherReadsNorWrites(t *testing.T) {
 	root, r := fourRotated(t)
 	place(t, root, "0.log.20260101-000003.gz", gzipped(t, someLines(20, 10)))
@@ -99,7 +99,7 @@ func TestTidyWhileCompressing(t *testing.T) {
 }
 
 // TestTidyBusy: the busy generation's temp is left alone and counts for the total;
-// a generation that is to be pruned is reported, and the others are pruned.
+// a generation that must be pruned is reported, and the others are pruned.
 func TestTidyBusy(t *testing.T) {
 	root, r := fourRotated(t)
 	for _, s := range []string{"2", "3"} {

@@ -64,7 +64,7 @@ func TestRotateAnswers(t *testing.T) {
 					t.Fatalf("the result is unclear, and it was not left as it was: %v", statErr)
 				}
 				rt.write(5)
-				// The runtime recovers: the next call repairs what is to be repaired.
+				// The runtime recovers: the next call does the repair.
 				rt.answer = nil
 				if _, err := r.Rotate(t.Context(), request(1)); err != nil {
 					t.Fatal(err)

@@ -42,41 +42,6 @@ var words = []struct{ pattern, use string }{
 	{`\b(?:behaviour|licence|colour|honour|neighbour|favour|artefact|cancelled|cancelling)`, "American spelling"},
 }
 
-// allowed are texts in which a pattern is correct: file, text, reason.
-var allowed = [][3]string{}
-
-// unfinished is temporary: files that still have such phrases. Remove an entry when its
-// file has none, and add none.
-var unfinished = []string{
-	"internal/agent/asked_test.go",
-	"internal/agent/badinput_test.go",
-	"internal/agent/clean.go",
-	"internal/agent/pressure_test.go",
-	"internal/agent/rules_test.go",
-	"internal/agent/snapshot.go",
-	"internal/agent/start.go",
-	"internal/dispatch/dispatch_test.go",
-	"internal/dispatch/dispatcher.go",
-	"internal/dispatch/outcome.go",
-	"internal/policy/annotation_test.go",
-	"internal/policy/rules.go",
-	"rotator/doc.go",
-	"rotator/housekeep.go",
-	"rotator/overlap_test.go",
-	"rotator/reopen_test.go",
-	"watcher/doc.go",
-	"watcher/hot.go",
-	"watcher/inotify_test.go",
-	"watcher/limits.go",
-	"watcher/loop.go",
-	"watcher/node_test.go",
-	"watcher/notify.go",
-	"watcher/scan.go",
-	"watcher/tree_test.go",
-	"watcher/trouble_test.go",
-	"workerpool/workerpool_test.go",
-}
-
 // TestWords: sources, documents and configuration have no phrase of the list.
 func TestWords(t *testing.T) {
 	var alternatives []string
@@ -84,33 +49,14 @@ func TestWords(t *testing.T) {
 		alternatives = append(alternatives, "("+w.pattern+")")
 	}
 	list := regexp.MustCompile("(?i)" + strings.Join(alternatives, "|"))
-	found := map[string]bool{} // by file, and by file and text for those that are allowed
 	walk(t, func(path string) {
 		for _, text := range texts(t, path) {
 			for _, m := range list.FindAllStringSubmatchIndex(text.string, -1) {
-				rel := strings.TrimPrefix(path, "../")
-				if i := slices.IndexFunc(allowed, func(a [3]string) bool { return a[0] == rel && strings.Contains(text.string, a[1]) }); i >= 0 {
-					found[allowed[i][0]+allowed[i][1]] = true
-					continue
-				}
-				found[rel] = true
-				if !slices.Contains(unfinished, rel) {
-					line := text.line + strings.Count(text.string[:m[0]], "\n")
-					t.Errorf("%s:%d: %q; say: %s", path, line, text.string[m[0]:m[1]], advice(m))
-				}
+				line := text.line + strings.Count(text.string[:m[0]], "\n")
+				t.Errorf("%s:%d: %q; say: %s", path, line, text.string[m[0]:m[1]], advice(m))
 			}
 		}
 	})
-	for _, a := range allowed {
-		if !found[a[0]+a[1]] {
-			t.Errorf("%s has no %q to allow", a[0], a[1])
-		}
-	}
-	for _, file := range unfinished {
-		if !found[file] {
-			t.Logf("%s is finished: remove it from the list", file)
-		}
-	}
 }
 
 // TestWordsMatch: the patterns match what they are for, and no correct English.

@@ -12,7 +12,7 @@
 //
 // An event is a hint; the sweep is the truth. [Watcher.Sweep] lists the whole
 // tree and reports every log that is due, whatever was reported before. A lost
-// event, a full inotify queue, a watch or an inotify instance that is not to be
+// event, a full inotify queue, a watch or an inotify instance that cannot be
 // had cost time until the next sweep, never a log.
 //
 // # Guarantees
@@ -20,7 +20,7 @@
 //   - At most one inotify instance, whatever the number of logs.
 //   - The cost of a log does not grow with its write rate, and a log that is
 //     not written costs nothing between two sweeps.
-//   - A log that was reported is still observed. As long as it is due it is
+//   - A log that was reported is still observed. While it is due it is
 //     reported again: by every sweep, and when it has grown, at most every
 //     100 ms, later every second. Another file under the name starts over.
 //   - It touches no file: it stats files and lists directories.

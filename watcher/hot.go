@@ -47,7 +47,7 @@ func (l *loop) setCold(d *logDir) {
 	l.check(d, CauseWrite)
 }
 
-// checkHot checks what is to be checked by now. Each check puts the next one
+// checkHot checks the logs whose check is due. Each check puts the next one
 // off, or makes the log cold.
 func (l *loop) checkHot() {
 	now := time.Now()

@@ -86,7 +86,7 @@ func TestFloodOfEvents(t *testing.T) {
 	t.Logf("%d writes: %+v", logs*writes, n.w.Stats())
 }
 
-// stalled is an inotify whose events nobody takes until it is released.
+// stalled is an inotify whose events are not received until it is released.
 type stalled struct {
 	notifier
 	released chan struct{}

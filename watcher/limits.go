@@ -25,7 +25,7 @@ func (l Limits) limit() int64 {
 
 // decision is what Limits says about one state of a directory.
 type decision struct {
-	// due: the log is to be rotated.
+	// due: the log must be rotated.
 	due bool
 	// wait is how long MinInterval still holds back a log at its limit. The log
 	// is due after it, or when full is set.

@@ -23,7 +23,7 @@ type loop struct {
 	pods map[string]*podDir // by rel; podLogsDir itself is ""
 	dirs map[string]*logDir // containers' directories, by rel
 	hot  hotHeap
-	// timer fires when hot's first is to be checked.
+	// timer fires when hot's first check is due.
 	timer *time.Timer
 
 	// queue holds the requests for the scanner, first come, first served.

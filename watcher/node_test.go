@@ -91,7 +91,7 @@ func receive[T any](n *node, from <-chan T) T {
 	}
 }
 
-// until polls for a condition that nothing tells of.
+// until polls for a condition that nothing reports.
 func (n *node) until(what string, ok func() bool) {
 	n.Helper()
 	timeout := time.After(patience)

@@ -3,8 +3,8 @@ package watcher
 import "github.com/fsnotify/fsnotify"
 
 // notifier is the inotify instance. Add on a path that is watched already is
-// fine, and puts the watch on what bears that name now. Events is closed by
-// Close; Close does not wait for who reads it.
+// fine, and puts the watch on what has that name now. Events is closed by
+// Close; Close does not wait for the receiver.
 type notifier interface {
 	Add(path string) error
 	Remove(path string) error

@@ -22,7 +22,7 @@ import (
 type request struct {
 	rel   string
 	cause Cause
-	// same: a pod's directory is as it was when it was last listed. It is not
+	// same: a pod's directory is unchanged since it was last listed. It is not
 	// listed again, but takes its turn.
 	same bool
 }

@@ -63,7 +63,7 @@ func TestDueAfterStartupIsPutDownToTheWrite(t *testing.T) {
 
 func TestChanged(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
-		// A restart's log is told of at once, and by the sweep again if the change
+		// A restart's log is reported at once, and by the sweep again if the change
 		// is too recent for the directory's time to show it.
 		want := func(atLeast, atMost int) {
 			t.Helper()
@@ -252,7 +252,7 @@ func TestPodListedForAnEventDuringASweep(t *testing.T) {
 
 func TestSweepOfNoKnownCause(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
-		b.w.Sweep(CauseWrite) // cannot be told from events
+		b.w.Sweep(CauseWrite) // cannot be distinguished from events
 		b.wait()
 		b.sweep(CauseSweep)
 	})

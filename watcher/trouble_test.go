@@ -12,7 +12,7 @@ import (
 )
 
 // TestThrottled: a directory with too many events has no watch for a while, and
-// what is created in it meanwhile is found when it has one again. While the
+// what is created in it in the meantime is found when it has one again. While the
 // noise lasts, that takes longer each time, a sweep's interval at most.
 func TestThrottled(t *testing.T) {
 	for _, rel := range []string{"", "pod"} {

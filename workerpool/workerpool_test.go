@@ -312,7 +312,7 @@ func TestStopIsBoundedByContext(t *testing.T) {
 		if err := p.Stop(t.Context()); err != nil {
 			t.Errorf("Stop after the run has ended: %v", err)
 		}
-		// Nothing is left to wait for: a context that has ended is no error.
+		// Nothing is left to wait for: a context that has ended is not an error.
 		if err := p.Stop(ctx); err != nil {
 			t.Errorf("Stop with a context that has ended: %v", err)
 		}

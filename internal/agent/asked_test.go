@@ -296,7 +296,7 @@ func TestManyContainers(t *testing.T) {
 	t.Logf("metrics of each: %v", time.Since(begin))
 }
 
-// TestStatusShowsHot: the loud one is looked at on a timer, the quiet one not.
+// TestStatusShowsHot: the high-volume log is polled on a timer, the quiet one is not.
 func TestStatusShowsHot(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "64Ki", "1Gi", 1))
 	client := listen(n)

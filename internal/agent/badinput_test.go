@@ -64,7 +64,7 @@ func TestRefusesASecondLogwatch(t *testing.T) {
 }
 
 // TestTouchesNothingWithoutRuntime: full logs, temps, too many rotated files:
-// all stays as it is until the runtime has answered once.
+// all stays unchanged until the runtime has answered once.
 func TestTouchesNothingWithoutRuntime(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "1000", "2", 1))
 	c := n.RunContainer(fake.ContainerSpec{})
@@ -152,7 +152,7 @@ func TestRefusesALinkAsLog(t *testing.T) {
 }
 
 // TestOddDirectories: names with glob characters and a directory with 100,000
-// foreign files neither stop nor slow anybody.
+// foreign files neither stop nor slow any other container.
 func TestOddDirectories(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	var all []*fake.Container

@@ -18,7 +18,7 @@ func Clean(ctx context.Context, cfg config.Config, client *cri.Client, id string
 	c, err := cri.NewInventory(client).Lookup(ctx, id)
 	switch {
 	case errors.Is(err, cri.ErrNotRunning):
-		return nil, fmt.Errorf("clean: the runtime knows no container %q, so nobody can say which logs are its: remove them by hand (%w)", id, err)
+		return nil, fmt.Errorf("clean: the runtime does not know container %q, so its logs cannot be identified: remove them by hand (%w)", id, err)
 	case err != nil:
 		return nil, fmt.Errorf("clean: %w", err)
 	case c.Running:

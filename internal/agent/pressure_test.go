@@ -43,7 +43,7 @@ func taken(n *agenttest.Node) (bytes int64) {
 // that for a slow machine.
 const reaction = 4 << 20
 
-// storm runs one loud container and some quiet ones until the loud one was
+// storm runs one high-volume container and some quiet ones until the first was
 // rotated often enough; what it takes stays within most all the time.
 func storm(t *testing.T, n *agenttest.Node, most int64) {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 )
 
 // TestReload: new limits hold at once, without a restart; a bad file changes
-// nothing; no line is lost meanwhile.
+// nothing; no line is lost in the meantime.
 func TestReload(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "64Ki", "1Gi", 1))
 	ask, write := n.ConfigFile(strings.Replace(agenttest.Small, "64Ki", "1Gi", 1))
@@ -52,7 +52,7 @@ func TestReload(t *testing.T) {
 }
 
 // TestOverridesAndAnnotations: each container gets its own limit; a ceiling
-// holds; a bad annotation is ignored, and told of once.
+// holds; a bad annotation is ignored, and logged once.
 func TestOverridesAndAnnotations(t *testing.T) {
 	n := agenttest.New(t, fake.Options{}, `
 containerLogMaxSize: 4Mi
@@ -67,7 +67,7 @@ overrides:
   maxSize: 600Ki
 `)
 	n.Start()
-	// An image is pulled meanwhile: the directory is there before the container.
+	// An image is pulled in the meantime: the directory is there before the container.
 	write := &fake.Pattern{BytesPerSecond: 2e6}
 	want := map[*fake.Container]int64{
 		n.RunContainer(fake.ContainerSpec{Pod: "labelled", Labels: map[string]string{"tier": "agenttest.Small"}, Writer: write}):             300 << 10,

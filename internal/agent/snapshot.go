@@ -162,7 +162,7 @@ func (a *agent) Rotate(ctx context.Context, which api.Names) (<-chan api.Result,
 const maxConcurrent = 8
 
 // resolve looks up the log paths of containers that have just been listed. One that
-// cannot be looked up stays as it is.
+// cannot be looked up stays unchanged.
 func (p *parts) resolve(ctx context.Context, all []cri.Container) {
 	var g errgroup.Group
 	g.SetLimit(maxConcurrent)

@@ -63,7 +63,7 @@ func findRuntime(ctx context.Context, o Options) (endpoint string, err error) {
 	return endpoint, err
 }
 
-// waitFor polls until done says yes or fails; the end of ctx is no error.
+// waitFor polls until done says yes or fails; the end of ctx is not an error.
 func waitFor(ctx context.Context, done func() (bool, error)) error {
 	err := wait.PollUntilContextCancel(ctx, startPoll, true, func(context.Context) (bool, error) { return done() })
 	if ctx.Err() != nil {

@@ -202,7 +202,7 @@ func (d *Dispatcher) with(dir string, f func(c *container)) {
 // one that crashes again and again keeps its last error in the meantime.
 const forgetAfter = 10 * time.Minute
 
-// forget drops entries that nothing is known or wanted of any more.
+// forget drops entries of which nothing is known or wanted any longer.
 func (d *Dispatcher) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

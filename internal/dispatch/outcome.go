@@ -14,7 +14,7 @@ import (
 	"github.com/logwatch/logwatch/rotator"
 )
 
-// Answers to an operator who asked for a rotation.
+// Answers to an operator's request for a rotation.
 const (
 	AnswerRotated        = "rotated"
 	AnswerReopened       = "reopened"        // the live log was missing, and is there again

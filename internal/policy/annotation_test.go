@@ -230,7 +230,7 @@ func TestBadValues(t *testing.T) {
 	}
 }
 
-// TestLeastSizeIsNotMore: who has less without an annotation may ask for that.
+// TestLeastSizeIsNotMore: a pod that has less without an annotation may ask for that.
 func TestLeastSizeIsNotMore(t *testing.T) {
 	r := resolver(t, "{containerLogMaxSize: 64Ki, annotations: {enabled: true}}")
 	e := r.For(policy.Subject{Annotations: annotations{"logwatch/max-size": "64Ki"}})

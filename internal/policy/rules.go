@@ -43,7 +43,7 @@ const (
 	fromProduct = "maxSize × maxFiles"
 )
 
-// all returns the policy for all containers, its total as it is written.
+// all returns the policy for all containers, its total as configured.
 func (r Rules) all() Effective {
 	e := Effective{Policy: Default(), Sources: make(map[string]string, len(Fields))}
 	for _, f := range Fields {
