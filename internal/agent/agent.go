@@ -100,12 +100,12 @@ func Run(ctx context.Context, o Options) error {
 	wctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g.Go(func() { a.watchdog(wctx) })
-	lock, err := claim(ctx, a.o)
+	g.Go(func() { a.serve(wctx) })
+	locks, err := a.claim(ctx)
+	defer locks.release()
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // a directory, opened to be locked
-	g.Go(func() { a.serve(wctx) })
 	endpoint, err := findRuntime(ctx, a.o)
 	if err != nil || ctx.Err() != nil {
 		return err

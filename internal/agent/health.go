@@ -33,6 +33,7 @@ var (
 type progress struct {
 	mu          sync.Mutex
 	started     time.Time
+	waitsFor    error     // while it starts: what for
 	ticked      time.Time // when the timer last began a sweep
 	begun       time.Time // a sweep that is under way; zero: none
 	queued      time.Time // when the watcher got it; zero: it ended
@@ -46,7 +47,24 @@ type progress struct {
 
 func (p *progress) start() {
 	p.started = time.Now()
-	p.loaded, p.lastListErr = p.started, errNotQueriedYet
+	p.loaded, p.lastListErr, p.waitsFor = p.started, errNotQueriedYet, errStarting
+}
+
+// waitsFor is called with what the start waits for.
+func (a *agent) waitsFor(what error) {
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	a.progress.waitsFor = what
+}
+
+// waiting returns what the start waits for; nil: it has ended.
+func (a *agent) waiting() error {
+	if a.parts.Load() != nil {
+		return nil
+	}
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	return a.progress.waitsFor
 }
 
 // sweepBegun is called when the timer begins a sweep.
@@ -157,8 +175,8 @@ func (a *agent) watchdog(ctx context.Context) {
 
 // ready reports what is missing for logs to be rotated; nil: nothing.
 func (a *agent) ready(context.Context) error {
-	if a.parts.Load() == nil {
-		return errStarting
+	if err := a.waiting(); err != nil {
+		return err
 	}
 	a.progress.mu.Lock()
 	defer a.progress.mu.Unlock()

@@ -105,8 +105,8 @@ func (a *agent) settled(ctx context.Context, now, last []byte) []byte {
 // reloadNow reloads and returns the result; for requests through the control
 // socket.
 func (a *agent) reloadNow(ctx context.Context) error {
-	if a.parts.Load() == nil {
-		return errStarting
+	if err := a.waiting(); err != nil {
+		return err
 	}
 	answer := make(chan error, 1)
 	select {
