@@ -155,7 +155,6 @@ func (n *cluster) settle() {
 			"/run/logwatch/lock": filepath.Join(n.t.TempDir(), "run", "lock"),
 		},
 		configMaps: map[string]string{"logwatch": n.config.dir},
-		scratch:    n.t.TempDir(),
 	}
 }
 
@@ -248,6 +247,7 @@ func (n *cluster) neighbor(name string) *containerd.Pod {
 // run runs a pod of the DaemonSet.
 func (n *cluster) run(name string) *containerd.Pod {
 	n.t.Helper()
+	n.host.scratch = n.t.TempDir()                              // each pod has its own
 	moved := map[string]string{"/var/log/pods": n.PodLogsDir()} // the runtime calls it so
 	pod, err := n.RunPod(n.t.Context(), containerd.PodSpec{
 		Namespace: "logwatch-system", Name: name,
