@@ -76,7 +76,7 @@ func TestSecondLogwatch(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := agenttest.New(t, fake.Options{}, agenttest.Small)
-					second := agenttest.NewDaemon(t, n.Runtime.Endpoint(), n.Runtime.PodLogsDir(), agenttest.Small)
+			second := agenttest.NewDaemon(t, n.Runtime.Endpoint(), n.Runtime.PodLogsDir(), agenttest.Small)
 			second.Options.Config.ControlSocket = n.Options.Config.ControlSocket
 			change(t, second)
 			n.Start()
