@@ -119,6 +119,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	a.warnOf(o.Config.Rules)
 	a.log.Info().Str("runtime", endpoint).Str("podLogsDir", o.Config.PodLogsDir).Msg("watching")
 	p := a.newParts(client, resolver)
 	p.endpoint = endpoint
