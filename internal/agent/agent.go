@@ -252,6 +252,7 @@ func (a *agent) stop(p *parts) error {
 // sweep lists the runtime's containers and checks everything.
 func (a *agent) sweep(ctx context.Context, p *parts, cause watcher.Cause) {
 	a.progress.sweepBegun()
+	a.progress.checkDescriptors()
 	err := p.inventory.Refresh(ctx)
 	if ctx.Err() != nil {
 		return
