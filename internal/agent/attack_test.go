@@ -48,7 +48,7 @@ func TestIdleConnectionsLeaveDescriptors(t *testing.T) {
 	must(t, err)
 	var before unix.Rlimit
 	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
-	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open)) + 160, Max: before.Max}))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(len(open)) + 110, Max: before.Max}))
 	t.Cleanup(func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)) })
 
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
