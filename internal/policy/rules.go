@@ -93,7 +93,7 @@ func (r Rules) Warnings() (list []string) {
 		if len(o.Match.Namespaces) > 0 && !slices.Contains(o.Match.Namespaces, "*") {
 			continue
 		}
-		e := all.apply(o.Patch, "").withTotal()
+		e := r.all().apply(o.Patch, "").withTotal()
 		var more []string
 		for _, f := range Fields {
 			switch _, set := o.Patch[f.Name]; {
