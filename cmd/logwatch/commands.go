@@ -19,6 +19,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/agent"
+	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/rotator"
 )
@@ -140,18 +141,20 @@ func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have the running daemon reload its configuration",
-		Long: `Reload has the daemon at its control socket reload the configuration file that it
-runs with. After an error, which it prints, the previous configuration stays active.
-As ExecReload= of a unit it finds the daemon by the unit's command line.`,
+		Long: `Reload validates the configuration, and has the daemon at its controlSocket reload
+it. After an error the previous configuration stays active.`,
 		Args: cobra.NoArgs,
 	}
-	daemon := asking(cmd)
+	conf := configured(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		client, err := daemon()
+		c, err := conf.load()
 		if err != nil {
 			return err
 		}
-		if err := client.Reload(cmd.Context()); err != nil {
+		if c.ControlSocket == "" {
+			return errors.New("controlSocket is \"\": the daemon reloads a changed file by itself within containerLogMonitorInterval")
+		}
+		if err := api.NewClient(c.ControlSocket).Reload(cmd.Context()); err != nil {
 			return fmt.Errorf("reload: %w", err)
 		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the daemon reloaded its configuration")

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/logwatch/logwatch/test/containerd"
@@ -44,15 +45,16 @@ func buildModule(t *testing.T, module, version, pkg string) string {
 }
 
 // buildOnce builds a package into the cache of test programs, under a name that changes
-// with it.
+// with it after the first dash.
 func buildOnce(t *testing.T, name, dir, pkg string) string {
 	t.Helper()
+	program, _, _ := strings.Cut(name, "-") // by which logwatch knows it
 	cached, err := containerd.Cached(t.Context(), name, func(s string) { t.Log(s) }, func(tmp string) error {
-		args := []string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(tmp, "shipper"), pkg}
+		args := []string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join(tmp, program), pkg}
 		return containerd.GoCommand(t.Context(), dir, args, "CGO_ENABLED=0")
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return filepath.Join(cached, "shipper")
+	return filepath.Join(cached, program)
 }

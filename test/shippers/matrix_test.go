@@ -82,7 +82,7 @@ func TestMatrix(t *testing.T) {
 
 // ship runs a load, and returns its row of the table.
 func ship(t *testing.T, s shipper, r rotator, l load) string {
-	n := newNode(t)
+	n := newContainerd(t)
 	p, out := startShipper(t, n, s)
 	r.start(t, n, t.TempDir())
 	disk := n.watchDisk(p)

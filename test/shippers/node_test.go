@@ -13,19 +13,34 @@ import (
 
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-// node is a real containerd with the directories of a node's logs.
+// node is a runtime with the directories of a node's logs.
 type node struct {
-	*containerd.Containerd
+	t                    *testing.T
+	endpoint, podLogsDir string
 	// containersDir has a link to each live log, as kubelet's /var/log/containers.
 	containersDir string
-	t             *testing.T
+	start         func(name string, lines uint64, width, rate int) (writer, error)
 }
 
-func newNode(t *testing.T) *node {
+// writer is a container, in a pod of its own, that writes numbered lines.
+type writer struct {
+	name   string // of the pod
+	id     string
+	log    string // path of the live log
+	lines  uint64 // that it writes; 0: until it is stopped
+	exited func() bool
+	stop   func() error // ends it
+	remove func() error // ends and removes it; its logs stay
+}
+
+// newContainerd runs a real containerd.
+func newContainerd(t *testing.T) *node {
 	t.Helper()
 	log := func(s string) { t.Log(s) }
 	tools, err := containerd.Build(t.Context(), log)
@@ -44,66 +59,90 @@ func newNode(t *testing.T) *node {
 			t.Error(err)
 		}
 	})
-	n := &node{Containerd: c, containersDir: filepath.Join(c.Dir(), "containers"), t: t}
-	if err := os.Mkdir(n.containersDir, 0o755); err != nil {
-		t.Fatal(err)
+	n := &node{t: t, endpoint: c.Endpoint(), podLogsDir: c.PodLogsDir(), containersDir: t.TempDir()}
+	n.start = func(name string, lines uint64, width, rate int) (writer, error) {
+		args := []string{
+			"-linger=false", "-line=" + strconv.Itoa(width-1), "-lines=" + strconv.FormatUint(lines, 10), "-rate=" + strconv.Itoa(rate),
+		}
+		pod, err := c.RunPod(t.Context(), containerd.PodSpec{
+			Name: name, Containers: []containerd.ContainerSpec{{Name: "app", Args: args}},
+		})
+		if err != nil {
+			return writer{}, err
+		}
+		app := pod.Containers()[0]
+		return writer{
+			name, app.ID, app.LogPath, lines,
+			func() bool {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				defer cancel()
+				st, err := c.Runtime().ContainerStatus(ctx, &runtimeapi.ContainerStatusRequest{ContainerId: app.ID})
+				return err == nil && st.GetStatus().GetState() == runtimeapi.ContainerState_CONTAINER_EXITED
+			},
+			func() error { return pod.StopContainer(t.Context(), app, stopTimeout) },
+			func() error { return pod.Remove(t.Context()) },
+		}, nil
 	}
 	return n
 }
 
-// writer is a container that writes numbered lines.
-type writer struct {
-	pod   *containerd.Pod
-	name  string // of the pod
-	lines uint64
+// newConmon runs the fake runtime, which reopens logs as CRI-O's conmon does.
+func newConmon(t *testing.T) *node {
+	t.Helper()
+	rt, err := fake.Start(fake.Options{Dir: t.TempDir(), Style: fake.CRIO})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := rt.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	n := &node{t: t, endpoint: rt.Endpoint(), podLogsDir: rt.PodLogsDir(), containersDir: t.TempDir()}
+	n.start = func(name string, lines uint64, width, rate int) (writer, error) {
+		c, err := rt.RunContainer(fake.ContainerSpec{
+			Pod: name, Name: "app",
+			Writer: &fake.Pattern{Lines: lines, LineBytes: width - 1, BytesPerSecond: float64(rate)},
+		})
+		if err != nil {
+			return writer{}, err
+		}
+		exit := func() error { c.Exit(); return c.Err() }
+		done := func() bool { return c.Written()[crilog.Stdout] == lines && exit() == nil }
+		return writer{name, c.ID(), c.LogPath(), lines, done, exit, func() error { c.Remove(); return c.Err() }}, nil
+	}
+	return n
 }
 
-// run starts a container, in a pod of its own, that writes lines of so many bytes, their
-// newlines included, and then exits.
+// run starts a container that writes lines of so many bytes, their newlines included,
+// and then exits.
 func (n *node) run(name string, lines uint64, width, rate int) writer {
 	n.t.Helper()
-	args := []string{
-		"-linger=false", "-line=" + strconv.Itoa(width-1), "-lines=" + strconv.FormatUint(lines, 10), "-rate=" + strconv.Itoa(rate),
+	w, err := n.start(name, lines, width, rate)
+	if err == nil {
+		err = os.Symlink(w.log, filepath.Join(n.containersDir, name+"_default_app-"+w.id+".log"))
 	}
-	pod, err := n.RunPod(n.t.Context(), containerd.PodSpec{
-		Name: name, Containers: []containerd.ContainerSpec{{Name: "app", Args: args}},
-	})
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	c := pod.Containers()[0]
-	link := name + "_" + pod.Spec.Namespace + "_app-" + c.ID + ".log"
-	if err := os.Symlink(c.LogPath, filepath.Join(n.containersDir, link)); err != nil {
-		n.t.Fatal(err)
-	}
-	return writer{pod, name, lines}
-}
-
-// dir is the container's log directory relative to podLogsDir.
-func (w writer) dir() string { return filepath.Join(filepath.Base(w.pod.LogDir), "app") }
-
-// exited reports whether all lines are in the log.
-func (n *node) exited(w writer) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	st, err := n.Runtime().ContainerStatus(ctx, &runtimeapi.ContainerStatusRequest{ContainerId: w.pod.Containers()[0].ID})
-	return err == nil && st.GetStatus().GetState() == runtimeapi.ContainerState_CONTAINER_EXITED
+	return w
 }
 
 // wait blocks until all lines are in the log.
 func (n *node) wait(w writer) {
 	n.t.Helper()
-	testutil.Eventually(n.t, w.name+" to exit", func() bool { return n.exited(w) })
+	testutil.Eventually(n.t, w.name+" to exit", w.exited)
 }
 
-// remove removes a container, its log and the link.
+// remove removes a container, its logs and the link.
 func (n *node) remove(w writer) {
 	n.t.Helper()
-	links, err := filepath.Glob(filepath.Join(n.containersDir, w.name+"_*"))
+	err := w.remove()
+	links, globErr := filepath.Glob(filepath.Join(n.containersDir, w.name+"_*"))
 	for _, link := range links {
 		err = errors.Join(err, os.Remove(link))
 	}
-	if err := errors.Join(err, w.pod.Remove(n.t.Context()), os.RemoveAll(w.pod.LogDir)); err != nil {
+	if err := errors.Join(err, globErr, os.RemoveAll(filepath.Dir(filepath.Dir(w.log)))); err != nil {
 		n.t.Error(err)
 	}
 }
@@ -140,7 +179,7 @@ func (n *node) watchDisk(shipper *process) (stop func() disk) {
 // size returns the size of all logs, and adds the rotated ones to seen.
 func (n *node) size(seen map[string]bool) (sum int64) {
 	// A name may be gone by the time at which it is reached.
-	_ = filepath.WalkDir(n.PodLogsDir(), func(path string, e fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(n.podLogsDir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
 			return nil
 		}
@@ -164,7 +203,7 @@ func (n *node) heldBy(pid int64) (sum int64) {
 	}
 	for _, fd := range fds {
 		target, err := os.Readlink(fd)
-		if err != nil || !strings.HasPrefix(target, n.PodLogsDir()) || !strings.HasSuffix(target, " (deleted)") {
+		if err != nil || !strings.HasPrefix(target, n.podLogsDir) || !strings.HasSuffix(target, " (deleted)") {
 			continue
 		}
 		if info, err := os.Stat(fd); err == nil {

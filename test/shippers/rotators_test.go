@@ -22,11 +22,20 @@ type rotator struct {
 
 // rotators are the rows of the matrix.
 var rotators = []rotator{
-	{"logwatch", func(t *testing.T, n *node, dir string) *process { return startLogwatch(t, n, dir, noSocket) }},
-	{"logwatch, renaming", func(t *testing.T, n *node, dir string) *process {
-		return startLogwatch(t, n, dir, noSocket, withoutExchange...)
-	}},
+	{"logwatch", logwatch("")},
+	{"logwatch without CAP_SYS_PTRACE", logwatch("", "setpriv", "--bounding-set=-sys_ptrace")},
+	{"logwatch without readers", logwatch(noReaders)},
+	{"logwatch without readers, renaming", logwatch(noReaders, os.Args[0], noExchange)},
 	{"kubelet", startKubelet},
+}
+
+// noReaders lets logwatch wait for no shipper.
+const noReaders = "unreadLogBudget: 0\nlogReaders: {ignore: \"otelcol,rsyslogd,filebeat\"}\n"
+
+func logwatch(yaml string, before ...string) func(*testing.T, *node, string) *process {
+	return func(t *testing.T, n *node, dir string) *process {
+		return startLogwatch(t, n, dir, noSocket+yaml, before...)
+	}
 }
 
 const noSocket = "controlSocket: \"\"\n"
@@ -46,7 +55,7 @@ func build(t *testing.T, module, pkg, path string) string {
 // that runs it.
 func startLogwatch(t *testing.T, n *node, dir, yaml string, before ...string) *process {
 	t.Helper()
-	yaml += fmt.Sprintf("\ncontainerRuntimeEndpoint: %q\npodLogsDir: %q\n", n.Endpoint(), n.PodLogsDir())
+	yaml += fmt.Sprintf("\ncontainerRuntimeEndpoint: %q\npodLogsDir: %q\n", n.endpoint, n.podLogsDir)
 	yaml += "logging: {format: json, level: debug}\nmetrics: {listenAddress: \"\"}\n"
 	file := filepath.Join(dir, "logwatch.yaml")
 	if err := os.WriteFile(file, []byte(yaml), 0o600); err != nil {
@@ -62,15 +71,13 @@ func startLogwatch(t *testing.T, n *node, dir, yaml string, before ...string) *p
 func startKubelet(t *testing.T, n *node, dir string) *process {
 	t.Helper()
 	binary := build(t, "../../bench", "./kubelet-rotator", filepath.Join(dir, "kubelet-rotator"))
-	p := newProcess(t, filepath.Join(dir, "kubelet.log"), binary, "-endpoint="+n.Endpoint())
+	p := newProcess(t, filepath.Join(dir, "kubelet.log"), binary, "-endpoint="+n.endpoint)
 	p.start("rotating")
 	return p
 }
 
-// withoutExchange is a command before a command: it runs without RENAME_EXCHANGE, as on
-// a file system that lacks it.
-var withoutExchange = []string{os.Args[0], noExchange}
-
+// noExchange runs the command after it without RENAME_EXCHANGE, as on a file system that
+// lacks it.
 const noExchange = "-run-without-exchange"
 
 // runWithoutExchange replaces this process by a command whose calls of renameat2 with

@@ -50,7 +50,7 @@ func needRoot(t *testing.T) {
 func startShipper(t *testing.T, n *node, s shipper) (*process, *output) {
 	t.Helper()
 	dir := t.TempDir()
-	files := settings{Pods: n.PodLogsDir(), Containers: n.containersDir, Dir: dir, Output: filepath.Join(dir, "output")}
+	files := settings{Pods: n.podLogsDir, Containers: n.containersDir, Dir: dir, Output: filepath.Join(dir, "output")}
 	p := newProcess(t, filepath.Join(dir, "shipper.log"), s.args(t, files)...)
 	out := newOutput(t, files.Output, s)
 	p.start("")
@@ -70,45 +70,57 @@ func startShipper(t *testing.T, n *node, s shipper) (*process, *output) {
 // tested here.
 func TestShippers(t *testing.T) {
 	needRoot(t)
-	const rotations, rate, width = 12, 500_000, 121 // at 2 MB/s, a busy machine reads more slowly than that
-	for _, s := range shippers {
-		if !s.short {
-			continue
+	for name, fresh := range map[string]func(*testing.T) *node{"containerd": newContainerd, "conmon": newConmon} {
+		for _, s := range shippers {
+			if s.short {
+				t.Run(name+"/"+s.name, func(t *testing.T) { shipRotated(t, fresh(t), s) })
+			}
 		}
-		t.Run(s.name, func(t *testing.T) {
-			n := newNode(t)
-			p, out := startShipper(t, n, s)
-			dir := t.TempDir()
-			socket := filepath.Join(dir, "socket")
-			startLogwatch(t, n, dir, fmt.Sprintf("containerLogMaxSize: -1\ncontainerLogMaxFiles: 1000\ncompression: {codec: none}\ncontrolSocket: %q\n", socket))
-			ws := []writer{n.run("first", 0, width, rate), n.run("second", 0, width, rate)}
-			client := api.NewClient(socket)
-			var done []api.Result
-			for range rotations {
-				for _, w := range ws {
-					first := n.firstLine(w)
-					p.eventually("ship the live log", func() bool { out.read(); return out.last(w) >= first })
-				}
-				err := client.Rotate(t.Context(), api.Selector{All: true}, func(r api.Result) { done = append(done, r) })
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			late := uint64(0)
-			for i := range ws {
-				n.stop(&ws[i])
-				late += n.late(ws[i], done)
-			}
-			sum := out.wait(ws)
-			t.Logf("%d rotations; %d of %d lines missing, %d doubled; %d were written to a rotated log", len(done), missing(sum), sum.Written, sum.Doubled, late)
-			allowed := uint64(0)
-			if s.name == "rsyslog" {
-				allowed = late
-			}
-			if missing(sum) > allowed || sum.Doubled > 0 || sum.Written == 0 {
-				t.Errorf("%d of %d lines missing, at most %d may be; %d doubled", missing(sum), sum.Written, allowed, sum.Doubled)
-			}
-		})
+	}
+}
+
+func shipRotated(t *testing.T, n *node, s shipper) {
+	p, out := startShipper(t, n, s)
+	const rotations, rate, width = 12, 200_000, 121 // a very busy machine reads as fast as that
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "socket")
+	startLogwatch(t, n, dir, fmt.Sprintf(requested, socket))
+	ws := []writer{n.run("first", 0, width, rate), n.run("second", 0, width, rate)}
+	client := api.NewClient(socket)
+	var done []api.Result
+	for range rotations {
+		out.waitLive(n, p, ws)
+		err := client.Rotate(t.Context(), api.Selector{All: true}, func(r api.Result) { done = append(done, r) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	out.waitLive(n, p, ws)
+	late := uint64(0)
+	for i := range ws {
+		n.stop(&ws[i])
+		late += n.late(ws[i], done)
+	}
+	sum := out.wait(ws)
+	t.Logf("%d rotations; %d of %d lines missing, %d doubled; %d were written to a rotated log", len(done), missing(sum), sum.Written, sum.Doubled, late)
+	allowed := uint64(0)
+	if s.name == "rsyslog" {
+		allowed = late
+	}
+	if missing(sum) > allowed || sum.Doubled > 0 || sum.Written == 0 {
+		t.Errorf("%d of %d lines missing, at most %d may be; %d doubled", missing(sum), sum.Written, allowed, sum.Doubled)
+	}
+}
+
+// requested rotates only by request, and keeps all logs.
+const requested = "containerLogMaxSize: -1\ncontainerLogMaxFiles: 100000\ncompression: {codec: none}\ncontrolSocket: %q\n"
+
+// waitLive waits until the shipper has shipped a line of each live log.
+func (o *output) waitLive(n *node, shipper *process, ws []writer) {
+	o.t.Helper()
+	for _, w := range ws {
+		first := n.firstLine(w)
+		shipper.eventually("ship the live log", func() bool { o.read(); return o.last(w) >= first })
 	}
 }
 
@@ -116,7 +128,7 @@ func TestShippers(t *testing.T) {
 func (n *node) firstLine(w writer) (number uint64) {
 	n.t.Helper()
 	testutil.Eventually(n.t, "a line", func() bool {
-		f, err := os.Open(w.pod.Containers()[0].LogPath)
+		f, err := os.Open(w.log)
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -137,14 +149,18 @@ func (n *node) firstLine(w writer) (number uint64) {
 	return number
 }
 
-// stop ends a container that writes until then, and notes how many lines it has written.
-// It fails the test unless each line is in the logs once.
-func (n *node) stop(w *writer) {
+// stop ends a container that writes until then, notes how many lines it has written, and
+// returns the number of its logs. It fails the test unless each line is in them once.
+func (n *node) stop(w *writer) (logs int) {
 	n.t.Helper()
-	if err := w.pod.StopContainer(n.t.Context(), w.pod.Containers()[0], stopTimeout); err != nil {
+	if err := w.stop(); err != nil {
 		n.t.Fatal(err)
 	}
-	res, err := linecheck.Container(n.PodLogsDir(), w.dir())
+	dir, err := filepath.Rel(n.podLogsDir, filepath.Dir(w.log))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	res, err := linecheck.Container(n.podLogsDir, dir)
 	if err == nil {
 		err = res.OK(nil)
 	}
@@ -152,6 +168,7 @@ func (n *node) stop(w *writer) {
 		n.t.Errorf("%s: %v, %d lines missing at the front", w.name, err, res.Pruned())
 	}
 	w.lines = res.Streams[crilog.Stdout].Last
+	return len(res.Logs)
 }
 
 // late returns how many records of a container are in rotated logs after what was there
@@ -164,16 +181,22 @@ func (n *node) late(w writer, done []api.Result) (records uint64) {
 			continue
 		}
 		rotated++
-		content, err := os.ReadFile(filepath.Join(n.PodLogsDir(), w.dir(), r.To))
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		records += uint64(bytes.Count(content[r.Size:], []byte{'\n'}))
+		records += n.records(filepath.Join(filepath.Dir(w.log), r.To), r.Size)
 	}
 	if rotated <= len(done)/4 {
 		n.t.Errorf("%s: only %d of %d rotations", w.name, rotated, len(done))
 	}
 	return records
+}
+
+// records returns how many records are in a log from an offset on.
+func (n *node) records(name string, offset int64) uint64 {
+	n.t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return uint64(bytes.Count(content[offset:], []byte{'\n'}))
 }
 
 // row is a row of the matrix.

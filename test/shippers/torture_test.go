@@ -1,0 +1,106 @@
+package shippers
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/internal/api"
+)
+
+// torture is how long TestTortureShipper writes.
+var torture = flag.Duration("torture", 20*time.Second, "how long TestTortureShipper kills logwatch")
+
+// TestTortureShipper kills logwatch at random moments of a rotation while a shipper reads
+// the logs. A shipper that follows the live log leaves the one before soon after the
+// rotation; where logwatch was killed before the reopen, the runtime writes to that until
+// logwatch has started again. No other line is missing.
+func TestTortureShipper(t *testing.T) {
+	needRoot(t)
+	for _, s := range shippers {
+		if s.short {
+			t.Run(s.name, func(t *testing.T) { tortureShipper(t, s) })
+		}
+	}
+}
+
+func tortureShipper(t *testing.T, s shipper) {
+	n := newContainerd(t)
+	p, out := startShipper(t, n, s)
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "socket")
+	l := startLogwatch(t, n, dir, fmt.Sprintf(requested, socket))
+	const rate, width = 200_000, 121
+	ws := []writer{n.run("first", 0, width, rate), n.run("second", 0, width, rate)}
+	client := api.NewClient(socket)
+	kills, cut := 0, map[uint64]int64{} // the size, by inode, of a log before a rotation that was cut short
+	for end := time.Now().Add(*torture); time.Now().Before(end); kills++ {
+		out.waitLive(n, p, ws)
+		var before []fs.FileInfo
+		for _, w := range ws {
+			before = append(before, n.live(w))
+		}
+		asked := make(chan error, 1)
+		go func() { asked <- client.Rotate(context.Background(), api.Selector{All: true}, func(api.Result) {}) }()
+		time.Sleep(time.Duration(rand.IntN(8000)) * time.Microsecond)
+		l.kill()
+		<-asked //nolint:errcheck // logwatch was killed
+		for i, w := range ws {
+			if n.live(w).Size() == 0 || s.name == "rsyslog" { // which leaves a log at once
+				cut[inode(before[i])] = before[i].Size()
+			}
+		}
+		l.start("sweep ended")
+	}
+	out.waitLive(n, p, ws)
+	files, late := 0, uint64(0)
+	for i := range ws {
+		files += n.stop(&ws[i])
+		late += n.after(ws[i], cut)
+	}
+	sum := out.wait(ws)
+	t.Logf("%d kills, %d in a rotation, %d files; %d of %d lines missing, %d doubled; %d were written to a rotated log",
+		kills, len(cut), files, missing(sum), sum.Written, sum.Doubled, late)
+	if missing(sum) > late || sum.Doubled > 0 || files < 10 {
+		t.Errorf("%d lines missing, at most %d may be; %d doubled; %d files", missing(sum), late, sum.Doubled, files)
+	}
+}
+
+func inode(f fs.FileInfo) uint64 { return f.Sys().(*syscall.Stat_t).Ino }
+
+// live returns the state of the live log.
+func (n *node) live(w writer) fs.FileInfo {
+	n.t.Helper()
+	info, err := os.Stat(w.log)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return info
+}
+
+// after returns how many records are in a container's rotated logs after the offsets, by
+// inode.
+func (n *node) after(w writer, offsets map[uint64]int64) (records uint64) {
+	n.t.Helper()
+	names, err := filepath.Glob(w.log + ".*")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		if offset, ok := offsets[inode(info)]; ok {
+			records += n.records(name, offset)
+		}
+	}
+	return records
+}
