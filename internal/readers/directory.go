@@ -11,8 +11,9 @@ import (
 // directory is what is known of a container's directory.
 type directory struct {
 	id       podlogs.ID
-	modified time.Time // when its live log was named
-	live     string    // the name of the newest live log; empty: none
+	modified time.Time    // when live was found; zero: it may have changed since
+	live     string       // the name of the newest live log; empty: none
+	last     podlogs.Stat // of the live log
 }
 
 // mtimeStep is the resolution of modification times: a change within the same step as the one
@@ -25,40 +26,68 @@ type view struct {
 	modified time.Time
 	settled  bool         // no change is possible that modified does not show
 	live     podlogs.Stat // the newest live log; zero: none
+	timeout  time.Duration
 
 	// Set for Followers.
-	timeout  time.Duration
 	commands map[string]int // of readers: the most containers that one process follows
 	most     int
+}
+
+// views returns how to look into containers' directories, once into each.
+func (t *Tracker) views() func(dir string) view {
+	known := map[string]view{}
+	return func(dir string) view {
+		v, ok := known[dir]
+		if !ok {
+			v = t.look(dir)
+			known[dir] = v
+		}
+		return v
+	}
+}
+
+// known returns v for its own directory, and for another what the last look found: each list of a
+// process's descriptors asks for all of its directories.
+func (t *Tracker) known(v view) func(dir string) view {
+	return func(dir string) view {
+		if dir == v.dir {
+			return v
+		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return view{dir: dir, live: t.dirs[dir].last, timeout: t.timeout}
+	}
 }
 
 // look finds the newest live log of a container. Its directory is listed only when it has changed.
 func (t *Tracker) look(dir string) view {
 	v := view{dir: dir}
+	t.mu.Lock()
+	d, ok := t.dirs[dir]
+	v.timeout = t.timeout
+	t.mu.Unlock()
 	path := t.podLogsDir + "/" + dir
 	at, err := podlogs.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil || !at.Dir {
 		return v
 	}
 	v.modified, v.settled = at.Modified, time.Since(at.Modified) > mtimeStep
-	t.mu.Lock()
-	d, ok := t.dirs[dir]
-	t.mu.Unlock()
 	if !ok || d.id != at.ID || !d.modified.Equal(at.Modified) {
-		d = directory{id: at.ID, modified: at.Modified, live: newestLive(t.podLogsDir, dir)}
+		d = directory{id: at.ID, live: newestLive(t.podLogsDir, dir)}
 		if v.settled {
-			t.mu.Lock()
-			t.dirs[dir] = d
-			t.mu.Unlock()
+			d.modified = at.Modified
 		}
 	}
-	if d.live == "" {
-		return v
+	if d.live != "" {
+		st, err := podlogs.Statx(unix.AT_FDCWD, path+"/"+d.live, unix.AT_SYMLINK_NOFOLLOW)
+		if err == nil && st.Regular {
+			v.live = st
+		}
 	}
-	st, err := podlogs.Statx(unix.AT_FDCWD, path+"/"+d.live, unix.AT_SYMLINK_NOFOLLOW)
-	if err == nil && st.Regular {
-		v.live = st
-	}
+	d.last = v.live
+	t.mu.Lock()
+	t.dirs[dir] = d
+	t.mu.Unlock()
 	return v
 }
 

@@ -39,9 +39,10 @@ type idle struct {
 func (t *Tracker) review(tracked []*process, timeout time.Duration, readers map[string]int) []*process {
 	var kept []*process
 	followed := map[string]bool{}
+	views := t.views()
 	for _, p := range tracked {
 		_, isReader := readers[p.command]
-		if p.review(t, timeout, isReader, followed) {
+		if p.review(t, timeout, isReader, views, followed) {
 			kept = append(kept, p)
 		}
 	}
@@ -57,12 +58,12 @@ func (t *Tracker) review(tracked []*process, timeout time.Duration, readers map[
 
 // review reports whether the process may still count. It adds the containers that the process
 // follows. isReader: another process with its command is a reader.
-func (p *process) review(t *Tracker, timeout time.Duration, isReader bool, followed map[string]bool) bool {
+func (p *process) review(t *Tracker, timeout time.Duration, isReader bool, views func(string) view, followed map[string]bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
 	if p.died.IsZero() {
-		if err := p.list(t); gone(err) {
+		if err := p.list(t, views); gone(err) {
 			p.exit(now)
 		}
 	}
@@ -197,7 +198,7 @@ func (t *Tracker) open(pid int, now time.Time) (p *process, unreadable bool) {
 		pid: pid, proc: d, first: now, held: now,
 		open: map[podlogs.ID]*file{}, follows: map[string]*follow{},
 	}
-	if err := q.list(t); err != nil {
+	if err := q.list(t, t.views()); err != nil {
 		return nil, !gone(err)
 	}
 	t.writer = t.writer || q.writes

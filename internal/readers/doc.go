@@ -14,7 +14,8 @@
 // # Guarantees
 //
 //   - A position is never past what the process had read when it was looked at. A process with
-//     several descriptors of a file has the lowest of their positions.
+//     several descriptors of a file has the lowest of their positions, save those in the first 4 KiB, which
+//     rsyslog keeps to recognize a file.
 //   - A file is known by device, inode and time of creation: no position is taken for that of a
 //     later file with the same inode.
 //   - A process is known by its open /proc directory: no other process is taken for it.

@@ -273,10 +273,80 @@ func TestNewestLive(t *testing.T) {
 		}
 		n.write(dirA, "11.log", 1)
 	}
-	if err := os.Chtimes(filepath.Join(n.logs, dirA), old, old); err != nil {
-		t.Fatal(err)
+	for i, name := range []string{"11.log", "12.log"} {
+		n.write(dirA, name, 1)
+		if err := os.Chtimes(filepath.Join(n.logs, dirA), old, old); err != nil {
+			t.Fatal(err)
+		}
+		if v := n.Tracker.look(dirA); v.live.Inode != inode(t, filepath.Join(n.logs, dirA, "11.log")) {
+			t.Errorf("after %d: the directory was listed though its time has not changed", i)
+		}
 	}
-	if v := n.Tracker.look(dirA); v.live.Inode != inode(t, filepath.Join(n.logs, dirA, "10.log")) {
-		t.Error("the directory was listed though its time has not changed")
+}
+
+// TestOlderContinuesNothing: only a younger process takes a dead one's place, since two collectors may
+// have the same command.
+func TestOlderContinuesNothing(t *testing.T) {
+	for dies, want := range map[string][]string{"10": {"fluent-bit"}, "11": {"fluent-bit", "fluent-bit dead"}} {
+		inFakeProc(t, func(n *node, p fakeProc) {
+			log := n.write(dirA, "0.log", 1000)
+			for _, pid := range []string{"10", "11"} {
+				p.process(pid, "fluent-bit")
+				p.open(pid, 3, log, 1000)
+			}
+			n.settle()
+			p.exit(dies)
+			n.expect(dirA, want...)
+		})
 	}
+}
+
+// TestSeveralDescriptors: of several descriptors of a file the lowest counts, save one in its head.
+func TestSeveralDescriptors(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		log := n.write(dirA, "0.log", 20_000)
+		p.process("10", "rsyslogd")
+		p.open("10", 3, log, 512)
+		p.open("10", 4, log, 20_000)
+		n.settle()
+		position(n, n.one(dirA).Positions, inode(n, log), 20_000)
+		p.open("10", 5, log, 10_000)
+		n.discover()
+		position(n, n.one(dirA).Positions, inode(n, log), 10_000)
+		for _, fd := range []string{"4", "5"} {
+			if err := os.Remove(filepath.Join(p.dir, "10/fd", fd)); err != nil {
+				n.Fatal(err)
+			}
+		}
+		n.discover()                                              // what is left is not for reading
+		position(n, n.one(dirA).Positions, inode(n, log), 10_000) // one list may miss a descriptor
+		n.discover()
+		f := n.one(dirA)
+		position(n, f.Closed, inode(n, log), 10_000)
+		if len(f.Positions) > 0 {
+			n.Errorf("%+v", f)
+		}
+	})
+}
+
+// TestLeft: a rotated log in which a reader does not advance, while it reads another, counts until the
+// timeout.
+func TestLeft(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		log := n.write(dirA, "0.log", 1000)
+		p.process("10", "shipper")
+		p.open("10", 3, log, 500)
+		rotated := inode(n, n.rotate(dirA, "20261121-100000"))
+		p.link("10/fd/3", filepath.Join(n.logs, dirA, "0.log.20261121-100000"))
+		n.write(dirA, "0.log", 1000)
+		p.open("10", 4, log, 1000)
+		n.settle()
+		position(n, n.one(dirA).Positions, rotated, 500)
+		time.Sleep(timeout)
+		f := n.one(dirA)
+		position(n, f.Closed, rotated, 500)
+		position(n, f.Positions, inode(n, log), 1000)
+		p.open("10", 3, filepath.Join(n.logs, dirA, "0.log.20261121-100000"), 600)
+		position(n, n.one(dirA).Positions, rotated, 600)
+	})
 }

@@ -71,7 +71,11 @@ func (p *process) result(t *Tracker, fl *follow, v view, now time.Time) *Followe
 	}
 	p.forget(t, fl, v)
 	for id, file := range fl.files {
-		f.Positions[id.Inode] = max(0, file.pos)
+		if dead := !p.died.IsZero(); dead || file.isRead(now, v.timeout) {
+			f.Positions[id.Inode] = max(0, file.pos)
+		} else {
+			f.Closed[id.Inode] = max(0, file.pos)
+		}
 	}
 	for id, pos := range fl.closed {
 		f.Closed[id.Inode] = pos
@@ -114,9 +118,7 @@ func (p *process) refresh(t *Tracker, v view, maxAge time.Duration, now time.Tim
 	if fl != nil && fl.looked.After(looked) {
 		looked = fl.looked
 	}
-	// What may be a reader needs a second look, which should not wait for the next sweep.
-	second := p.since.IsZero() && now.Sub(p.first) >= span && p.listed.Sub(p.first) < span
-	if now.Sub(looked) <= maxAge && !second {
+	if now.Sub(looked) <= maxAge {
 		return
 	}
 	complete := fl == nil || p.reread(fl)
@@ -125,14 +127,14 @@ func (p *process) refresh(t *Tracker, v view, maxAge time.Duration, now time.Tim
 		return
 	}
 	opens := v.live.Inode != 0 && p.open[v.live.ID] == nil // it may have opened the live log since
-	if (second || opens || !complete) && now.Sub(p.listed) >= max(relistPause, relistShare*p.took) {
-		if err := p.list(t); gone(err) {
+	if (opens || !complete) && now.Sub(p.listed) >= max(relistPause, relistShare*p.took) {
+		if err := p.list(t, t.known(v)); gone(err) {
 			p.exit(now)
 		}
 		return
 	}
 	if fl != nil {
-		p.judge(fl, v.live, time.Now())
+		p.judge(fl, v, time.Now())
 	}
 }
 

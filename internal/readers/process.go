@@ -24,9 +24,12 @@ const (
 	// descriptors while they are listed.
 	maxMissed = 2
 	// maxFiles bounds what is kept of one process: 250 containers with 5 files are 1,250.
-	maxFiles = 4096
+	maxFiles = 2048
 	// maxClosed bounds the closed files that are kept for a container.
 	maxClosed = 64
+	// maxHead is what a process reads of a file to recognize it. rsyslog keeps a second descriptor
+	// at 512 bytes, until long after it has closed the one that it reads with.
+	maxHead = 4096
 	// kubelet is the command that reads for people.
 	kubelet = "kubelet"
 )
@@ -57,11 +60,12 @@ type file struct {
 	id     podlogs.ID
 	dir    string
 	fds    []string
-	pos    int64 // the lowest of its descriptors'; -1: not read yet
-	next   int64 // while the descriptors are read: the lowest so far; -1: none is open
+	pos    int64 // see at; -1: not read yet
+	next   int64 // while the descriptors are read: that of those so far; -1: none is open
 	size   int64
-	links  uint64 // 0: removed
-	live   bool   // has been the live log while it was open
+	grew   time.Time // when pos last grew, or was at the end
+	links  uint64    // 0: removed
+	live   bool      // has been the live log while it was open
 	missed int
 }
 
@@ -81,8 +85,9 @@ type follow struct {
 	rate     rate
 }
 
-// list reads all descriptors of the process. The error is fs.ErrNotExist once it has exited.
-func (p *process) list(t *Tracker) error {
+// list reads all descriptors of the process. views returns the state of a container's directory. The
+// error is fs.ErrNotExist once the process has exited.
+func (p *process) list(t *Tracker, views func(dir string) view) error {
 	start := time.Now()
 	names, all, err := p.proc.descriptors()
 	if err == nil && len(names) == 0 && p.proc.exited() {
@@ -112,7 +117,7 @@ func (p *process) list(t *Tracker) error {
 	}
 	for dir, fl := range p.follows {
 		if len(fl.files) > 0 || !fl.opened.IsZero() {
-			p.judge(fl, t.look(dir).live, now)
+			p.judge(fl, views(dir), now)
 		}
 	}
 	p.listed, p.took = start, time.Since(start)
@@ -201,13 +206,20 @@ func (p *process) add(f *file) {
 	delete(fl.closed, f.id)
 }
 
-// at takes the position of one of the file's descriptors.
+// at takes the position of one of the file's descriptors. The lowest counts, save one in the head
+// of a file of which more has been read.
 func (f *file) at(pos int64, st podlogs.Stat) {
-	if f.next < 0 || pos < f.next {
+	f.size, f.links = st.Size, st.Links
+	switch {
+	case pos <= maxHead && f.pos > maxHead && st.Size >= f.pos:
+	case f.next < 0, f.next <= maxHead && pos > f.next, pos > maxHead && pos < f.next:
 		f.next = pos
 	}
-	f.size, f.links = st.Size, st.Links
 }
+
+// isRead reports whether the process does not lag in the file without progress: it may read others
+// and have left this one, with a descriptor open.
+func (f *file) isRead(now time.Time, timeout time.Duration) bool { return now.Sub(f.grew) <= timeout }
 
 // close keeps the last position of a file that is no longer open.
 func (fl *follow) close(f *file) {
@@ -222,6 +234,7 @@ func (fl *follow) close(f *file) {
 func (p *process) reread(fl *follow) (complete bool) {
 	complete = true
 	for _, f := range fl.files {
+		complete = complete && f.missed == 0
 		for _, fd := range f.fds {
 			st, err := p.proc.stat(fd)
 			if err != nil || st.ID != f.id {
@@ -239,7 +252,8 @@ func (p *process) reread(fl *follow) (complete bool) {
 }
 
 // judge evaluates the positions that were read since the last time.
-func (p *process) judge(fl *follow, live podlogs.Stat, now time.Time) {
+func (p *process) judge(fl *follow, v view, now time.Time) {
+	live := v.live
 	var grown int64
 	var seen, behind bool
 	for id, f := range fl.files {
@@ -251,10 +265,13 @@ func (p *process) judge(fl *follow, live podlogs.Stat, now time.Time) {
 				grown += f.next - was
 				fl.read = fl.read || f.live
 			}
+			if f.next > f.pos || f.next >= f.size {
+				f.grew = now
+			}
 			f.pos, f.next = f.next, -1
 		}
 		if f.pos < f.size {
-			behind = behind || f.links > 0
+			behind = behind || id == live.ID || f.links > 0 && f.isRead(now, v.timeout)
 		} else if id == live.ID && f.pos > 0 && isOpen && fl.ended.IsZero() {
 			fl.ended = now
 		}

@@ -71,7 +71,7 @@ type Follower struct {
 	Progress  time.Time        // when a position of it last grew, or it was at the end of the live log and of all else it has open
 	Rate      float64          // the most it read of this container's logs recently, bytes/s (decaying over about 10 s)
 	Positions map[uint64]int64 // by inode: offset in each file of this container that it has open (or had at its death)
-	Closed    map[uint64]int64 // by inode: the last offset that was seen in files that it has closed, while they exist
+	Closed    map[uint64]int64 // by inode: the last offset that was seen in files that it has closed, or in which it has not advanced for Timeout, while they exist
 }
 
 // Stats are figures over all containers, as of the last Discover.
@@ -106,13 +106,13 @@ func (t *Tracker) Stats() Stats {
 // exchanged its descriptors since they were last listed: see relistPause.
 func (t *Tracker) Followers(dir string, maxAge time.Duration) []Follower {
 	t.mu.Lock()
-	tracked, timeout, commands, most := t.countedLocked(), t.timeout, t.commands, t.most
+	tracked, commands, most := t.countedLocked(), t.commands, t.most
 	t.mu.Unlock()
 	if len(tracked) == 0 {
 		return nil
 	}
 	v := t.look(dir)
-	v.timeout, v.commands, v.most = timeout, commands, most
+	v.commands, v.most = commands, most
 	var followers []Follower
 	var dead []*process
 	var successors []successor

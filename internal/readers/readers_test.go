@@ -111,6 +111,7 @@ func TestNotReaders(t *testing.T) {
 			n.expect(dirA)
 			n.expect(dirB)
 		}
+		n.mustTrack(1) // the idle one: it may begin to read
 		if s := n.Stats(); len(s.Readers) > 0 {
 			n.Errorf("%+v", s)
 		}
@@ -215,6 +216,26 @@ func TestRestarted(t *testing.T) {
 		n.discover()
 		n.expect(dirA, "shipper")
 	}, c, other)
+}
+
+// TestZombie: a reader that has exited is dead, though its parent has not waited for it.
+func TestZombie(t *testing.T) {
+	c := start(t, program(t, "shipper"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		c.signal(syscall.SIGKILL)
+		if err := unix.Waitid(unix.P_PID, c.cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
+			n.Fatal(err)
+		}
+		n.discover()
+		if s := n.Stats(); len(s.Readers) != 1 || !s.Readers[0].Dead {
+			n.Errorf("%+v", s)
+		}
+		n.expect(dirA, "shipper dead")
+	}, c)
 }
 
 // TestInodeUsedAgain: no position of a removed file is taken for that of a new one.
@@ -372,7 +393,7 @@ func TestExchangesDescriptors(t *testing.T) {
 	}, c)
 }
 
-// TestManyDescriptors: a reader with 10,000 descriptors of one log, of which one lags.
+// TestManyDescriptors: a reader with 10,000 descriptors of one log, and one with more than are read.
 func TestManyDescriptors(t *testing.T) {
 	c := start(t, program(t, "shipper"), 0)
 	inBubble(t, func(n *node) {
@@ -382,7 +403,10 @@ func TestManyDescriptors(t *testing.T) {
 		n.settle()
 		c.do("many", log, 10_000)
 		n.discover()
-		position(n, n.one(dirA).Positions, inode(n, log), 0)
+		position(n, n.one(dirA).Positions, inode(n, log), 1000)
+		if got := len(n.tracked[0].byFD); got != 10_001 {
+			n.Errorf("%d descriptors", got)
+		}
 		exact := n.Stats()
 		c.do("many", n.write(dirB, "0.log", 0), maxDescriptors-10_000)
 		n.discover()
