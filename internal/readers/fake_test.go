@@ -336,7 +336,7 @@ func TestLeft(t *testing.T) {
 		log := n.write(dirA, "0.log", 1000)
 		p.process("10", "shipper")
 		p.open("10", 3, log, 500)
-		rotated := inode(n, n.rotate(dirA, "20261121-100000"))
+		rotated := inode(n, n.rotate())
 		p.link("10/fd/3", filepath.Join(n.logs, dirA, "0.log.20261121-100000"))
 		n.write(dirA, "0.log", 1000)
 		p.open("10", 4, log, 1000)

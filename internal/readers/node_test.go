@@ -71,11 +71,11 @@ func (n *node) write(dir, name string, bytes int) string {
 	return path
 }
 
-// rotate exchanges a live log with an empty one, and returns the rotated log.
-func (n *node) rotate(dir, stamp string) string {
+// rotate exchanges dirA's live log with an empty one, and returns the rotated log.
+func (n *node) rotate() string {
 	n.Helper()
-	live := filepath.Join(n.logs, dir, "0.log")
-	rotated := n.write(dir, "0.log."+stamp, 0)
+	live := filepath.Join(n.logs, dirA, "0.log")
+	rotated := n.write(dirA, "0.log.20261121-100000", 0)
 	if err := unix.Renameat2(unix.AT_FDCWD, live, unix.AT_FDCWD, rotated, unix.RENAME_EXCHANGE); err != nil {
 		n.Fatal(err)
 	}

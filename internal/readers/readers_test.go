@@ -47,7 +47,7 @@ func TestPositions(t *testing.T) {
 		}
 		position(n, n.one(dirA).Positions, firstInode, 1450)
 
-		rotated := n.rotate(dirA, "20261121-100000")
+		rotated := n.rotate()
 		n.write(dirA, "0.log", 300)
 		time.Sleep(time.Second)
 		f = n.one(dirA)
@@ -197,7 +197,7 @@ func TestRestarted(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		n.discover()
 		n.expect(dirA, "other", "shipper dead")
-		rotated := n.rotate(dirA, "20261121-100000")
+		rotated := n.rotate()
 		second.do("open", rotated)
 		n.discover()
 		n.expect(dirA, "other", "shipper", "shipper dead")
@@ -349,7 +349,7 @@ func TestClosed(t *testing.T) {
 		time.Sleep(timeout - tick)
 		n.expect(dirA, "filebeat")
 		n.expect(dirA)
-		rotated := n.rotate(dirA, "20261121-100000")
+		rotated := n.rotate()
 		c.do("open", log)
 		n.discover()
 		f = n.one(dirA)
