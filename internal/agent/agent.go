@@ -82,6 +82,7 @@ type parts struct {
 	watcher    *watcher.Watcher
 	pressure   *pressure.Controller
 	readers    *readers.Tracker
+	discover   atomic.Bool // requests a scan for log readers
 }
 
 // Run runs the agent until ctx ends, which is not an error.
@@ -162,6 +163,7 @@ func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 	p.readers = readers.New(readers.Options{PodLogsDir: cfg.PodLogsDir, Proc: "/proc", Ignore: cfg.LogReaders.Ignored(), Timeout: cfg.LogReaders.Timeout})
 	p.dispatcher = dispatch.New(dispatch.Options{
 		PodLogsDir: cfg.PodLogsDir, Client: client, Inventory: p.inventory, Metrics: a.metrics, Readers: p.readers,
+		Discover:      func() { p.discover.Store(true) },
 		ReopenTimeout: cfg.RuntimeRequestTimeout,
 		RotateWorkers: cfg.ContainerLogMaxWorkers, CompressWorkers: cfg.Compression.Workers,
 		Check: func(dir string) { p.watcher.Check(dir) },
@@ -277,23 +279,28 @@ func (a *agent) sweep(ctx context.Context, p *parts, cause watcher.Cause) {
 	a.fileMayHaveChanged()
 }
 
-// discoverInterval is how often all processes are scanned for log readers. One is
-// known after two scans.
-const discoverInterval = 3 * time.Second
+const (
+	// discoverInterval is how often all processes are scanned for log readers: a scan of a
+	// node with three collectors and 250 containers takes 20 ms. A reader is known with its
+	// second scan, which comes early after the start.
+	discoverInterval      = 10 * time.Second
+	firstDiscoverInterval = 2500 * time.Millisecond
+	// minDiscoverPause is the time between two scans that are requested.
+	minDiscoverPause = 300 * time.Millisecond
+)
 
 // discover keeps the log readers known.
 func (a *agent) discover(ctx context.Context, p *parts) {
-	wait.UntilWithContext(ctx, func(ctx context.Context) {
-		err := p.readers.Discover(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err == nil {
+	for interval := firstDiscoverInterval; ctx.Err() == nil; interval = discoverInterval {
+		if err := p.readers.Discover(ctx); err == nil {
 			a.warn.Clear("readers")
-			return
+		} else if ctx.Err() == nil {
+			a.warn.Do("readers", func() { a.log.Warn().Err(err).Msg("cannot find log readers; using minRotationInterval") })
 		}
-		a.warn.Do("readers", func() { a.log.Warn().Err(err).Msg("cannot find log readers; using minRotationInterval") })
-	}, discoverInterval)
+		_ = wait.PollUntilContextTimeout(ctx, minDiscoverPause, interval, false, func(context.Context) (bool, error) {
+			return p.discover.Swap(false), nil
+		})
+	}
 }
 
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }

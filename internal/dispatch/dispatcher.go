@@ -41,7 +41,9 @@ type Options struct {
 	Inventory  *cri.Inventory
 	Resolver   *policy.Resolver
 	Readers    Readers // nil: log readers are not known
-	Metrics    *telemetry.Metrics
+	// Discover makes the log readers looked for soon. Must not block; set with Readers.
+	Discover func()
+	Metrics  *telemetry.Metrics
 	// ReopenTimeout bounds one ReopenContainerLog call.
 	ReopenTimeout time.Duration
 	// RotateWorkers and CompressWorkers are how many rotations and compressions
@@ -169,6 +171,7 @@ type container struct {
 
 	// When the next request may be sent.
 	failures    int
+	discovered  time.Time // when readers were looked for
 	inode       uint64    // of the live log that failed
 	notBefore   time.Time // for requests in general
 	reopenAfter time.Time // for another reopen of reopenID

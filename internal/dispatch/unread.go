@@ -32,6 +32,9 @@ const (
 	// maxDiscovery is how long a reader may take to open a new live log: Fluent Bit
 	// and Vector look for new logs every 60 seconds.
 	maxDiscovery = 75 * time.Second
+	// discoverPause is between two times that readers are looked for because of one
+	// container.
+	discoverPause = 10 * time.Second
 )
 
 // Waiting is why a live log that is due is not rotated yet.
@@ -89,6 +92,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 func (d *Dispatcher) slowest(dir, log string, now, since time.Time) (waiting *Waiting) {
 	followers := d.o.Readers.Followers(dir, positionsAge)
 	if len(followers) == 0 {
+		d.discover(dir, now)
 		return nil
 	}
 	live, err := d.statLog(dir, log)
@@ -108,6 +112,20 @@ func (d *Dispatcher) slowest(dir, log string, now, since time.Time) (waiting *Wa
 		}
 	}
 	return waiting
+}
+
+// discover makes the readers of a directory looked for, of which none is known: a
+// collector may have opened the log since the last time.
+func (d *Dispatcher) discover(dir string, now time.Time) {
+	ask := false
+	d.with(dir, func(c *container) {
+		if ask = now.Sub(c.discovered) > discoverPause; ask {
+			c.discovered = now
+		}
+	})
+	if ask {
+		d.o.Discover()
+	}
 }
 
 func (d *Dispatcher) statLog(dir, log string) (podlogs.Stat, error) {

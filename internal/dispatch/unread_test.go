@@ -46,7 +46,7 @@ func at(bytes int64, paths ...string) readers.Follower {
 
 func readNode(t *testing.T, yaml string) (*node, *followers) {
 	n, f := newNode(t, yaml), &followers{}
-	n.o.Readers = f
+	n.o.Readers, n.o.Discover = f, func() {}
 	return n, f
 }
 
@@ -128,6 +128,24 @@ func TestRotationWaitsForReaders(t *testing.T) {
 				t.Errorf("still waits for %+v", w)
 			}
 		})
+	}
+}
+
+// TestReadersAreLookedFor: for a log that is due and has no known reader, they are
+// looked for at once, though not with each rotation.
+func TestReadersAreLookedFor(t *testing.T) {
+	n, _ := readNode(t, "")
+	looked := 0
+	n.o.Discover = func() { looked++ }
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	n.list(t)
+	for i := range 3 {
+		must(t, ct.WriteNumbered("stdout", 10, 200))
+		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+		testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == uint64(i+1) })
+	}
+	if looked != 1 {
+		t.Errorf("looked for readers %d times", looked)
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	// is scanned every idlePause to two times that: a collector opens its logs when it starts.
 	earlyScans = 3
 	idlePause  = 30 * time.Second
+	// freeScan is the time that a scan of idle processes may take before they are put off.
+	freeScan   = 15 * time.Millisecond
 	idleSpread = 7 // so that not all are scanned with the same sweep
 	// maxTracked bounds the processes that are kept: a node has a few readers.
 	maxTracked = 512
@@ -111,6 +113,7 @@ func (t *Tracker) scan(ctx context.Context, tracked []*process) (found []*proces
 		p.mu.Unlock()
 	}
 	next := make(map[int]idle, len(t.idle))
+	start := time.Now()
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
 		if err != nil || known[pid] {
@@ -119,7 +122,7 @@ func (t *Tracker) scan(ctx context.Context, tracked []*process) (found []*proces
 		if err := ctx.Err(); err != nil {
 			return found, unreadable, false, err
 		}
-		p, rest, ok := t.inspect(pid, len(tracked)+len(found) < maxTracked)
+		p, rest, ok := t.inspect(pid, len(tracked)+len(found) < maxTracked, time.Since(start) > t.free)
 		switch {
 		case p != nil:
 			found = append(found, p)
@@ -145,8 +148,8 @@ func listProc(proc string) ([]string, error) {
 }
 
 // inspect returns a process if it has a log open, else when to look again. ok is unset once it has
-// exited.
-func (t *Tracker) inspect(pid int, track bool) (p *process, rest idle, ok bool) {
+// exited. putOff: one that had no log open is left until it must be looked at again.
+func (t *Tracker) inspect(pid int, track, putOff bool) (p *process, rest idle, ok bool) {
 	st, err := podlogs.Statx(unix.AT_FDCWD, t.proc+"/"+strconv.Itoa(pid), unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return nil, rest, false
@@ -155,7 +158,7 @@ func (t *Tracker) inspect(pid int, track bool) (p *process, rest idle, ok bool) 
 	rest = t.idle[pid]
 	if rest.id != st.ID || !rest.changed.Equal(st.Changed) {
 		rest = idle{id: st.ID, changed: st.Changed}
-	} else if now.Before(rest.again) {
+	} else if putOff && now.Before(rest.again) {
 		return nil, rest, true
 	}
 	if rest.scans++; rest.scans >= earlyScans {

@@ -91,6 +91,7 @@ func (p fakeProc) exit(pid string) {
 // once a minute, and another process with its PID at once.
 func TestIdleProcesses(t *testing.T) {
 	inFakeProc(t, func(n *node, p fakeProc) {
+		n.free = -1
 		log := n.write(dirA, "0.log", 1000)
 		p.process("10", "late")
 		for range earlyScans + 1 {

@@ -15,6 +15,9 @@ const (
 	// span is how long a process must stay with a container's logs to be one of its readers:
 	// longer than reading a log of the default limit takes.
 	span = 2 * time.Second
+	// probation is how long a process that has just been found counts as a reader of the logs
+	// that it has open: a collector that starts beside a busy container would be known too late.
+	probation = 2 * span
 	// relistPause is the least time between two lists of a process's descriptors that Followers
 	// requests. It grows with what a list takes, so that lists take at most 0.5% of a core.
 	relistPause = 500 * time.Millisecond
@@ -298,10 +301,11 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 	}
 }
 
-// counts reports whether the process is a reader of a container's logs: it is one of any, or it
-// has read this for a while.
+// counts reports whether the process is a reader of a container's logs: it is one of any, it
+// has read this for a while, or it has a log open and has only just been found.
 func (p *process) counts(fl *follow, v view, now time.Time) bool {
 	return !p.since.IsZero() || v.isReader(p.command) ||
+		len(fl.files) > 0 && now.Sub(p.first) < probation ||
 		fl.read && !fl.opened.IsZero() && now.Sub(fl.opened) >= span
 }
 

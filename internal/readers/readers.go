@@ -28,6 +28,7 @@ type Tracker struct {
 	// Owned by Discover.
 	idle   map[int]idle     // processes without an open log, by PID
 	spaces map[string]space // by mount namespace
+	free   time.Duration    // see freeScan
 	ours   podlogs.ID       // this program's executable
 	place  place            // where podLogsDir is
 	writer bool             // a process was seen that writes logs: the runtime's are visible
@@ -47,7 +48,7 @@ func New(o Options) *Tracker {
 	fs, _ := procfs.NewFS(o.Proc) // without it each look into it fails
 	return &Tracker{
 		podLogsDir: o.PodLogsDir, proc: o.Proc, fs: fs,
-		idle: map[int]idle{}, spaces: map[string]space{},
+		idle: map[int]idle{}, spaces: map[string]space{}, free: freeScan,
 		ignore: o.Ignore, timeout: o.Timeout,
 		commands: map[string]int{}, dirs: map[string]directory{},
 	}
