@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -62,7 +64,11 @@ func TestAskTheDaemon(t *testing.T) {
 			{Names: api.Names{Namespace: "shop", Pod: "db", Container: "c"}, Result: api.Empty},
 			{Names: api.Names{Namespace: "shop", Pod: "bad", Container: "c"}, Result: api.Failed, Error: "no\x1b"},
 		}}
-		server.Run(ctx, server.Options{ControlSocket: socket, Log: zerolog.Nop(), Snapshot: d.Status, Rotate: d.Rotate, Reload: d.Reload})
+		server.Run(ctx, server.Options{
+			ControlSocket: socket, Log: zerolog.Nop(), Snapshot: d.Status, Rotate: d.Rotate, Reload: d.Reload,
+			Healthy: func(context.Context) error { return nil },
+			Ready:   func(context.Context) error { return errors.New("the first sweep has not ended yet") },
+		})
 	})
 	defer g.Wait()
 	defer cancel()
@@ -92,7 +98,11 @@ func TestAskTheDaemon(t *testing.T) {
 		{"rotate", "", "specify NAMESPACE/POD[/CONTAINER] or --all"},
 		{"rotate --all shop/web", "", "specify NAMESPACE/POD[/CONTAINER] or --all"},
 		{"reload --config " + file, "", "reload: the daemon: line 3: unknown key"},
-		{"reload --config " + off, "", `controlSocket is "": the daemon reloads a changed file by itself within containerLogMonitorInterval`},
+		{"reload --config " + off, "", off + ` has controlSocket: "": give it a path, such as /run/logwatch/logwatch.sock, and restart the daemon`},
+		{"status --check healthy", "healthy\n", ""},
+		{"status --check ready", "", "the daemon: the first sweep has not ended yet"},
+		{"status --check live", "", `--check "live": must be one of ready, healthy`},
+		{"status --check ready --control-socket " + none, "", "no daemon answers at " + none + ": is it running? systemctl status logwatch; if it has another controlSocket, name its file with --config"},
 	} {
 		t.Run(strings.ReplaceAll(tt.args, "/", "_"), func(t *testing.T) {
 			args := strings.Fields(tt.args)
@@ -111,5 +121,48 @@ func TestAskTheDaemon(t *testing.T) {
 				t.Errorf("error %q, want %q; output\n%s\nwant\n%s", message, tt.err, out.String(), tt.out)
 			}
 		})
+	}
+}
+
+// blocks is set for a process that is only there for its command line.
+const blocks = "LOGWATCH_TEST_BLOCKS"
+
+func init() {
+	if os.Getenv(blocks) != "" {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(0)
+	}
+}
+
+// TestMainProcess: without flags, a unit's command uses the configuration that the
+// unit's process runs with.
+func TestMainProcess(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.yaml")
+	if err := os.WriteFile(file, []byte("controlSocket: /none/file.sock\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ line, want string }{
+		{"run --config " + file, "no daemon answers at /none/file.sock"},
+		{"run --config=" + file + " --control-socket /none/flag.sock", "no daemon answers at /none/flag.sock"},
+		{"run --no-such-flag", "is not a logwatch"},
+	} {
+		process := exec.Command("/proc/self/exe", strings.Fields(tt.line)...)
+		process.Env = []string{blocks + "=1"}
+		in, err := process.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := process.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("MAINPID", fmt.Sprint(process.Process.Pid))
+		cmd := newCommand()
+		cmd.SetArgs([]string{"reload"})
+		if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want %q", tt.line, err, tt.want)
+		}
+		if err := errors.Join(in.Close(), process.Wait()); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -34,6 +34,9 @@ source of each value: default, file, profile, override or annotation.`,
 		if err != nil {
 			return err
 		}
+		for _, w := range c.Warnings() {
+			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w) // the exit code does not depend on it
+		}
 		if cmd.Flags().Changed("explain") {
 			return explainPolicy(cmd.OutOrStdout(), c, *explain, *labels, *annotations)
 		}

@@ -95,3 +95,20 @@ Annotations are disabled: set annotations.enabled: true
 		})
 	}
 }
+
+// TestCheckConfigWarns: a warning changes neither the output nor the exit code.
+func TestCheckConfigWarns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.yaml")
+	if err := os.WriteFile(file, []byte("overrides: [{match: {labels: a}, rotate: false}]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, stderr bytes.Buffer
+	cmd := newCommand()
+	cmd.SetOut(&out)
+	cmd.SetErr(&stderr)
+	cmd.SetArgs([]string{"check-config", file})
+	if err := cmd.ExecuteContext(t.Context()); err != nil || strings.Contains(out.String(), "warning") ||
+		!strings.HasPrefix(stderr.String(), "warning: overrides[0] turns rotation off") {
+		t.Errorf("%v\n%s\n%s", err, &out, &stderr)
+	}
+}

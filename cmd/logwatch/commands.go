@@ -19,7 +19,6 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/agent"
-	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/config"
 	"github.com/logwatch/logwatch/rotator"
 )
@@ -141,20 +140,18 @@ func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Have the running daemon reload its configuration",
-		Long: `Reload validates the configuration, and has the daemon at its controlSocket reload
-it. After an error the previous configuration stays active.`,
+		Long: `Reload has the daemon at its control socket reload the configuration file that it
+runs with. After an error, which it prints, the previous configuration stays active.
+As ExecReload= of a unit it finds the daemon by the unit's command line.`,
 		Args: cobra.NoArgs,
 	}
-	conf := configured(cmd)
+	daemon := asking(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := conf.load()
+		client, err := daemon()
 		if err != nil {
 			return err
 		}
-		if c.ControlSocket == "" {
-			return errors.New("controlSocket is \"\": the daemon reloads a changed file by itself within containerLogMonitorInterval")
-		}
-		if err := api.NewClient(c.ControlSocket).Reload(cmd.Context()); err != nil {
+		if err := client.Reload(cmd.Context()); err != nil {
 			return fmt.Errorf("reload: %w", err)
 		}
 		_, err = fmt.Fprintln(cmd.OutOrStdout(), "the daemon reloaded its configuration")

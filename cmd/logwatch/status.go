@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,12 +27,15 @@ effective policy and its sources.`,
 		Example: `  logwatch status
   logwatch status kube-system
   logwatch status shop/web-7d9f/app -o wide
-  logwatch status -o json | jq '.containers[] | select(.lastError)'`,
+  logwatch status -o json | jq '.containers[] | select(.lastError)'
+  logwatch status --check ready`,
 		Args: cobra.MaximumNArgs(1),
 	}
 	format := cmd.Flags().StringP("output", "o", "table", "output format: "+strings.Join(status.Formats, ", "))
+	check := cmd.Flags().String("check", "", "print only whether the daemon is `ready|healthy`, as /readyz and /healthz do; the exit code is 1 if it is not")
 	daemon := asking(cmd)
 	cmd.ValidArgsFunction = completeContainers(daemon)
+	_ = cmd.RegisterFlagCompletionFunc("check", cobra.FixedCompletions(api.Checks, cobra.ShellCompDirectiveNoFileComp))      // the flag is there
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(status.Formats, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(status.Formats, *format) {
@@ -47,6 +51,9 @@ effective policy and its sources.`,
 		client, err := daemon()
 		if err != nil {
 			return err
+		}
+		if cmd.Flags().Changed("check") {
+			return checkDaemon(cmd, client, *check)
 		}
 		done := waiting(os.Stderr, "waiting for the daemon")
 		s, err := client.Status(cmd.Context(), which, status.Detailed(*format))
@@ -65,24 +72,57 @@ effective policy and its sources.`,
 	return cmd
 }
 
+// checkDaemon is for probes: one line and an exit code.
+func checkDaemon(cmd *cobra.Command, client *api.Client, what string) error {
+	if !slices.Contains(api.Checks, what) {
+		return fmt.Errorf("--check %q: must be one of %s", what, strings.Join(api.Checks, ", "))
+	}
+	if err := client.Check(cmd.Context(), what); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), what)
+	return err
+}
+
 // asking adds the flags for the daemon's address, and returns a function that
 // creates a client for it.
 func asking(cmd *cobra.Command) func() (*api.Client, error) {
 	file := cmd.Flags().String("config", "", "the daemon's config `FILE`, for its controlSocket")
 	socket := cmd.Flags().String("control-socket", config.Default().ControlSocket, "the daemon's control socket; overrides the file's")
 	return func() (*api.Client, error) {
-		path := *socket
-		if *file != "" && !cmd.Flags().Changed("control-socket") {
-			c, err := config.Load(*file)
-			if err != nil {
-				return nil, err
-			}
-			if path = c.ControlSocket; path == "" {
-				return nil, fmt.Errorf("%s has controlSocket: \"\": give it a path, such as %s, and restart the daemon", *file, config.Default().ControlSocket)
-			}
+		c, of := config.Default(), *file
+		var err error
+		switch pid := os.Getenv("MAINPID"); {
+		case cmd.Flags().Changed("control-socket"):
+			c.ControlSocket = *socket
+		case of != "":
+			c, err = config.Load(of)
+		case pid != "": // as systemd sets it for a unit's commands
+			of = "the configuration of process " + pid
+			c, err = configOf(pid)
 		}
-		return api.NewClient(path), nil
+		if err != nil {
+			return nil, err
+		}
+		if c.ControlSocket == "" {
+			return nil, fmt.Errorf("%s has controlSocket: \"\": give it a path, such as %s, and restart the daemon", of, config.Default().ControlSocket)
+		}
+		return api.NewClient(c.ControlSocket), nil
 	}
+}
+
+// configOf returns the configuration of a daemon as its command line has it.
+func configOf(pid string) (config.Config, error) {
+	line, err := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+	if err != nil {
+		return config.Config{}, fmt.Errorf("MAINPID: %w", err)
+	}
+	run := &cobra.Command{}
+	conf := configured(run)
+	if err := run.ParseFlags(strings.Split(strings.TrimSuffix(string(line), "\x00"), "\x00")[1:]); err != nil {
+		return config.Config{}, fmt.Errorf("MAINPID: process %s is not a logwatch: %w", pid, err)
+	}
+	return conf.load()
 }
 
 // names reads NAMESPACE[/POD[/CONTAINER]].

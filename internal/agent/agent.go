@@ -101,12 +101,12 @@ func Run(ctx context.Context, o Options) error {
 	wctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	g.Go(func() { a.watchdog(wctx) })
-	lock, err := claim(ctx, a.o)
+	g.Go(func() { a.serve(wctx) })
+	locks, err := a.claim(ctx)
+	defer locks.release()
 	if err != nil || ctx.Err() != nil {
 		return err
 	}
-	defer lock.Close() //nolint:errcheck // a directory, opened to be locked
-	g.Go(func() { a.serve(wctx) })
 	endpoint, err := findRuntime(ctx, a.o)
 	if err != nil || ctx.Err() != nil {
 		return err
@@ -120,6 +120,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	a.warnOf(o.Config.Rules)
 	a.log.Info().Str("runtime", endpoint).Str("podLogsDir", o.Config.PodLogsDir).Msg("watching")
 	p := a.newParts(client, resolver)
 	p.endpoint = endpoint
@@ -253,6 +254,7 @@ func (a *agent) stop(p *parts) error {
 // sweep lists the runtime's containers and checks everything.
 func (a *agent) sweep(ctx context.Context, p *parts, cause watcher.Cause) {
 	a.progress.sweepBegun()
+	a.progress.checkDescriptors()
 	err := p.inventory.Refresh(ctx)
 	if ctx.Err() != nil {
 		return

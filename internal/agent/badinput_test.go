@@ -41,26 +41,11 @@ func TestPodLogsDirIsAFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pods")
 	must(t, os.WriteFile(file, nil, 0o600))
 	cfg := config.Default()
-	cfg.PodLogsDir = file
+	cfg.PodLogsDir, cfg.ControlSocket = file, file+".sock"
 	err := agent.Run(t.Context(), agent.Options{Config: cfg, Log: zerolog.Nop()})
 	if err == nil || !strings.Contains(err.Error(), "is not a directory: set podLogsDir") {
 		t.Errorf("err = %v", err)
 	}
-}
-
-func TestRefusesASecondLogwatch(t *testing.T) {
-	n := agenttest.New(t, fake.Options{}, agenttest.Small)
-	n.Start()
-	testutil.Eventually(t, "the start", func() bool { return n.Log.Count(`"message":"watching"`) == 1 })
-	err := agent.Run(t.Context(), agent.Options{Config: n.Options.Config, Log: zerolog.Nop()})
-	if err == nil || !strings.Contains(err.Error(), "another logwatch is at work there") {
-		t.Errorf("err = %v", err)
-	}
-	n.Stop()
-	// The first one is gone, and its lock with it.
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	must(t, agent.Run(ctx, agent.Options{Config: n.Options.Config, Log: zerolog.Nop()}))
 }
 
 // TestTouchesNothingWithoutRuntime: full logs, temps, too many rotated files:
@@ -92,7 +77,7 @@ func TestTouchesNothingWithoutRuntime(t *testing.T) {
 
 func TestSocketAppearsLater(t *testing.T) {
 	cfg := config.Default()
-	cfg.PodLogsDir = t.TempDir()
+	cfg.PodLogsDir, cfg.ControlSocket = t.TempDir(), filepath.Join(t.TempDir(), "s.sock")
 	log := &agenttest.Lines{}
 	cfg.ContainerRuntimeEndpoint = "unix://" + filepath.Join(t.TempDir(), "none.sock")
 	ctx, cancel := context.WithCancel(t.Context())

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/logwatch/logwatch/watcher"
@@ -33,6 +35,8 @@ var (
 type progress struct {
 	mu          sync.Mutex
 	started     time.Time
+	waitsFor    error     // while it starts: what for
+	starved     time.Time // since when there are no file descriptors for a rotation; zero: there are
 	ticked      time.Time // when the timer last began a sweep
 	begun       time.Time // a sweep that is under way; zero: none
 	queued      time.Time // when the watcher got it; zero: it ended
@@ -46,7 +50,24 @@ type progress struct {
 
 func (p *progress) start() {
 	p.started = time.Now()
-	p.loaded, p.lastListErr = p.started, errNotQueriedYet
+	p.loaded, p.lastListErr, p.waitsFor = p.started, errNotQueriedYet, errStarting
+}
+
+// waitsFor is called with what the start waits for.
+func (a *agent) waitsFor(what error) {
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	a.progress.waitsFor = what
+}
+
+// waiting returns what the start waits for; nil: it has ended.
+func (a *agent) waiting() error {
+	if a.parts.Load() != nil {
+		return nil
+	}
+	a.progress.mu.Lock()
+	defer a.progress.mu.Unlock()
+	return a.progress.waitsFor
 }
 
 // sweepBegun is called when the timer begins a sweep.
@@ -89,6 +110,30 @@ func (p *progress) listed(err error) (failedBefore bool) {
 	return failedBefore
 }
 
+// rotationFiles is the number of files that a rotation and what follows it have open.
+const rotationFiles = 8
+
+// checkDescriptors is called with each sweep: without descriptors, no rotation
+// succeeds, and what has taken them may be this process.
+func (p *progress) checkDescriptors() {
+	err := error(nil)
+	for range rotationFiles {
+		f, failed := os.Open("/")
+		if err = failed; err != nil {
+			break
+		}
+		defer f.Close() //nolint:errcheck // a directory
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case !errors.Is(err, unix.EMFILE): // others are not cured by a restart
+		p.starved = time.Time{}
+	case p.starved.IsZero():
+		p.starved = time.Now()
+	}
+}
+
 // reload is called with the result of each reload.
 func (p *progress) reload(err error) {
 	p.mu.Lock()
@@ -107,8 +152,9 @@ func (p *progress) reloadFailed() bool {
 }
 
 // healthy reports which loop is stuck; nil: none. The watcher's loop must run, the
-// timer must begin sweeps, and each sweep that the watcher gets must end. A runtime
-// that is unreachable or hangs is not a reason: a restart would not help.
+// timer must begin sweeps, each sweep that the watcher gets must end, and file
+// descriptors must be free. A runtime that is unreachable or hangs is not a reason: a
+// restart would not help.
 func (a *agent) healthy(ctx context.Context) error {
 	p := a.parts.Load()
 	if p == nil {
@@ -125,6 +171,9 @@ func (a *agent) healthy(ctx context.Context) error {
 	// While a sweep waits for the runtime, each call that ends shows progress.
 	if ago := time.Since(latest(a.progress.started, a.progress.ticked, p.inventory.Progress())); ago > limit {
 		return fmt.Errorf("no sweep has begun for %v, which should be at most %v", ago.Round(time.Second), limit)
+	}
+	if ago := time.Since(a.progress.starved); !a.progress.starved.IsZero() && ago > limit {
+		return fmt.Errorf("no file descriptors are free for rotations for %v: raise LimitNOFILE", ago.Round(time.Second))
 	}
 	if ago := time.Since(a.progress.queued); !a.progress.queued.IsZero() && ago > limit {
 		return fmt.Errorf("a sweep has not ended for %v, which should be at most %v: is the disk of podLogsDir slow or unavailable?", ago.Round(time.Second), limit)
@@ -157,8 +206,8 @@ func (a *agent) watchdog(ctx context.Context) {
 
 // ready reports what is missing for logs to be rotated; nil: nothing.
 func (a *agent) ready(context.Context) error {
-	if a.parts.Load() == nil {
-		return errStarting
+	if err := a.waiting(); err != nil {
+		return err
 	}
 	a.progress.mu.Lock()
 	defer a.progress.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/cri/fake"
@@ -216,4 +217,38 @@ func TestAskedWhileStarting(t *testing.T) {
 	if _, err := a.registry.Gather(); err != nil {
 		t.Error(err)
 	}
+}
+
+// limitFiles sets the number of file descriptors that this process may have, until the
+// test ends or restore is called.
+func limitFiles(t *testing.T, n uint64) (restore func()) {
+	t.Helper()
+	var before unix.Rlimit
+	must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &before))
+	must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: before.Max}))
+	restore = sync.OnceFunc(func() { must(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &before)) })
+	t.Cleanup(restore)
+	return restore
+}
+
+// TestHealthWithoutDescriptors: rotations that fail for want of descriptors make it
+// unhealthy if that lasts.
+func TestHealthWithoutDescriptors(t *testing.T) {
+	a := newAgent(Options{Config: config.Default(), Log: zerolog.Nop()})
+	runWatcher(t, withoutLoops(t, a))
+	restore := limitFiles(t, 3)
+	a.progress.checkDescriptors()
+	restore()
+	must(t, a.healthy(t.Context())) // it may be a moment
+	a.progress.mu.Lock()
+	if a.progress.starved.IsZero() {
+		t.Error("it is not noticed")
+	}
+	a.progress.starved = a.progress.starved.Add(-time.Hour)
+	a.progress.mu.Unlock()
+	if err := a.healthy(t.Context()); err == nil || !strings.Contains(err.Error(), "no file descriptors are free for rotations for 1h0m0s") {
+		t.Errorf("healthy: %v", err)
+	}
+	a.progress.checkDescriptors()
+	must(t, a.healthy(t.Context()))
 }

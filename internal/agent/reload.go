@@ -105,8 +105,8 @@ func (a *agent) settled(ctx context.Context, now, last []byte) []byte {
 // reloadNow reloads and returns the result; for requests through the control
 // socket.
 func (a *agent) reloadNow(ctx context.Context) error {
-	if a.parts.Load() == nil {
-		return errStarting
+	if err := a.waiting(); err != nil {
+		return err
 	}
 	answer := make(chan error, 1)
 	select {
@@ -171,9 +171,17 @@ func (a *agent) apply(p *parts, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
+	a.warnOf(merged.Rules)
 	p.dispatcher.SetRules(resolver, merged.CleanRemovedContainers, merged.UnreadLogBudget)
 	p.readers.Configure(merged.LogReaders.Ignored(), merged.LogReaders.Timeout)
 	p.pressure.SetLimits(limitsOf(merged))
 	p.watcher.Sweep(watcher.CauseReload)
 	return nil
+}
+
+// warnOf logs what is unwise in a configuration.
+func (a *agent) warnOf(rules policy.Rules) {
+	for _, w := range rules.Warnings() {
+		a.log.Warn().Str("override", w).Msg("pods can choose an override that gives them more")
+	}
 }

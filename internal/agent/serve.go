@@ -45,7 +45,7 @@ func (a *agent) serve(ctx context.Context) {
 	}
 	c := a.o.Config
 	server.Run(ctx, server.Options{
-		ControlSocket: c.ControlSocket, ListenAddress: c.Metrics.ListenAddress, WebConfigFile: c.Metrics.WebConfigFile,
+		ControlSocket: c.ControlSocket, ListenAddress: c.Metrics.ListenAddress, WebConfigFile: c.Metrics.WebConfigFile, HostNames: c.Metrics.HostNames,
 		Log: a.log, Registry: a.registry, Snapshot: a.Status, Rotate: a.Rotate, Reload: a.reloadNow,
 		Healthy: a.healthy, Ready: a.ready, Events: a.events.hub, Listening: a.o.Listening,
 	})

@@ -21,11 +21,11 @@ import (
 // listing for each container that matches.
 func (a *agent) Status(ctx context.Context, which api.Names, detail bool) api.Status {
 	out := api.Status{Containers: []api.Container{}}
-	p := a.parts.Load()
-	if p == nil {
-		out.Node = api.Node{Version: a.o.Version, PID: os.Getpid(), Started: a.progress.started, Waiting: errStarting.Error()}
+	if err := a.waiting(); err != nil {
+		out.Node = api.Node{Version: a.o.Version, PID: os.Getpid(), Started: a.progress.started, Waiting: err.Error()}
 		return out
 	}
+	p := a.parts.Load()
 	out.Node = a.node(ctx, p)
 	for _, c := range p.running(which) {
 		if ctx.Err() != nil {
@@ -132,10 +132,10 @@ func (p *parts) describe(c cri.Container, detail bool) api.Container {
 // Rotate rotates the logs of the running containers that match, whatever their
 // sizes; empty ones are left.
 func (a *agent) Rotate(ctx context.Context, which api.Names) (<-chan api.Result, int, error) {
-	p := a.parts.Load()
-	if p == nil {
-		return nil, 0, errStarting
+	if err := a.waiting(); err != nil {
+		return nil, 0, err
 	}
+	p := a.parts.Load()
 	err := p.inventory.Refresh(ctx) // for a container that is new
 	if err == nil {
 		p.dispatcher.Listed()

@@ -15,23 +15,22 @@ import (
 // startPoll is how often a thing that the start waits for is looked for.
 const startPoll = time.Second
 
-// claim waits for podLogsDir and locks it. The lock is on the directory itself:
-// kubelet removes foreign files from it.
-func claim(ctx context.Context, o Options) (lock *os.File, err error) {
-	dir := o.Config.PodLogsDir
-	waiting := false
-	err = waitFor(ctx, func() (bool, error) {
-		lock, err = os.OpenFile(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+// claim waits for podLogsDir, and until no other logwatch works on it.
+func (a *agent) claim(ctx context.Context) (*locks, error) {
+	path := a.o.Config.PodLogsDir
+	var dir *os.File
+	err := waitFor(ctx, func() (_ bool, err error) {
+		dir, err = os.OpenFile(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			if !waiting {
-				waiting = true
-				o.Log.Warn().Str("podLogsDir", dir).Msg("podLogsDir does not exist; waiting for it")
-				o.Notify("READY=1\nSTATUS=waiting for " + dir)
-			}
+			a.warn.Do("podLogsDir", func() {
+				a.waitsFor(fmt.Errorf("podLogsDir %s does not exist", path))
+				a.log.Warn().Str("podLogsDir", path).Msg("podLogsDir does not exist; waiting for it")
+				a.o.Notify("READY=1\nSTATUS=waiting for " + path)
+			})
 			return false, nil
 		case errors.Is(err, unix.ENOTDIR):
-			return false, fmt.Errorf("podLogsDir %s is not a directory: set podLogsDir to kubelet's (its default is /var/log/pods)", dir)
+			return false, fmt.Errorf("podLogsDir %s is not a directory: set podLogsDir to kubelet's (its default is /var/log/pods)", path)
 		case err != nil:
 			return false, fmt.Errorf("podLogsDir: %w: logwatch needs to read and write there, usually as root", err)
 		}
@@ -40,12 +39,13 @@ func claim(ctx context.Context, o Options) (lock *os.File, err error) {
 	if err != nil || ctx.Err() != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		err = errors.Join(err, lock.Close())
-		return nil, fmt.Errorf("podLogsDir %s: another logwatch is at work there (%w): stop it first; two at once lose lines", dir, err)
+	l, err := a.lock(ctx, dir)
+	if err != nil || ctx.Err() != nil {
+		return l, err
 	}
-	o.Notify("READY=1\nSTATUS=watching " + dir)
-	return lock, nil
+	a.waitsFor(errStarting)
+	a.o.Notify("READY=1\nSTATUS=watching " + path)
+	return l, nil
 }
 
 // findRuntime waits until there is a runtime's socket, unless the config names

@@ -93,6 +93,7 @@ func NewDaemon(t testing.TB, endpoint, podLogsDir, yaml string) *Daemon {
 		t.Fatal(err)
 	}
 	cfg.ContainerRuntimeEndpoint, cfg.PodLogsDir = endpoint, podLogsDir
+	cfg.ControlSocket = filepath.Join(t.TempDir(), "s.sock") // beside it is the lock file
 	d := &Daemon{t: t, stop: func() {}}
 	d.Options = agent.Options{Config: cfg, Log: zerolog.New(&d.Log), Rotated: func(r agent.Rotated) {
 		d.mu.Lock()
@@ -293,6 +294,7 @@ func (n *Node) ConfigFile(yaml string) (ask chan os.Signal, write func(yaml stri
 	n.Options.Reload = agent.Reload{File: file, Ask: ask, Load: func() (config.Config, error) {
 		c, err := config.Load(file)
 		c.ContainerRuntimeEndpoint, c.PodLogsDir = n.Runtime.Endpoint(), n.Runtime.PodLogsDir()
+		c.ControlSocket = n.Options.Config.ControlSocket
 		return c, err
 	}}
 	return ask, write

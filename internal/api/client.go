@@ -98,6 +98,20 @@ func (c *Client) Reload(ctx context.Context) error {
 	return body.Close()
 }
 
+// Checks are what Check can be asked.
+var Checks = []string{"ready", "healthy"}
+
+// Check returns why the daemon is not what Checks names; nil: it is.
+func (c *Client) Check(ctx context.Context, what string) error {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	body, err := c.do(ctx, http.MethodGet, "/v1/"+what, nil)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 // ErrNone says that no running container matches.
 var ErrNone = errors.New("no such container is running")
 

@@ -67,6 +67,7 @@ type Logging struct{ Level, Format string }
 type Metrics struct {
 	ListenAddress string // host:port; "": no server
 	WebConfigFile string // TLS and basic authentication; "": neither
+	HostNames     string // further ones that a loopback address answers to, with commas
 	PerContainer  bool
 	Page          bool
 }
@@ -138,6 +139,7 @@ func (c *Config) keys() []key {
 		{"logging.format", "json or console (default: console on a terminal, json otherwise)", true, setting.Text(&c.Logging.Format, setting.OneOf(FormatConsole, FormatJSON)).Optional()},
 		{"metrics.listenAddress", "`host:port` of metrics and health; empty: disabled", true, setting.Text(&metrics.ListenAddress, checkAddress)},
 		{"metrics.webConfigFile", "Prometheus web configuration `file`, for TLS and basic authentication", true, setting.Text(&metrics.WebConfigFile)},
+		{"metrics.hostNames", "further host `names`, with commas, that a loopback address answers to", true, setting.Text(&metrics.HostNames, checkHostNames)},
 		{"metrics.perContainer", "serve metrics of each container too", true, setting.Bool(&metrics.PerContainer)},
 		{"metrics.page", "serve the page at /, which shows containers' names, paths and errors", true, setting.Bool(&metrics.Page)},
 		{"controlSocket", "path of the socket for status, rotate and other commands; empty: none", true, setting.Text(&c.ControlSocket, checkControlSocket)},
@@ -171,6 +173,15 @@ func checkAddress(s string) error {
 	_, port, err := net.SplitHostPort(s)
 	if _, bad := strconv.ParseUint(port, 10, 16); s != "" && (err != nil || bad != nil) {
 		return fmt.Errorf("invalid address %q: use host:port, such as 127.0.0.1:9790 or [::]:9790, or leave it empty for none", s)
+	}
+	return nil
+}
+
+func checkHostNames(s string) error {
+	for name := range strings.SplitSeq(s, ",") {
+		if s != "" && (name == "" || strings.ContainsAny(name, " \t\n:/*")) {
+			return fmt.Errorf("invalid host name %q: use names without ports, such as logs.example,node7.example", name)
+		}
 	}
 	return nil
 }

@@ -67,7 +67,7 @@ var goodFiles = map[string]func(*Config){
 			NodeLogBudget:               20 << 30,
 			DiskPressure:                DiskPressure{90, 80, 70, 60},
 			Logging:                     Logging{Level: "debug", Format: FormatJSON},
-			Metrics:                     Metrics{ListenAddress: "[::1]:9999", WebConfigFile: "/etc/logwatch/web.yaml", PerContainer: true},
+			Metrics:                     Metrics{ListenAddress: "[::1]:9999", WebConfigFile: "/etc/logwatch/web.yaml", HostNames: "logs.example,node7.example", PerContainer: true},
 			ControlSocket:               "/srv/logwatch.sock",
 			Rules: policy.Rules{
 				CollectorProfile: "otel",

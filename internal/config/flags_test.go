@@ -162,7 +162,7 @@ func TestKeepStartupKeys(t *testing.T) {
 	merged, ignored := changed.KeepStartupKeys(Default())
 	want := []string{
 		"containerRuntimeEndpoint", "podLogsDir", "compression.workers", "containerLogMaxWorkers", "containerLogMonitorInterval",
-		"runtimeRequestTimeout", "logging.level", "logging.format", "metrics.listenAddress", "metrics.webConfigFile",
+		"runtimeRequestTimeout", "logging.level", "logging.format", "metrics.listenAddress", "metrics.webConfigFile", "metrics.hostNames",
 		"metrics.perContainer", "metrics.page", "controlSocket",
 	}
 	if !slices.Equal(ignored, want) {

@@ -17,7 +17,6 @@ import (
 
 	"github.com/creack/pty"
 	"go.uber.org/goleak"
-	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/testutil"
@@ -224,21 +223,15 @@ func TestWriteErrorFails(t *testing.T) {
 
 func TestDaemonEndsByItself(t *testing.T) {
 	s := newSession(t, options(io.Discard))
-	pods, err := os.Open(s.cfg.PodLogsDir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pods.Close()                                               //nolint:errcheck // nothing was written
-	if err := unix.Flock(int(pods.Fd()), unix.LOCK_EX); err != nil { // as another logwatch does
-		t.Fatal(err)
-	}
-	s.cfg.ControlSocket = filepath.Join(filepath.Dir(s.cfg.PodLogsDir), "ctl.sock")
+	pods := s.cfg.PodLogsDir
+	s.cfg.PodLogsDir = "/dev/null" // not a directory
+	s.cfg.ControlSocket = filepath.Join(filepath.Dir(pods), "ctl.sock")
 	ctx, cancel := context.WithCancel(t.Context())
 	s.daemon.start(ctx, s.cfg, cancel)
 	if err := s.run(ctx); err == nil || !strings.Contains(err.Error(), "the daemon ended by itself\npodLogsDir ") {
 		t.Error(err)
 	}
-	if err := os.Remove(filepath.Join(filepath.Dir(s.cfg.PodLogsDir), "cri.sock")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(filepath.Join(filepath.Dir(pods), "cri.sock")); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -170,14 +171,15 @@ func (d *Dispatcher) sweepAge(dir, log, id string, size int64, maxAge time.Durat
 	}
 }
 
-// firstLine returns the time of a log's first line; zero if there is none.
+// firstLine returns the time of a log's first line; zero if there is none. What another
+// program has planted may be one endless line.
 func (d *Dispatcher) firstLine(dir, name string) (time.Time, error) {
 	f, err := podlogs.OpenLog(d.fs, dir, name)
 	if err != nil {
 		return time.Time{}, err
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
-	line, err := crilog.NewReader(f).Next()
+	line, err := crilog.NewReader(io.LimitReader(f, crilog.MaxLine)).Next()
 	return line.Time, err
 }
 

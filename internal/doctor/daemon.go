@@ -140,8 +140,8 @@ func (n *node) conflicting() (Check, bool) {
 			}
 		}
 		if name != "" {
-			return found(Fail, "podLogsDir is locked by process %d (%s)", pid, name).
-				detail("logwatch waits while another process holds the lock: two rotators lose lines.").fix(show, pid), true
+			return found(Warn, "podLogsDir is locked by process %d (%s)", pid, name).
+				detail("logwatch works nevertheless. If that is a rotator, stop it: two rotators lose lines.").fix(show, pid), true
 		}
 	}
 	ours := filepath.Clean(s.PodLogsDir)

@@ -259,3 +259,30 @@ func BenchmarkFor(b *testing.B) {
 		r.For(s)
 	}
 }
+
+// TestWarnings: a pod's author chooses its labels, names and annotations, so an override
+// that gives more has to match a namespace.
+func TestWarnings(t *testing.T) {
+	for yaml, want := range map[string]string{
+		"overrides: [{match: {labels: logs=by-hand}, rotate: false}]":                                     "overrides[0] turns rotation off for any pod",
+		"overrides: [{match: {labels: logs=by-hand, namespaces: [backup]}, rotate: false}]":               "",
+		"overrides: [{match: {labels: logs=by-hand, namespaces: ['*']}, rotate: false}]":                  "overrides[0] turns rotation off",
+		"overrides: [{match: {namespaces: [a]}, maxSize: 1Gi}, {match: {pods: [web-*]}, maxSize: 100Mi}]": "overrides[1] raises maxSize, raises maxTotalSize for",
+		"overrides: [{match: {labels: a}, maxFiles: 6}]":                                                  "overrides[0] raises maxFiles, raises maxTotalSize",
+		"overrides: [{match: {containers: [app]}, maxTotalSize: 60Mi}]":                                   "overrides[0] raises maxTotalSize for",
+		"{containerLogMaxAge: 14d, overrides: [{match: {labels: a}, maxAge: 0s}]}":                        "overrides[0] raises maxAge",
+		"overrides: [{match: {labels: a}, rotatedLogGracePeriod: 65s}]":                                   "overrides[0] raises rotatedLogGracePeriod",
+		"overrides: [{match: {labels: a}, maxSize: 1Mi, maxFiles: 9}]":                                    "overrides[0] raises maxFiles for",
+		"overrides: [{match: {labels: a}, maxSize: 1Mi, maxAge: 14d, compression: {codec: none}}]":        "",
+		"{containerLogMaxSize: -1, overrides: [{match: {labels: a}, rotate: false}]}":                     "",
+	} {
+		c, err := config.Parse("test.yaml", []byte(yaml))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.Warnings()
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], want)) {
+			t.Errorf("%s: %q, want %q", yaml, got, want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Rules are the part of a configuration that decides each container's policy.
@@ -82,6 +83,31 @@ func (r Rules) Validate(report func(key string, err error)) {
 			all.apply(p, "").check(below)
 		}
 	}
+}
+
+// Warnings are what is valid, and unwise: an override that gives more to whatever a
+// pod's author can choose, its labels and names, in any namespace.
+func (r Rules) Warnings() (list []string) {
+	all := r.all().withTotal()
+	for i, o := range r.Overrides {
+		if len(o.Match.Namespaces) > 0 && !slices.Contains(o.Match.Namespaces, "*") {
+			continue
+		}
+		e := r.all().apply(o.Patch, "").withTotal()
+		var more []string
+		for _, f := range Fields {
+			switch _, set := o.Patch[f.Name]; {
+			case f.Name == rotate && all.Rotate && !e.Rotate:
+				more = append(more, "turns rotation off")
+			case e.Rotate && f.rank != nil && (set || f.Name == maxTotal) && f.rank(e.Policy) > f.rank(all.Policy):
+				more = append(more, "raises "+f.Name)
+			}
+		}
+		if len(more) > 0 {
+			list = append(list, fmt.Sprintf("overrides[%d] %s for any pod that chooses its labels or name so: match namespaces, too", i, strings.Join(more, ", ")))
+		}
+	}
+	return list
 }
 
 // validateCeilings: a ceiling below the value of all containers would never apply.

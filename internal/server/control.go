@@ -47,6 +47,8 @@ type control struct{ Options }
 func (c *control) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", c.status)
+	mux.HandleFunc("GET /v1/ready", c.check(c.Ready))
+	mux.HandleFunc("GET /v1/healthy", c.check(c.Healthy))
 	mux.HandleFunc("POST /v1/rotate", c.rotate)
 	mux.HandleFunc("POST /v1/reload", c.reload)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
@@ -67,6 +69,18 @@ func (c *control) status(w http.ResponseWriter, r *http.Request) {
 	// The time to write begins now: the snapshot may have taken some.
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.write))
 	_ = json.NewEncoder(w).Encode(st) // the client may have disconnected
+}
+
+// check answers with what is wrong. It lists no containers: probes ask every few
+// seconds.
+func (*control) check(wrong func(context.Context) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := wrong(r.Context()); err != nil {
+			fail(w, http.StatusServiceUnavailable, "%v", err)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 func (c *control) rotate(w http.ResponseWriter, r *http.Request) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,8 @@ func (o *Options) publicHandler() http.Handler {
 		web.New(o.Snapshot, o.Events).Mount(mux)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !ownName(r) {
-			http.Error(w, "a loopback address answers only to localhost and IP addresses: use http://localhost and the port, or have the proxy set the Host header to that", http.StatusForbidden)
+		if !ownName(r, o.HostNames) {
+			http.Error(w, "a loopback address answers only to localhost and IP addresses: use http://localhost and the port, or set metrics.hostNames", http.StatusForbidden)
 			return
 		}
 		mux.ServeHTTP(w, r)
@@ -43,7 +44,7 @@ func (o *Options) publicHandler() http.Handler {
 
 // ownName reports whether a request that came to a loopback address names it so. A
 // script of another site, whose name was made to resolve to 127.0.0.1, cannot.
-func ownName(r *http.Request) bool {
+func ownName(r *http.Request, further string) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok || !local.IP.IsLoopback() {
 		return true
@@ -55,7 +56,8 @@ func ownName(r *http.Request) bool {
 	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 	// Browsers look up neither of these, and always send a Host.
 	_, err := netip.ParseAddr(host)
-	return err == nil || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost")
+	return err == nil || host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") ||
+		slices.Contains(strings.Split(strings.ToLower(further), ","), host)
 }
 
 // check answers with what is wrong.

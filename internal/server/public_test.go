@@ -160,10 +160,11 @@ func TestWebConfig(t *testing.T) {
 // any path.
 func TestForeignNames(t *testing.T) {
 	o := public("127.0.0.1:0", zerolog.Nop())
-	o.Events = web.NewHub()
+	o.Events, o.HostNames = web.NewHub(), "proxy.example,Logs.example"
 	base := "http://" + running(t, o)()
 	for host, code := range map[string]int{
 		"localhost": 200, "localhost:9790": 200, "LocalHost.:1": 200, "a.localhost:2": 200, "127.0.0.1:9": 200, "[::1]:9790": 200, "10.1.2.3:80": 200,
+		"proxy.example": 200, "logs.example:80": 200, "LOGS.example.": 200, "example": 403, "x.proxy.example": 403, "proxy.example,logs.example": 403,
 		"evil.example": 403, "evil.example:9790": 403, "localhost.evil.example": 403, "127.0.0.1.nip.io:9790": 403, "xlocalhost": 403,
 	} {
 		for _, path := range []string{"/", "/ui/app.js", "/api/v1/status", "/metrics", "/healthz", "/readyz"} {
@@ -184,7 +185,7 @@ func TestForeignNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := ownName(req.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(a)))); got != want {
+		if got := ownName(req.WithContext(context.WithValue(t.Context(), http.LocalAddrContextKey, net.Addr(a))), ""); got != want {
 			t.Errorf("node7.example at %s: %t", addr, got)
 		}
 	}

@@ -24,7 +24,7 @@ import (
 const (
 	retryPause = 15 * time.Second // before it listens again
 	// maxConnections is for each address: idle or slow clients must leave file
-	// descriptors for the rotations.
+	// descriptors for the rotations. See connections.
 	maxConnections = 128
 	maxHeaderBytes = 8 << 10
 	// headerTimeout and idleTimeout are short, as a client that holds all connections
@@ -39,6 +39,7 @@ type Options struct {
 	ControlSocket string // its path; "": none
 	ListenAddress string // host:port of metrics, health and the page; "": none
 	WebConfigFile string // of the exporter-toolkit; "": plain HTTP
+	HostNames     string // that a loopback address answers to, with commas, beside localhost
 	Log           zerolog.Logger
 	Registry      *prometheus.Registry
 
@@ -132,7 +133,7 @@ func (e *endpoint) serveUntil(ctx context.Context, l net.Listener) error {
 			_ = srv.Close() // a connection holds nothing to be saved
 		}
 	})
-	err := e.serve(srv, netutil.LimitListener(l, maxConnections))
+	err := e.serve(srv, netutil.LimitListener(l, connections()))
 	if stop() {
 		_ = srv.Close() // an error of Serve may leave it open
 		_ = l.Close()
@@ -140,6 +141,16 @@ func (e *endpoint) serveUntil(ctx context.Context, l net.Listener) error {
 		<-stopped
 	}
 	return fmt.Errorf("serve %s: %w", l.Addr(), err)
+}
+
+// connections is the number of connections to an address: at most a quarter of the
+// file descriptors that the process may have, so that two addresses leave half.
+func connections() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return maxConnections
+	}
+	return int(min(maxConnections, max(1, limit.Cur/4)))
 }
 
 // public is the endpoint of metrics, health and the page.

@@ -84,11 +84,16 @@ func (h host) source(t *testing.T, v corev1.Volume) string {
 		if to, ok := h.paths[path]; ok {
 			path = to
 		}
+		if *v.HostPath.Type == corev1.HostPathDirectoryOrCreate {
+			if err := os.MkdirAll(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if isDir := *v.HostPath.Type == corev1.HostPathDirectory; info.IsDir() != isDir {
+		if isDir := *v.HostPath.Type != corev1.HostPathFile; info.IsDir() != isDir {
 			t.Fatalf("%s is no %s", path, *v.HostPath.Type)
 		}
 		return path

@@ -51,6 +51,8 @@ func needed() privileges {
 			"/etc/localtime":  "host /etc/localtime File, read-only",
 			"/etc/logwatch":   "ConfigMap logwatch, read-only",
 			"/run/logwatch":   "memory",
+			// Shared by all logwatch instances of the node.
+			"/run/logwatch/lock": "host /run/logwatch/lock DirectoryOrCreate",
 		},
 		network: "host", user: 0, selinux: "spc_t", seccomp: corev1.SeccompProfileTypeRuntimeDefault,
 		readOnlyRoot: true, dropped: []corev1.Capability{"ALL"}, containers: 1,
@@ -198,8 +200,8 @@ func checkConfig(t *testing.T, m manifests) {
 	for _, mount := range c.VolumeMounts {
 		paths[mount.MountPath] = true
 	}
-	if !paths[cfg.PodLogsDir] || !paths[filepath.Dir(cfg.ControlSocket)] {
-		t.Errorf("mounts = %v, want %s and the directory of %s", paths, cfg.PodLogsDir, cfg.ControlSocket)
+	if run := filepath.Dir(cfg.ControlSocket); !paths[cfg.PodLogsDir] || !paths[run] || !paths[filepath.Join(run, "lock")] {
+		t.Errorf("mounts = %v, want %s and the directories of control socket and lock", paths, cfg.PodLogsDir)
 	}
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 	flags := config.NewFlags(fs)
@@ -213,16 +215,17 @@ func checkConfig(t *testing.T, m manifests) {
 	if cfg.Metrics.Page != strings.HasPrefix(address, "127.") {
 		t.Errorf("the page is %t at %s: it is for the node alone", cfg.Metrics.Page, address)
 	}
-	host, port, err := net.SplitHostPort(address)
+	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, probe := range map[string]*corev1.Probe{"/healthz": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
-		if get := probe.HTTPGet; get.Host != host || get.Port.String() != port || get.Path != path {
-			t.Errorf("probe %s:%s%s, want %s%s", get.Host, get.Port.String(), get.Path, address, path)
+	// Not by HTTP: another process may have the port.
+	for check, probe := range map[string]*corev1.Probe{"healthy": c.LivenessProbe, "ready": c.ReadinessProbe} {
+		if want := (corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/logwatch", "status", "--check", check}}}); !reflect.DeepEqual(probe.ProbeHandler, want) {
+			t.Errorf("probe %+v, want %+v", probe.ProbeHandler, want)
 		}
 	}
-	// healthz itself waits for three sweeps before it says that a loop is stuck.
+	// It waits itself for three sweeps before it is unhealthy because a loop is stuck.
 	if l := c.LivenessProbe; l.FailureThreshold*l.PeriodSeconds < 60 {
 		t.Errorf("restarted after %d failures of %d s: too soon for a node that is merely busy", l.FailureThreshold, l.PeriodSeconds)
 	}

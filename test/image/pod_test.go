@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +18,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/logwatch/logwatch/internal/api"
@@ -64,7 +62,7 @@ func TestDaemonSet(t *testing.T) {
 	if err := short.Remove(t.Context()); err != nil {
 		t.Error(err)
 	}
-	n.refusesASecond()
+	n.aSecondWaits()
 
 	n.configure(`containerLogMaxSize: 256Ki`, `containerLogMaxSize: 96Ki`)
 	n.wait("the ConfigMap's new limit", func() bool { return n.status(a).Limit == 96<<10 })
@@ -129,7 +127,8 @@ func newCluster(t *testing.T) *cluster {
 	return n
 }
 
-// settle adapts the manifests to the podLogsDir and the ports of the test.
+// settle adapts the manifests to the podLogsDir of the test. Another process has the
+// port of the metrics, which harms neither the rotations nor the probes.
 func (n *cluster) settle() {
 	n.t.Helper()
 	l, err := new(net.ListenConfig).Listen(n.t.Context(), "tcp", "127.0.0.1:0")
@@ -137,13 +136,11 @@ func (n *cluster) settle() {
 		n.t.Fatal(err)
 	}
 	address := l.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	if err := l.Close(); err != nil {
-		n.t.Fatal(err)
-	}
-	for _, probe := range []*corev1.Probe{n.spec.Containers[0].LivenessProbe, n.spec.Containers[0].ReadinessProbe} {
-		probe.HTTPGet.Port = intstr.Parse(port)
-	}
+	n.t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			n.t.Error(err)
+		}
+	})
 	n.change("containerLogMaxSize: 10Mi", "containerLogMaxSize: 256Ki")
 	n.change("containerLogMaxFiles: 5", "containerLogMaxFiles: 10000")
 	n.data["logwatch.yaml"] += fmt.Sprintf("\npodLogsDir: %q\nmetrics: {listenAddress: %q}\nminRotationInterval: 0s\ncontainerLogMonitorInterval: 1s\n",
@@ -154,9 +151,10 @@ func (n *cluster) settle() {
 			"/var/log/pods":   n.PodLogsDir(),
 			"/run/containerd": n.Dir(), // with the state of all containers in it, as the real one
 			"/etc/localtime":  localtime(n.t),
+			// Below a name that does not exist: kubelet creates it.
+			"/run/logwatch/lock": filepath.Join(n.t.TempDir(), "run", "lock"),
 		},
 		configMaps: map[string]string{"logwatch": n.config.dir},
-		scratch:    n.t.TempDir(),
 	}
 }
 
@@ -249,6 +247,7 @@ func (n *cluster) neighbor(name string) *containerd.Pod {
 // run runs a pod of the DaemonSet.
 func (n *cluster) run(name string) *containerd.Pod {
 	n.t.Helper()
+	n.host.scratch = n.t.TempDir()                              // each pod has its own
 	moved := map[string]string{"/var/log/pods": n.PodLogsDir()} // the runtime calls it so
 	pod, err := n.RunPod(n.t.Context(), containerd.PodSpec{
 		Namespace: "logwatch-system", Name: name,
@@ -272,25 +271,13 @@ func (n *cluster) start() {
 	}
 }
 
-// probe sends a probe as kubelet does: a pod in the host's network has the node's
-// address, unless the probe has a host.
+// probe runs a probe as kubelet does.
 func (n *cluster) probe(p *corev1.Probe) error {
-	ctx, cancel := context.WithTimeout(n.t.Context(), time.Duration(p.TimeoutSeconds)*time.Second)
-	defer cancel()
-	url := "http://" + net.JoinHostPort(p.HTTPGet.Host, p.HTTPGet.Port.String()) + p.HTTPGet.Path
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	text, err := io.ReadAll(resp.Body)
-	_ = resp.Body.Close()
-	if resp.StatusCode < 200 || resp.StatusCode >= 400 {
-		err = fmt.Errorf("%s: %s: %s", url, resp.Status, text)
+	out, err := n.Runtime().ExecSync(n.t.Context(), &runtimeapi.ExecSyncRequest{
+		ContainerId: n.pod.Containers()[0].ID, Cmd: p.Exec.Command, Timeout: int64(p.TimeoutSeconds),
+	})
+	if err == nil && out.GetExitCode() != 0 {
+		err = fmt.Errorf("exit code %d: %s%s", out.GetExitCode(), out.GetStdout(), out.GetStderr())
 	}
 	return err
 }
@@ -394,7 +381,7 @@ func (n *cluster) checkProcess() {
 			}
 		}
 	}
-	paths := []string{"/run/logwatch", n.PodLogsDir()}
+	paths := []string{"/run/logwatch", "/run/logwatch/lock", n.PodLogsDir()}
 	slices.Sort(writable)
 	slices.Sort(paths)
 	if !slices.Equal(writable, paths) {
@@ -419,18 +406,23 @@ func (n *cluster) checkZone(pod *containerd.Pod) {
 	}
 }
 
-// refusesASecond: a second instance on the same logs exits with an error.
-func (n *cluster) refusesASecond() {
+// aSecondWaits: a second instance, in another pod, waits for the first and says so.
+func (n *cluster) aSecondWaits() {
 	n.t.Helper()
 	pod := n.run("logwatch-second")
 	c := pod.Containers()[0]
-	n.wait("the second logwatch's end", func() bool {
-		st, err := n.state(c.ID)
-		return err == nil && st.GetState() == runtimeapi.ContainerState_CONTAINER_EXITED && st.GetExitCode() == 1
-	})
-	if log := string(readFile(n.t, c.LogPath)); !strings.Contains(log, "another logwatch is at work") {
-		n.t.Errorf("the second logwatch said: %s", log)
+	const message = "another logwatch instance holds the lock on podLogsDir"
+	n.wait("the second logwatch's message", func() bool { return strings.Contains(string(readFile(n.t, c.LogPath)), message) })
+	first := n.pod
+	n.pod = pod
+	spec := n.spec.Containers[0]
+	if err := n.probe(spec.ReadinessProbe); err == nil || !strings.Contains(err.Error(), "another logwatch instance") {
+		n.t.Errorf("the second logwatch is ready: %v", err)
 	}
+	if err := n.probe(spec.LivenessProbe); err != nil {
+		n.t.Errorf("the second logwatch is restarted: %v", err)
+	}
+	n.pod = first
 	if err := pod.Remove(n.t.Context()); err != nil {
 		n.t.Error(err)
 	}
@@ -445,7 +437,7 @@ func (n *cluster) asked() {
 	if out := n.exec("rotate", "logwatch-system/logwatch-x7x2p"); !strings.Contains(out, "0.log.2") {
 		n.t.Errorf("rotate:\n%s", out)
 	}
-	if out := n.exec("reload", "--config", "/etc/logwatch/logwatch.yaml"); !strings.Contains(out, "reloaded its configuration") {
+	if out := n.exec("reload"); !strings.Contains(out, "reloaded its configuration") {
 		n.t.Errorf("reload:\n%s", out)
 	}
 	log := n.pod.Containers()[0].LogPath
