@@ -32,9 +32,9 @@ func newCommand() *cobra.Command {
 		Short: "Rotate Kubernetes containers' logs the moment they reach their limit",
 		Long: `Logwatch rotates a Kubernetes container's log the moment it reaches its limit, and
 never loses a line doing it. "logwatch run" is the daemon, one on each node; the
-other commands ask it, through its control socket, or work on their own.
+other commands query it through its control socket, or work without it.
 
-For a start: "logwatch demo" shows it, "logwatch doctor" looks at this node.`,
+To start, see "logwatch demo", and "logwatch doctor", which checks this node.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Version:       versionText(),
@@ -77,8 +77,7 @@ func versionCommand() *cobra.Command {
 	}
 }
 
-// configured adds --config and every config key as a flag, and returns what
-// reads them.
+// configured adds --config and every config key as a flag, and returns their source.
 func configured(cmd *cobra.Command) *source {
 	s := &source{}
 	cmd.Flags().StringVar(&s.file, "config", "", "config `FILE` (YAML); without it, the defaults")
@@ -139,13 +138,13 @@ file, reload the configuration.`,
 func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
-		Short: "Have the running daemon reload its configuration",
-		Long: `Reload has the daemon at its control socket reload the configuration file that it
-runs with. After an error, which it prints, the previous configuration stays active.
-As ExecReload= of a unit it finds the daemon by the unit's command line.`,
+		Short: "Reload the running daemon's configuration",
+		Long: `Reload requests the daemon at its control socket to reload the configuration file
+that it runs with. After an error, which it prints, the previous configuration stays
+active. As ExecReload= of a unit it finds the daemon by the unit's command line.`,
 		Args: cobra.NoArgs,
 	}
-	daemon := asking(cmd)
+	daemon := clientOf(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		client, err := daemon()
 		if err != nil {
@@ -165,7 +164,7 @@ func notify(state string) {
 	_, _ = daemon.SdNotify(false, state) // the service manager may not be listening
 }
 
-// logger writes JSON to standard error, or lines for people on a terminal.
+// logger writes JSON to standard error, or text on a terminal.
 func logger(l config.Logging) zerolog.Logger {
 	level, err := zerolog.ParseLevel(l.Level)
 	if err != nil { // the config was validated

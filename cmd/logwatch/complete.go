@@ -15,8 +15,8 @@ import (
 // completeTimeout is how long the tab key may take in a shell.
 const completeTimeout = time.Second
 
-// completeContainers completes NAMESPACE/POD/CONTAINER from what the running
-// daemon sees, one part at a time. A daemon that does not answer has no names.
+// completeContainers completes NAMESPACE/POD/CONTAINER from the running daemon's
+// containers, one part at a time. Without a daemon there are none.
 func completeContainers(daemon func() (*api.Client, error)) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		if len(args) > 0 {
@@ -49,7 +49,7 @@ func parts(containers []api.Container, typed string) (found []string) {
 		if depth == 0 {
 			name += "/"
 		}
-		// A shell would take what is not plain for something else.
+		// Other characters have a meaning to the shell.
 		if strings.HasPrefix(name, typed) && name == display.Escape(name) && !strings.ContainsAny(name, " \t'\"\\$`") {
 			found = append(found, name)
 		}

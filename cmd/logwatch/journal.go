@@ -9,7 +9,7 @@ import (
 
 // journal marks lines with their priority, as journald reads it from what a
 // service writes (sd-daemon(3)): `journalctl -p warning` then finds them. journald
-// takes the mark away.
+// removes the mark.
 type journal struct{ io.Writer }
 
 // priorities are syslog's, of levels; all others are debug.
@@ -23,7 +23,7 @@ func (j journal) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	if !ok {
 		priority = 7
 	}
-	// In one write: another's would come in between.
+	// In one write: those of other goroutines must not come in between.
 	if _, err := j.Write(fmt.Appendf(nil, "<%d>%s", priority, line)); err != nil {
 		return 0, err
 	}

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// quietFor is how long a command may take before it says what it waits for.
+// quietFor is how long a command may take before it shows what it waits for.
 const quietFor = time.Second
 
 // waiting shows on a terminal what the command waits for and for how long, from the
@@ -21,18 +21,18 @@ func waiting(to *os.File, what string) (done func()) {
 	stop := make(chan struct{})
 	var g sync.WaitGroup
 	g.Go(func() {
-		began, said := time.Now(), false
+		began, shown := time.Now(), false
 		tick := time.NewTicker(quietFor)
 		defer tick.Stop()
 		for {
 			select {
 			case <-stop:
-				if said {
+				if shown {
 					_, _ = fmt.Fprint(to, "\r\x1b[K") // the terminal may be closed
 				}
 				return
 			case <-tick.C:
-				said = true
+				shown = true
 				_, _ = fmt.Fprintf(to, "\r%s … %.0f s\x1b[K", what, time.Since(began).Seconds())
 			}
 		}

@@ -16,8 +16,8 @@ func rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate NAMESPACE/POD[/CONTAINER] | --all",
 		Short: "Rotate logs now, regardless of their sizes",
-		Long: `Rotate requests from the running daemon that it rotates the logs of a pod, of one of
-its containers, or of all, as if they were at their limits. It waits, and prints the
+		Long: `Rotate requests the running daemon to rotate the logs of a pod, of one of its
+containers, or of all, as if they were at their limits. It waits, and prints the
 result of each. An empty log is left unchanged. It exits with 1 if a rotation failed.`,
 		Example: `  logwatch rotate shop/web-7d9f
   logwatch rotate shop/web-7d9f/app
@@ -25,7 +25,7 @@ result of each. An empty log is left unchanged. It exits with 1 if a rotation fa
 		Args: cobra.MaximumNArgs(1),
 	}
 	all := cmd.Flags().Bool("all", false, "the logs of all running containers")
-	daemon := asking(cmd)
+	daemon := clientOf(cmd)
 	cmd.ValidArgsFunction = completeContainers(daemon)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		which, label := api.Selector{All: *all}, "any pod"

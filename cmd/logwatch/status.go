@@ -33,13 +33,13 @@ effective policy and its sources.`,
 	}
 	format := cmd.Flags().StringP("output", "o", "table", "output format: "+strings.Join(status.Formats, ", "))
 	check := cmd.Flags().String("check", "", "print only whether the daemon is `ready|healthy`, as /readyz and /healthz do; the exit code is 1 if it is not")
-	daemon := asking(cmd)
+	daemon := clientOf(cmd)
 	cmd.ValidArgsFunction = completeContainers(daemon)
 	_ = cmd.RegisterFlagCompletionFunc("check", cobra.FixedCompletions(api.Checks, cobra.ShellCompDirectiveNoFileComp))      // the flag is there
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(status.Formats, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if !slices.Contains(status.Formats, *format) {
-			return fmt.Errorf("-o %q: must be one of %s", *format, strings.Join(status.Formats, ", "))
+			return fmt.Errorf("invalid output format %q: must be one of %s", *format, strings.Join(status.Formats, ", "))
 		}
 		var which api.Names
 		if len(args) > 0 {
@@ -75,7 +75,7 @@ effective policy and its sources.`,
 // checkDaemon is for probes: one line and an exit code.
 func checkDaemon(cmd *cobra.Command, client *api.Client, what string) error {
 	if !slices.Contains(api.Checks, what) {
-		return fmt.Errorf("--check %q: must be one of %s", what, strings.Join(api.Checks, ", "))
+		return fmt.Errorf("invalid --check %q; must be one of %s", what, strings.Join(api.Checks, ", "))
 	}
 	if err := client.Check(cmd.Context(), what); err != nil {
 		return err
@@ -84,9 +84,9 @@ func checkDaemon(cmd *cobra.Command, client *api.Client, what string) error {
 	return err
 }
 
-// asking adds the flags for the daemon's address, and returns a function that
+// clientOf adds the flags for the daemon's address, and returns a function that
 // creates a client for it.
-func asking(cmd *cobra.Command) func() (*api.Client, error) {
+func clientOf(cmd *cobra.Command) func() (*api.Client, error) {
 	file := cmd.Flags().String("config", "", "the daemon's config `FILE`, for its controlSocket")
 	socket := cmd.Flags().String("control-socket", config.Default().ControlSocket, "the daemon's control socket; overrides the file's")
 	return func() (*api.Client, error) {
@@ -129,7 +129,7 @@ func configOf(pid string) (config.Config, error) {
 func names(arg string) (n api.Names, err error) {
 	parts := strings.Split(arg, "/")
 	if len(parts) > 3 || slices.Contains(parts, "") {
-		return n, fmt.Errorf("%q: must be NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app", arg)
+		return n, fmt.Errorf("invalid name %q: use NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app", arg)
 	}
 	for i, to := range []*string{&n.Namespace, &n.Pod, &n.Container}[:len(parts)] {
 		*to = parts[i]

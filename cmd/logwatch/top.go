@@ -28,12 +28,12 @@ filtered, and Enter shows the details of a container; ? lists the keys, q quits.
   logwatch top --interval 5s`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	interval := cmd.Flags().Duration("interval", time.Second, "time from one question to the daemon to the next")
-	daemon := asking(cmd)
+	interval := cmd.Flags().Duration("interval", time.Second, "time between two requests to the daemon")
+	daemon := clientOf(cmd)
 	cmd.ValidArgsFunction = completeContainers(daemon)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if *interval < top.MinInterval {
-			return fmt.Errorf("--interval %v: must be at least %v", *interval, top.MinInterval)
+			return fmt.Errorf("invalid interval %v: must be at least %v", *interval, top.MinInterval)
 		}
 		var which api.Names
 		if len(args) > 0 {
@@ -57,7 +57,7 @@ filtered, and Enter shows the details of a container; ? lists the keys, q quits.
 	return cmd
 }
 
-// drawable says why out cannot be drawn on.
+// drawable returns why out cannot be drawn on; nil: it can.
 func drawable(out io.Writer, getenv func(string) string) error {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -68,7 +68,7 @@ func drawable(out io.Writer, getenv func(string) string) error {
 		return fmt.Errorf("top cannot draw on a terminal with TERM=%q: set it to the terminal's name, such as xterm, or use `logwatch status`", name)
 	}
 	if width, height, err := term.GetSize(int(file.Fd())); err != nil || width <= 0 || height <= 0 {
-		return errors.New("the terminal does not say how large it is: run `stty rows 24 cols 80`, with its real size, or use `logwatch status`")
+		return errors.New("the terminal's size is unknown: run `stty rows 24 cols 80`, with its real size, or use `logwatch status`")
 	}
 	return nil
 }

@@ -136,7 +136,7 @@ func (c *Container) BytesWritten() int64 {
 }
 
 // Err returns the first error of a write to the log. Lines that could not be written
-// are lost and the container goes on, as with real runtimes on a full disk; Written
+// are lost and the container continues, as with real runtimes on a full disk; Written
 // counts them.
 func (c *Container) Err() error {
 	c.mu.Lock()

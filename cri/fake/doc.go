@@ -2,8 +2,8 @@
 // socket, whose containers are goroutines that write logs as a real runtime does. The
 // demo and the tests run on it.
 //
-// It serves what logwatch calls (Version, Status, ListContainers, StreamContainers,
-// ContainerStatus, ListPodSandbox, ReopenContainerLog); every other method answers
+// It serves what logwatch calls (Version, ListContainers, StreamContainers, ContainerStatus,
+// ListPodSandbox, ReopenContainerLog), without filters; every other method answers
 // Unimplemented. It imitates two runtimes in how they reopen a log:
 //
 //   - Containerd opens the path for appending, creating it (0640) if it is absent, and
@@ -12,7 +12,7 @@
 //   - CRIO (conmon) creates <log>.tmp (0600) and renames it over the log: a reopen
 //     while there are lines under the log's name destroys them.
 //
-// Failure makes calls fail in the ways in which those of real runtimes do.
+// A Failure imitates the ways in which calls of real runtimes fail.
 //
 // # Guarantees
 //

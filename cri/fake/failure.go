@@ -54,7 +54,7 @@ func (q *failures) Fail(f Failure) {
 	q.queue = append(q.queue, f)
 }
 
-// ClearFailures removes all failures. Calls that hang go on hanging.
+// ClearFailures removes all failures. Calls that hang continue to hang.
 func (q *failures) ClearFailures() {
 	q.failuresMu.Lock()
 	defer q.failuresMu.Unlock()
@@ -141,7 +141,7 @@ func (r *Runtime) stream(srv any, stream grpc.ServerStream, info *grpc.StreamSer
 	return handler(srv, stream)
 }
 
-// wait returns the error of a mode that does not act, or nil when it is time to act.
+// wait returns the error of a mode that does not act, or nil when the call may act.
 func (f Failure) wait(ctx context.Context) error {
 	switch f.Mode {
 	case NotRunning:
@@ -187,7 +187,6 @@ func (s *server) pause(d time.Duration) bool {
 // empty are the answers of NilWithoutActing.
 var empty = map[string]any{
 	"Version":            &runtimeapi.VersionResponse{},
-	"Status":             &runtimeapi.StatusResponse{},
 	"ListContainers":     &runtimeapi.ListContainersResponse{},
 	"ContainerStatus":    &runtimeapi.ContainerStatusResponse{},
 	"ListPodSandbox":     &runtimeapi.ListPodSandboxResponse{},

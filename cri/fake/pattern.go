@@ -21,8 +21,8 @@ const (
 	minTick = time.Millisecond
 	maxTick = 100 * time.Millisecond
 
-	// maxDebt bounds what is made up for after a stall, as a pipe does by blocking the
-	// container.
+	// maxDebt bounds what is written at once after a stall, as a pipe does by blocking
+	// the container.
 	maxDebt = 100 * time.Millisecond
 )
 
@@ -114,7 +114,7 @@ func (c *Container) writeDue(at *pace, now time.Time) (full, done bool) {
 	if limit > 0 {
 		c.lines.stampNow()
 		c.buf = c.lines.fill(c.buf[:0], min(limit, maxBatch))
-		// c.err keeps an error; the container goes on, as a real one would.
+		// c.err keeps an error; the container continues, as a real one would.
 		_ = c.putLocked(c.file, c.buf)
 	}
 	done = c.lines.done()

@@ -32,24 +32,17 @@ func (s *service) Version(context.Context, *runtimeapi.VersionRequest) (*runtime
 	return v, nil
 }
 
-func (s *service) Status(context.Context, *runtimeapi.StatusRequest) (*runtimeapi.StatusResponse, error) {
-	return &runtimeapi.StatusResponse{Status: &runtimeapi.RuntimeStatus{Conditions: []*runtimeapi.RuntimeCondition{
-		{Type: runtimeapi.RuntimeReady, Status: true},
-		{Type: runtimeapi.NetworkReady, Status: true},
-	}}}, nil
+func (s *service) ListContainers(context.Context, *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
+	return &runtimeapi.ListContainersResponse{Containers: s.list()}, nil
 }
 
-func (s *service) ListContainers(_ context.Context, req *runtimeapi.ListContainersRequest) (*runtimeapi.ListContainersResponse, error) {
-	return &runtimeapi.ListContainersResponse{Containers: s.list(req.GetFilter())}, nil
-}
-
-func (s *service) StreamContainers(req *runtimeapi.StreamContainersRequest, stream grpc.ServerStreamingServer[runtimeapi.StreamContainersResponse]) error {
+func (s *service) StreamContainers(_ *runtimeapi.StreamContainersRequest, stream grpc.ServerStreamingServer[runtimeapi.StreamContainersResponse]) error {
 	if s.r.opts.NoStream {
 		return status.Error(codes.Unimplemented, "method StreamContainers not implemented")
 	}
 	// Small, so that answers have several messages.
 	const each = 3
-	for some := range slices.Chunk(s.list(req.GetFilter()), each) {
+	for some := range slices.Chunk(s.list(), each) {
 		if err := stream.Send(&runtimeapi.StreamContainersResponse{Containers: some}); err != nil {
 			return err
 		}
@@ -57,28 +50,15 @@ func (s *service) StreamContainers(req *runtimeapi.StreamContainersRequest, stre
 	return nil
 }
 
-func (s *service) list(f *runtimeapi.ContainerFilter) []*runtimeapi.Container {
-	var out []*runtimeapi.Container
+func (s *service) list() (all []*runtimeapi.Container) {
 	for _, c := range s.r.all() {
 		state, _ := c.state()
-		item := &runtimeapi.Container{
-			Id:           c.id,
-			PodSandboxId: c.pod,
-			Metadata:     c.metadata(),
-			Image:        &runtimeapi.ImageSpec{Image: image},
-			ImageRef:     image,
-			State:        state,
-			CreatedAt:    c.created.UnixNano(),
-			Labels:       c.labels(),
-		}
-		if (f.GetId() == "" || f.GetId() == item.Id) &&
-			(f.GetPodSandboxId() == "" || f.GetPodSandboxId() == item.PodSandboxId) &&
-			(f.GetState() == nil || f.GetState().GetState() == item.State) &&
-			contains(item.Labels, f.GetLabelSelector()) {
-			out = append(out, item)
-		}
+		all = append(all, &runtimeapi.Container{
+			Id: c.id, PodSandboxId: c.pod, Metadata: c.metadata(), Labels: c.labels(),
+			Image: &runtimeapi.ImageSpec{Image: image}, ImageRef: image, State: state, CreatedAt: c.created.UnixNano(),
+		})
 	}
-	return out
+	return all
 }
 
 func (c *Container) metadata() *runtimeapi.ContainerMetadata {
@@ -91,15 +71,6 @@ func (c *Container) labels() map[string]string {
 	return labels
 }
 
-func contains(labels, want map[string]string) bool {
-	for k, v := range want {
-		if got, ok := labels[k]; !ok || got != v {
-			return false
-		}
-	}
-	return true
-}
-
 func (s *service) ContainerStatus(_ context.Context, req *runtimeapi.ContainerStatusRequest) (*runtimeapi.ContainerStatusResponse, error) {
 	c := s.r.find(req.GetContainerId())
 	if c == nil {
@@ -107,16 +78,9 @@ func (s *service) ContainerStatus(_ context.Context, req *runtimeapi.ContainerSt
 	}
 	state, finished := c.state()
 	out := &runtimeapi.ContainerStatus{
-		Id:         c.id,
-		Metadata:   c.metadata(),
-		State:      state,
-		CreatedAt:  c.created.UnixNano(),
-		StartedAt:  c.created.UnixNano(),
-		FinishedAt: finished,
-		Image:      &runtimeapi.ImageSpec{Image: image},
-		ImageRef:   image,
-		Labels:     c.labels(),
-		LogPath:    c.path,
+		Id: c.id, Metadata: c.metadata(), Labels: c.labels(), LogPath: c.path,
+		Image: &runtimeapi.ImageSpec{Image: image}, ImageRef: image,
+		State: state, CreatedAt: c.created.UnixNano(), StartedAt: c.created.UnixNano(), FinishedAt: finished,
 	}
 	if state == runtimeapi.ContainerState_CONTAINER_EXITED {
 		out.Reason = "Completed"
@@ -132,22 +96,20 @@ func podID(s ContainerSpec) string {
 
 // ListPodSandbox returns the sandboxes of the pods that have containers, with the
 // labels and annotations of all their specs. One is ready while a container runs.
-func (s *service) ListPodSandbox(_ context.Context, req *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
+func (s *service) ListPodSandbox(context.Context, *runtimeapi.ListPodSandboxRequest) (*runtimeapi.ListPodSandboxResponse, error) {
 	byID := map[string]*runtimeapi.PodSandbox{}
-	var all []*runtimeapi.PodSandbox
+	out := &runtimeapi.ListPodSandboxResponse{}
 	for _, c := range s.r.all() {
 		p := byID[c.pod]
 		if p == nil {
 			p = &runtimeapi.PodSandbox{
-				Id:          c.pod,
-				Metadata:    &runtimeapi.PodSandboxMetadata{Namespace: c.spec.Namespace, Name: c.spec.Pod, Uid: c.spec.UID},
-				State:       runtimeapi.PodSandboxState_SANDBOX_NOTREADY,
-				CreatedAt:   c.created.UnixNano(),
-				Labels:      c.spec.podLabels(),
-				Annotations: map[string]string{},
+				Id:        c.pod,
+				Metadata:  &runtimeapi.PodSandboxMetadata{Namespace: c.spec.Namespace, Name: c.spec.Pod, Uid: c.spec.UID},
+				State:     runtimeapi.PodSandboxState_SANDBOX_NOTREADY,
+				CreatedAt: c.created.UnixNano(), Labels: c.spec.podLabels(), Annotations: map[string]string{},
 			}
 			byID[c.pod] = p
-			all = append(all, p)
+			out.Items = append(out.Items, p)
 		}
 		maps.Copy(p.Labels, c.spec.Labels)
 		maps.Copy(p.Annotations, c.spec.Annotations)
@@ -155,12 +117,7 @@ func (s *service) ListPodSandbox(_ context.Context, req *runtimeapi.ListPodSandb
 			p.State = runtimeapi.PodSandboxState_SANDBOX_READY
 		}
 	}
-	f := req.GetFilter()
-	return &runtimeapi.ListPodSandboxResponse{Items: slices.DeleteFunc(all, func(p *runtimeapi.PodSandbox) bool {
-		return f.GetId() != "" && f.GetId() != p.Id ||
-			f.GetState() != nil && f.GetState().GetState() != p.State ||
-			!contains(p.Labels, f.GetLabelSelector())
-	})}, nil
+	return out, nil
 }
 
 func (s *service) ReopenContainerLog(_ context.Context, req *runtimeapi.ReopenContainerLogRequest) (*runtimeapi.ReopenContainerLogResponse, error) {

@@ -200,7 +200,7 @@ const (
 	Empty          = "empty"           // there was nothing to rotate
 	AlreadyRotated = "already_rotated" // in the meantime, for another cause
 	Stopped        = "stopped"         // the container is not running
-	Failed         = "failed"          // Error says why
+	Failed         = "failed"          // Error is the reason
 )
 
 // Result is what was done with one container's log.

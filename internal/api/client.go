@@ -86,8 +86,8 @@ func (c *Client) Rotate(ctx context.Context, which Selector, each func(Result)) 
 	}
 }
 
-// Reload has the configuration reloaded. An error of the daemon's is why it was not:
-// the previous one is still active.
+// Reload requests a reload of the configuration. After an error the previous one is
+// still active.
 func (c *Client) Reload(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -98,7 +98,7 @@ func (c *Client) Reload(ctx context.Context) error {
 	return body.Close()
 }
 
-// Checks are what Check can be asked.
+// Checks are the arguments of Check.
 var Checks = []string{"ready", "healthy"}
 
 // Check returns why the daemon is not what Checks names; nil: it is.
@@ -112,7 +112,7 @@ func (c *Client) Check(ctx context.Context, what string) error {
 	return body.Close()
 }
 
-// ErrNone says that no running container matches.
+// ErrNone: no running container matches.
 var ErrNone = errors.New("no such container is running")
 
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (io.ReadCloser, error) {

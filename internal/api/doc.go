@@ -1,5 +1,4 @@
-// Package api holds what the daemon says on its control socket, and the [Client] that
-// asks it: HTTP with JSON on a Unix socket. Package server is the daemon's end.
+// Package api has the types of the daemon's control socket, and its [Client]: HTTP with JSON on a Unix socket. Package server is the daemon's end.
 //
 //	GET  /v1/status?namespace=&pod=&container=&detail=1   a Status
 //	POST /v1/rotate   a Selector   one Result a line, as they come

@@ -20,7 +20,7 @@ const (
 	FormatJSON    = "json"
 )
 
-// Config is the whole configuration. keys says what its fields are.
+// Config is the whole configuration. keys describes its fields.
 type Config struct {
 	policy.Rules
 	ContainerRuntimeEndpoint    string // "": see Endpoint

@@ -83,7 +83,7 @@ type warnings struct {
 	more  int
 }
 
-// Write drops lines that only say that the daemon was stopped.
+// Write drops lines that only report that the daemon was stopped.
 func (w *warnings) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

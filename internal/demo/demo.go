@@ -226,7 +226,7 @@ func specs() []fake.ContainerSpec {
 		{Namespace: "shop", Name: "search", Writer: &fake.Pattern{
 			BytesPerSecond: 4e6, On: 1500 * time.Millisecond, Off: time.Second, StderrEvery: 20, LongEvery: 800,
 		}},
-		// The noisy neighbor: a log of 1 MiB is full in 35 ms.
+		// The high-volume container: a log of 1 MiB is full in 35 ms.
 		{Namespace: "batch", Name: "batch-import", Writer: &fake.Pattern{
 			BytesPerSecond: 30e6, On: 2 * time.Second, Off: time.Second, StderrEvery: 20, LongEvery: 2000,
 		}},

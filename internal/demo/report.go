@@ -50,7 +50,7 @@ type proof struct {
 	name    string
 	written int64 // bytes
 	files   int
-	err     error // what is wrong
+	err     error // nil: each line was found
 }
 
 // verify checks every line of a container, which has exited.

@@ -174,7 +174,7 @@ func roomProblems(n api.Node) (list []Problem) {
 	return list
 }
 
-// watchProblems are inotify's. The sweep finds what it lost.
+// watchProblems are inotify's. The sweep finds what was lost.
 func watchProblems(n api.Node) (list []Problem) {
 	if n.WatchErrors > 0 {
 		list = append(list, Problem{

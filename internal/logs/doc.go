@@ -1,6 +1,6 @@
 // Package logs prints the lines of a pod's containers, from all generations of
-// their logs, as `logwatch logs` does. It only reads files: it asks neither the
-// daemon nor the runtime.
+// their logs, as `logwatch logs` does. It only reads files, and needs neither
+// the daemon nor the runtime.
 //
 // A container's logs are read by one goroutine (source), generation by generation,
 // with others that read and decompress ahead. It sends batches of joined lines to

@@ -53,7 +53,7 @@ type follower struct {
 	poll   time.Duration
 	quiet  time.Time // since when the log that is read has ended; zero: it has not
 	closed bool      // it is no longer open for writing
-	gone   bool      // the container was removed, and that was reported
+	ended  bool      // the container was removed, and that was reported
 	failed bool      // a failed listing was reported
 }
 
@@ -151,11 +151,11 @@ func (s *source) checkTruncated() {
 // await waits for a while and scans again. It reports false when nothing will
 // come: the container was removed.
 func (s *source) await(ctx context.Context) bool {
-	if s.follow.gone {
+	if s.follow.ended {
 		return false
 	}
 	if s.removed() {
-		s.follow.gone = true
+		s.follow.ended = true
 		s.warn(false, "%s: its logs were removed: the container is gone", s.name)
 		return false
 	}

@@ -43,8 +43,8 @@ func (g *generation) close() {
 type gap struct {
 	files int
 	bytes int64 // on disk
-	// maybe: no generation of the listing before is left, so that more may have
-	// come and gone in between.
+	// maybe: no generation of the listing before is left, so that others
+	// may have been created and removed in between.
 	maybe bool
 }
 

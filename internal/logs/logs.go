@@ -39,8 +39,7 @@ type Options struct {
 	Timestamps bool
 	RawEscapes bool
 	Color      bool
-	// Prefix says whether lines begin with their container; nil: if there are
-	// several.
+	// Prefix is whether lines begin with their container; nil: if there are several.
 	Prefix *bool
 
 	Out      io.Writer

@@ -168,7 +168,7 @@ func (f *feed) next(until int64) []byte {
 
 // done returns the batch to the source once all of it is written.
 func (f *feed) done() {
-	const maxBatch = 1 << 20 // bytes; one line may have made it much larger
+	const maxBatch = 1 << 20 // bytes; one long line may have enlarged it
 	if f.off < len(f.cur.buf) {
 		return
 	}

@@ -151,7 +151,7 @@ func wholeRecords(f *file, size int64) int64 {
 	}
 	now, err := f.Stat()
 	i := bytes.LastIndexByte(tail, '\n')
-	if err != nil || now.Size == size || i < 0 { // it ends there: its writer is gone
+	if err != nil || now.Size == size || i < 0 { // it ends there: it has no writer
 		return size
 	}
 	return from + int64(i) + 1

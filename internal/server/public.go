@@ -42,8 +42,8 @@ func (o *Options) publicHandler() http.Handler {
 	})
 }
 
-// ownName reports whether a request that came to a loopback address names it so. A
-// script of another site, whose name was made to resolve to 127.0.0.1, cannot.
+// ownName reports whether a request to a loopback address has a local name, or a
+// further one. A script of another site, whose name resolves to 127.0.0.1, has not.
 func ownName(r *http.Request, further string) bool {
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr)
 	if !ok || !local.IP.IsLoopback() {
@@ -60,14 +60,14 @@ func ownName(r *http.Request, further string) bool {
 		slices.Contains(strings.Split(strings.ToLower(further), ","), host)
 }
 
-// check answers with what is wrong.
-func check(wrong func(context.Context) error) http.HandlerFunc {
+// check answers 200 while find returns nil, and 503 with its error.
+func check(find func(context.Context) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		text := "ok"
-		if err := wrong(r.Context()); err != nil {
+		if err := find(r.Context()); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			text = err.Error()
 		}

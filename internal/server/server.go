@@ -53,7 +53,7 @@ type Options struct {
 	Rotate func(ctx context.Context, which api.Names) (<-chan api.Result, int, error)
 	// Reload reloads the configuration and returns the result.
 	Reload func(ctx context.Context) error
-	// Healthy and Ready return what is wrong; nil: nothing.
+	// Healthy and Ready return the problem; nil: none.
 	Healthy, Ready func(ctx context.Context) error
 	// Events are what the page shows; nil: there is no page.
 	Events *web.Hub

@@ -70,7 +70,7 @@ func clear(ctx context.Context, path string) error {
 	}
 }
 
-// identity tells files apart.
+// identity identifies a file.
 type identity struct{ dev, ino uint64 }
 
 func identify(path string) (identity, bool) {

@@ -1,4 +1,4 @@
-// Package status writes an api.Status as text for people and programs.
+// Package status writes an api.Status as a table, JSON or YAML.
 //
 // # Guarantees
 //

@@ -39,11 +39,11 @@ func Write(w io.Writer, s api.Status, format string, now time.Time) error {
 	case "yaml":
 		return writeYAML(w, s)
 	}
-	return fmt.Errorf("-o %q: must be one of %s", format, strings.Join(Formats, ", "))
+	return fmt.Errorf("invalid output format %q: must be one of %s", format, strings.Join(Formats, ", "))
 }
 
 // writeYAML reads the JSON as nodes, so that keys stay in their order. Text that
-// is not printable is escaped in place: plain YAML has no way to.
+// is not printable is escaped in place: unquoted YAML has no escapes.
 func writeYAML(w io.Writer, s api.Status) error {
 	doc, err := json.Marshal(s)
 	if err != nil {
@@ -54,7 +54,7 @@ func writeYAML(w io.Writer, s api.Status) error {
 	if err := nodes.Unmarshal(escapeStrings(doc), &root); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
-	plain(&root)
+	restyle(&root)
 	var out bytes.Buffer
 	enc := nodes.NewEncoder(&out)
 	enc.SetIndent(2)
@@ -65,14 +65,14 @@ func writeYAML(w io.Writer, s api.Status) error {
 	return err
 }
 
-// plain takes JSON's braces and quotes from n, and escapes what it says.
-func plain(n *nodes.Node) {
+// restyle removes JSON's braces and quotes from n, and escapes its text.
+func restyle(n *nodes.Node) {
 	n.Style = 0
 	if n.Kind == nodes.ScalarNode {
 		n.Value = display.Escape(n.Value)
 	}
 	for _, child := range n.Content {
-		plain(child)
+		restyle(child)
 	}
 }
 

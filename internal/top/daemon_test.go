@@ -24,15 +24,15 @@ type fakeDaemon struct {
 	asked  []asked
 }
 
-// asked is a question, and when it came.
+// asked is a request, and when it came.
 type asked struct {
-	want
+	query
 	at time.Time
 }
 
 func (f *fakeDaemon) Status(ctx context.Context, which api.Names, detail bool) api.Status {
 	f.mu.Lock()
-	f.asked = append(f.asked, asked{want{which, detail}, time.Now()})
+	f.asked = append(f.asked, asked{query{which, detail}, time.Now()})
 	s, hold := f.answer(), f.hold
 	f.mu.Unlock()
 	if hold != nil {

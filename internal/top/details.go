@@ -22,7 +22,7 @@ type details struct {
 func newDetails(r *row) details { return details{key: r.key, row: r} }
 
 // take updates the details from an answer about the container.
-func (d *details) take(all []api.Container, at time.Time, l *list) {
+func (d *details) update(all []api.Container, at time.Time, l *list) {
 	i := -1
 	for j, c := range all {
 		k := identity{c.Names, c.ID}
@@ -49,18 +49,18 @@ func (d *details) take(all []api.Container, at time.Time, l *list) {
 			d.row = r
 		}
 	}
-	d.row.take(c, at)
+	d.row.update(c, at)
 	d.answered, d.stopped = true, time.Time{}
 }
 
-// line is one of details': a label and what it says.
+// line is a line of the details: a label and its text.
 type line struct {
 	label, text string
-	style       func(...string) string // nil: plain
+	style       func(...string) string // nil: none
 }
 
 // lines are the whole text, at a width.
-func (d *details) lines(width int, now time.Time, l look, s styles) []string {
+func (d *details) lines(width int, now time.Time, l glyphs, s styles) []string {
 	var out []string
 	add := func(in line) {
 		const indent = 11
@@ -88,7 +88,7 @@ func (d *details) lines(width int, now time.Time, l look, s styles) []string {
 	return append(out, d.policy(width, l, s)...)
 }
 
-func (d *details) facts(now time.Time, l look, s styles, width int) []line {
+func (d *details) facts(now time.Time, l glyphs, s styles, width int) []line {
 	c := d.row.Container
 	var out []line
 	if !d.stopped.IsZero() {
@@ -100,9 +100,9 @@ func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 		}
 		out = append(out, line{f.Kind, f.Text, s.bad})
 	}
-	temperature := "watched: its directory is watched"
+	tracking := "watched: its directory is watched"
 	if c.Polled {
-		temperature = "polled: its size is checked on a timer"
+		tracking = "polled: its size is checked on a timer"
 	}
 	size, total := display.Bytes(c.Size), display.Bytes(c.Total)+", files: "+strconv.Itoa(c.Files)
 	if c.Limit > 0 {
@@ -118,7 +118,7 @@ func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 		out = append(out, line{"trend", spark(d.row.trend, min(len(d.row.trend), width-20)), s.trend})
 	}
 	out = append(
-		out, line{"written", display.Bytes(c.Written) + " since the daemon first saw it", nil}, line{"state", temperature, nil},
+		out, line{"written", display.Bytes(c.Written) + " since the daemon first saw it", nil}, line{"state", tracking, nil},
 		line{"rotations", strconv.FormatUint(c.Rotations, 10), nil},
 	)
 	if r := c.LastRotation; r != nil {
@@ -129,7 +129,7 @@ func (d *details) facts(now time.Time, l look, s styles, width int) []line {
 }
 
 // policy is a table.
-func (d *details) policy(width int, l look, s styles) []string {
+func (d *details) policy(width int, l glyphs, s styles) []string {
 	if !d.answered {
 		return []string{s.faint(l.cut("loading the policy"+l.ellipsis, width))}
 	}

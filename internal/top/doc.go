@@ -2,12 +2,12 @@
 //
 // # Guarantees
 //
-//   - At most one question to the daemon is in progress, and one begins each interval.
+//   - At most one request to the daemon is in progress, and one begins each interval.
 //     Opening or leaving a container's details brings the next one forward, to a second
 //     after the last at the earliest. A slow daemon gets a pause as long as its last
-//     answer took. While details are shown, only their container is asked about.
-//   - While the daemon does not answer, the last picture stays, with a line that says so
-//     and since when. The question is repeated each interval.
+//     answer took. While details are shown, only their container is requested.
+//   - While the daemon does not answer, the last response stays, with its time. The
+//     request is repeated each interval.
 //   - No line is wider than the terminal, at any width and height. Names and errors are
 //     hostile input: they are escaped, as are characters whose width differs among
 //     terminals, so that columns stay aligned.
@@ -19,8 +19,8 @@
 //
 // # Blocking and shutdown
 //
-// Run blocks until a key or its context ends it. Questions in progress are abandoned; no
-// goroutine that asks or waits is left when it returns.
+// Run blocks until a key or its context ends it. A request in progress is abandoned; no
+// goroutine is left when it returns.
 //
 // # Limitations
 //

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// jobs are the commands that wait or ask. Bubble Tea runs each in a goroutine that
+// jobs are the commands that wait or send requests. Bubble Tea runs each in a goroutine that
 // it does not wait for.
 type jobs struct {
 	ctx context.Context // of all of them: Bubble Tea hands none over
@@ -23,7 +23,7 @@ type jobs struct {
 	running sync.WaitGroup
 }
 
-// do makes a command of f, which must return soon after its context ended.
+// do returns a command that runs f, which must return soon after its context ended.
 func (j *jobs) do(f func(context.Context) tea.Msg) tea.Cmd {
 	return func() tea.Msg {
 		j.mu.Lock()
@@ -55,7 +55,7 @@ func caught(ctx context.Context, f func(context.Context) tea.Msg) (msg tea.Msg) 
 	return f(ctx)
 }
 
-// after makes a command that says msg after a time.
+// after returns a command that sends msg after a time.
 func (j *jobs) after(d time.Duration, msg tea.Msg) tea.Cmd {
 	return j.do(func(ctx context.Context) tea.Msg {
 		t := time.NewTimer(max(0, d))
@@ -88,7 +88,7 @@ func suspend() tea.Cmd {
 // stopper stops the process while the terminal is in its original state.
 type stopper struct{}
 
-// stopWait is for the kernel to stop the process, and for SIGCONT once it goes on.
+// stopWait is for the kernel to stop the process, and for SIGCONT once it continues.
 const stopWait = 200 * time.Millisecond
 
 func (stopper) Run() error {

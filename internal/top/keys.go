@@ -11,7 +11,7 @@ func bind(keys, label, help string) key.Binding {
 	return key.NewBinding(key.WithKeys(strings.Fields(keys)...), key.WithHelp(label, help))
 }
 
-// The keys; the help page and the footer are made of them.
+// The keys. The help page lists them.
 var (
 	keyUp      = bind("up k", "↑ k", "the row above")
 	keyDown    = bind("down j", "↓ j", "the row below")

@@ -16,9 +16,8 @@ const (
 	clockEvery = time.Second // ages are shown in seconds
 	// patience is how long an answer may take before it is reported missing.
 	patience = 3 * time.Second
-	// soonest is the least time between two questions when a key brings one
-	// forward.
-	soonest = time.Second
+	// minPause is the minimum time between two requests when a key brings one forward.
+	minPause = time.Second
 )
 
 // page is what is shown.
@@ -33,17 +32,17 @@ const (
 // Messages.
 type (
 	clock  struct{}
-	due    struct{ turn int } // the time has come to ask
+	due    struct{ turn int } // the next request is due
 	answer struct {
-		want   want
+		query  query
 		status api.Status
 		err    error
 		at     time.Time
 	}
 )
 
-// want is a question.
-type want struct {
+// query is a request's.
+type query struct {
 	names  api.Names
 	detail bool
 }
@@ -52,7 +51,7 @@ type want struct {
 type model struct {
 	options Options
 	jobs    jobs
-	look    look
+	glyphs  glyphs
 	style   styles
 
 	width, height int
@@ -67,14 +66,14 @@ type model struct {
 	list    list
 	details details
 
-	turn            int  // of due: those of earlier turns are void
-	asking          bool // an answer is under way
-	asked, answered time.Time
-	last            want      // the last question
-	good            time.Time // time of the last answer without an error; zero: none
-	took            time.Duration
-	err             error // of the last answer
-	fatal           error // ends Run
+	turn                int  // of due: those of earlier turns are void
+	requesting          bool // an answer is pending
+	requested, answered time.Time
+	last                query     // the last one
+	good                time.Time // time of the last answer without an error; zero: none
+	took                time.Duration
+	err                 error // of the last answer
+	fatal               error // ends Run
 
 	head, foot []string // lines above and below what is shown
 }
@@ -83,7 +82,7 @@ func newModel(ctx context.Context, o Options) *model {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	m := &model{options: o, jobs: jobs{ctx: ctx}, look: newLook(o.Unicode), style: newStyles(), width: 80, height: 24, now: o.now(), list: list{by: byRate}}
+	m := &model{options: o, jobs: jobs{ctx: ctx}, glyphs: newGlyphs(o.Unicode), style: newStyles(), width: 80, height: 24, now: o.now(), list: list{by: byRate}}
 	m.input = newInput()
 	m.pager = viewport.New()
 	return m
@@ -103,7 +102,7 @@ func newInput() textinput.Model {
 }
 
 func (m *model) Init() tea.Cmd {
-	return tea.Batch(m.ask(), m.jobs.after(clockEvery, clock{}))
+	return tea.Batch(m.request(), m.jobs.after(clockEvery, clock{}))
 }
 
 func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
@@ -115,11 +114,11 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case clock:
 		cmd = m.jobs.after(clockEvery, clock{})
 	case due:
-		if msg.turn == m.turn && !m.asking {
-			cmd = m.ask()
+		if msg.turn == m.turn && !m.requesting {
+			cmd = m.request()
 		}
 	case answer:
-		cmd = m.take(msg)
+		cmd = m.receive(msg)
 	case broken:
 		panic(fmt.Sprintf("%v\n\n%s", msg.value, msg.stack))
 	case tea.KeyPressMsg:
@@ -133,21 +132,21 @@ func (m *model) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	return m, cmd
 }
 
-// want is the next question: in details, only about their container.
-func (m *model) want() want {
+// query is the next one: in details, only about their container.
+func (m *model) query() query {
 	if m.inDetails() {
-		return want{m.details.key.Names, true}
+		return query{m.details.key.Names, true}
 	}
-	return want{m.options.Which, false}
+	return query{m.options.Which, false}
 }
 
 func (m *model) inDetails() bool {
 	return m.page == detailsPage || m.page == helpPage && m.behind == detailsPage
 }
 
-// ask asks now. The next question is asked when this one's answer is there.
-func (m *model) ask() tea.Cmd {
-	m.asking, m.asked, m.last = true, m.options.now(), m.want()
+// request sends a request now. The next one follows its answer.
+func (m *model) request() tea.Cmd {
+	m.requesting, m.requested, m.last = true, m.options.now(), m.query()
 	w, source, now := m.last, m.options.Source, m.options.now
 	return m.jobs.do(func(ctx context.Context) tea.Msg {
 		s, err := source.Status(ctx, w.names, w.detail)
@@ -158,30 +157,30 @@ func (m *model) ask() tea.Cmd {
 	})
 }
 
-// next schedules the next question in place of the scheduled one.
+// next schedules the next request in place of the scheduled one.
 func (m *model) next() tea.Cmd {
-	if m.asking {
+	if m.requesting {
 		return nil // its answer comes here
 	}
 	m.turn++
-	return m.jobs.after(m.rest(), due{m.turn})
+	return m.jobs.after(m.delay(), due{m.turn})
 }
 
-// rest is the time until the next question.
-func (m *model) rest() time.Duration {
+// delay is the time until the next request.
+func (m *model) delay() time.Duration {
 	pause := m.options.Interval
-	if m.want() != m.last {
-		pause = min(pause, soonest)
+	if m.query() != m.last {
+		pause = min(pause, minPause)
 	}
-	at := m.asked.Add(pause)
-	if rest := m.answered.Add(m.took); at.Before(rest) {
-		at = rest
+	at := m.requested.Add(pause)
+	if earliest := m.answered.Add(m.took); at.Before(earliest) {
+		at = earliest
 	}
 	return at.Sub(m.options.now())
 }
 
-func (m *model) take(a answer) tea.Cmd {
-	m.asking, m.answered, m.took, m.err = false, a.at, a.at.Sub(m.asked), a.err
+func (m *model) receive(a answer) tea.Cmd {
+	m.requesting, m.answered, m.took, m.err = false, a.at, a.at.Sub(m.requested), a.err
 	switch {
 	case a.err != nil && m.good.IsZero():
 		m.fatal = a.err
@@ -191,15 +190,15 @@ func (m *model) take(a answer) tea.Cmd {
 	}
 	m.good = a.at
 	m.node = a.status.Node
-	if a.want.detail {
-		m.details.take(a.status.Containers, a.at, &m.list)
+	if a.query.detail {
+		m.details.update(a.status.Containers, a.at, &m.list)
 	} else {
-		m.list.take(a.status.Containers, a.at, m.look)
+		m.list.update(a.status.Containers, a.at, m.glyphs)
 	}
 	return m.next()
 }
 
 // silent reports whether an answer is missing.
 func (m *model) silent() bool {
-	return m.err != nil || m.asking && m.now.Sub(m.asked) > max(patience, 2*m.took)
+	return m.err != nil || m.requesting && m.now.Sub(m.requested) > max(patience, 2*m.took)
 }

@@ -175,7 +175,7 @@ func TestDetails(t *testing.T) {
 	d.source.asked = nil
 	d.wait(time.Second)
 	payments := api.Names{Namespace: "shop", Pod: "payments-0", Container: "db"}
-	if !slices.Equal(d.source.asked, []want{{payments, true}}) {
+	if !slices.Equal(d.source.asked, []query{{payments, true}}) {
 		t.Errorf("asked %v", d.source.asked)
 	}
 	for _, part := range []string{"override 2 (namespace shop)", "exclude it", "payments-0/db"} {
@@ -233,7 +233,7 @@ func TestSilence(t *testing.T) {
 	if s := d.screen(); strings.Contains(s, "last response") {
 		t.Errorf("%s", s)
 	}
-	d.ask() // and no answer comes
+	d.request() // and no answer comes
 	d.now = d.now.Add(patience - time.Second)
 	d.send(clock{})
 	if s := d.screen(); strings.Contains(s, "last response") {
@@ -315,7 +315,7 @@ func TestAsksOnceAnInterval(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := drive(Options{Interval: tt.interval}, nil)
 			d.source.answer = d.node
-			cmd := d.ask()
+			cmd := d.request()
 			asked := d.now
 			msg := cmd()
 			d.now = d.now.Add(tt.took)
@@ -329,16 +329,16 @@ func TestAsksOnceAnInterval(t *testing.T) {
 			}
 			if d.turn != turn {
 				d.send(due{turn}) // of before the key: void
-				if d.asking {
+				if d.requesting {
 					t.Error("it asks twice")
 				}
 			}
-			if got, want := max(0, d.rest()), max(0, tt.want-tt.took-tt.after); got != want {
+			if got, want := max(0, d.delay()), max(0, tt.want-tt.took-tt.after); got != want {
 				t.Errorf("it asks %v after the key, want %v", got, want)
 			}
 			d.now = asked.Add(tt.want)
 			d.send(due{d.turn})
-			if !d.asking {
+			if !d.requesting {
 				t.Error("it does not ask")
 			}
 			if d.send(due{d.turn}); d.cmd != nil {

@@ -15,7 +15,7 @@ import (
 // trendLength is how many rates are kept of each container.
 const trendLength = 60
 
-// identity tells containers apart. A restarted container has another id.
+// identity identifies a container. A restarted container has another ID.
 type identity struct {
 	api.Names
 	id string
@@ -35,13 +35,13 @@ type row struct {
 	taken    time.Time // when Container was answered
 }
 
-func newRow(c api.Container, l look) *row {
+func newRow(c api.Container, l glyphs) *row {
 	label := l.safe(c.Namespace + "/" + c.Pod + "/" + c.Names.Container)
 	return &row{key: identity{c.Names, c.ID}, label: label, width: ansi.StringWidth(label), lower: strings.ToLower(label)}
 }
 
 // take updates the row from an answer.
-func (r *row) take(c api.Container, at time.Time) {
+func (r *row) update(c api.Container, at time.Time) {
 	r.rate = rateOf(r.Container, c, at.Sub(r.taken), r.taken.IsZero())
 	if len(r.trend) == trendLength {
 		copy(r.trend, r.trend[1:])
@@ -135,16 +135,16 @@ type list struct {
 }
 
 // take updates the list from an answer about all containers.
-func (l *list) take(all []api.Container, at time.Time, look look) {
+func (l *list) update(all []api.Container, at time.Time, glyphs glyphs) {
 	known := make(map[identity]*row, len(all))
 	l.width, l.failing = 0, 0
 	for _, c := range all {
 		k := identity{c.Names, c.ID}
 		r := l.known[k]
 		if r == nil {
-			r = newRow(c, look)
+			r = newRow(c, glyphs)
 		}
-		r.take(c, at)
+		r.update(c, at)
 		known[k] = r
 		l.width = max(l.width, r.width)
 		if ranks[r.worst()] > ranks[health.Annotation] {

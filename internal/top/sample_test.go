@@ -112,11 +112,11 @@ func many(n, seconds int) api.Status {
 // scripted is a Source whose answers a test makes.
 type scripted struct {
 	answer func(which api.Names, detail bool) (api.Status, error)
-	asked  []want
+	asked  []query
 }
 
 func (s *scripted) Status(_ context.Context, which api.Names, detail bool) (api.Status, error) {
-	s.asked = append(s.asked, want{which, detail})
+	s.asked = append(s.asked, query{which, detail})
 	return s.answer(which, detail)
 }
 
@@ -143,7 +143,7 @@ func (d *driver) send(msg tea.Msg) { _, d.cmd = d.Update(msg) }
 
 // poll lets one answer come.
 func (d *driver) poll() {
-	if cmd := d.ask(); cmd != nil {
+	if cmd := d.request(); cmd != nil {
 		d.send(cmd())
 	}
 }

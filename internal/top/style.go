@@ -28,7 +28,7 @@ var plainStyles = func() styles {
 	return styles{p, p, p, p, p, p, p, p, p}
 }()
 
-// full is for a number against its limit: plain up to it.
+// full is for a number against its limit; nil below it.
 func (s styles) full(n, limit int64) paint {
 	if share(n, limit) > 1.02 {
 		return s.filled(n, limit)

@@ -19,7 +19,7 @@ type column struct {
 	// rank is its turn when columns are chosen, from 1; the name must keep reserve
 	// cells. It grows up to max cells.
 	rank, reserve, max int
-	// cell is the text, of width cells at most, and its style; nil: plain. A bar
+	// cell is the text, of width cells at most, and its style; nil: none. A bar
 	// has a rest, which is always faint.
 	cell func(r *row, width int) (text, rest string, style paint)
 	left bool
@@ -33,13 +33,13 @@ const (
 
 // columns are the table's, without the name, from left to right.
 func (m *model) columns() []column {
-	l, s := m.look, m.style
+	l, s := m.glyphs, m.style
 	longest := max(goodName, m.list.width)
 	trend := min(longest, goodName+12)
 	if !l.unicode {
 		trend = math.MaxInt
 	}
-	limit := func(bytes int64, none string) (string, string, paint) {
+	limit := func(bytes int64, none string) (text, rest string, style paint) { //nolint:unparam // a cell has a rest
 		if bytes <= 0 {
 			return none, "", s.faint
 		}
@@ -121,7 +121,7 @@ func (m *model) fit() []column {
 			room -= more
 		}
 	}
-	name := func(r *row, w int) (string, string, paint) { return m.look.cutMiddle(r.label, w), "", nil }
+	name := func(r *row, w int) (string, string, paint) { return m.glyphs.cutMiddle(r.label, w), "", nil }
 	return append([]column{{title: "NAME", width: max(0, min(room, longest)), sorts: byName, cell: name, left: true}},
 		slices.DeleteFunc(all, func(c column) bool { return !taken[c.rank] })...)
 }
@@ -133,7 +133,7 @@ func (m *model) tableLines(height int) (lines []string) {
 		lines = append(lines, m.titleLine(columns))
 	}
 	if len(m.list.shown) == 0 {
-		return append(lines, m.style.faint(m.look.cut(m.nothing(), m.width)))
+		return append(lines, m.style.faint(m.glyphs.cut(m.nothing(), m.width)))
 	}
 	for i := m.list.top; i < len(m.list.shown) && len(lines) < height; i++ {
 		lines = append(lines, m.rowLine(m.list.shown[i], columns, i == m.list.cursor))
@@ -146,20 +146,20 @@ func (m *model) titleLine(columns []column) string {
 	for _, c := range columns {
 		text := c.title
 		if c.sorts == m.list.by {
-			mark := m.look.down
+			mark := m.glyphs.down
 			if m.list.reversed != (m.list.by == byName) {
-				mark = m.look.up
+				mark = m.glyphs.up
 			}
 			text += mark
 		}
-		titles = append(titles, pad(m.look.cut(text, c.width), c.width, !c.left))
+		titles = append(titles, pad(m.glyphs.cut(text, c.width), c.width, !c.left))
 	}
-	return m.style.head(pad(m.look.cut(strings.Join(titles, " "), m.width), m.width, false))
+	return m.style.head(pad(m.glyphs.cut(strings.Join(titles, " "), m.width), m.width, false))
 }
 
 // rowLine is a container's line. That of the cursor is of one style as a whole.
 func (m *model) rowLine(r *row, columns []column, cursor bool) string {
-	l, s := m.look, m.style
+	l, s := m.glyphs, m.style
 	if cursor {
 		s = plainStyles
 	}

@@ -8,17 +8,17 @@ import (
 	"github.com/logwatch/logwatch/internal/display"
 )
 
-// look is what the terminal can show.
-type look struct {
+// glyphs are what the terminal can show.
+type glyphs struct {
 	unicode                               bool
 	ellipsis, cursor, hot, cold, up, down string
 }
 
-func newLook(unicode bool) look {
+func newGlyphs(unicode bool) glyphs {
 	if unicode {
-		return look{true, "…", "▸", "●", "○", "▴", "▾"}
+		return glyphs{true, "…", "▸", "●", "○", "▴", "▾"}
 	}
-	return look{false, "~", ">", "*", "-", "^", "v"}
+	return glyphs{false, "~", ">", "*", "-", "^", "v"}
 }
 
 // maxCluster is how long a character with its combining marks may be, in bytes.
@@ -28,7 +28,7 @@ const maxCluster = 16
 // safe makes text safe for one line: it is escaped as in the other commands, and so
 // is every character that not all terminals give the same width, such as emoji with
 // a selector, and what a terminal without Unicode cannot show.
-func (l look) safe(s string) string {
+func (l glyphs) safe(s string) string {
 	s = display.Escape(s)
 	if isASCII(s) {
 		return s
@@ -59,7 +59,7 @@ func isASCII(s string) bool {
 }
 
 // cut shortens safe text to a width, at its end.
-func (l look) cut(s string, width int) string {
+func (l glyphs) cut(s string, width int) string {
 	if len(s) <= width || ansi.StringWidth(s) <= width {
 		return s
 	}
@@ -71,7 +71,7 @@ func (l look) cut(s string, width int) string {
 
 // cutMiddle shortens safe text to a width so that its beginning and its end can be
 // read: they distinguish the names of containers best.
-func (l look) cutMiddle(s string, width int) string {
+func (l glyphs) cutMiddle(s string, width int) string {
 	all := ansi.StringWidth(s)
 	if all <= width {
 		return s
@@ -101,7 +101,7 @@ func pad(s string, width int, right bool) string {
 var shades = []string{"", "░", "▒", "▓"}
 
 // bar is share (1: all) of a width: the part that is full, and the rest.
-func (l look) bar(share float64, width int) (full, rest string) {
+func (l glyphs) bar(share float64, width int) (full, rest string) {
 	share = max(0, min(share, 1))
 	if !l.unicode {
 		n := int(share*float64(width) + 0.5)
@@ -116,15 +116,15 @@ var sparks = []rune(" ▁▂▃▄▅▆▇█")
 // spark draws the last values, the newest at the right, against their maximum.
 func spark(values []float64, width int) string {
 	values = values[max(0, len(values)-width):]
-	most := 0.0
+	top := 0.0
 	for _, v := range values {
-		most = max(most, v)
+		top = max(top, v)
 	}
 	out := []rune(strings.Repeat(" ", width-len(values)))
 	for _, v := range values {
 		level := 0
 		if v > 0 {
-			level = 1 + int(v/most*float64(len(sparks)-2)+0.5)
+			level = 1 + int(v/top*float64(len(sparks)-2)+0.5)
 		}
 		out = append(out, sparks[level])
 	}

@@ -21,16 +21,16 @@ type Source interface {
 	Status(ctx context.Context, which api.Names, detail bool) (api.Status, error)
 }
 
-// Options say what Run shows, and where.
+// Options are what Run shows, and where.
 type Options struct {
 	Source   Source
 	Which    api.Names     // the containers to show; empty names match all
-	Interval time.Duration // from one question to the next, MinInterval or more
+	Interval time.Duration // between two requests, at least MinInterval
 	Unicode  bool          // the terminal can show more than ASCII
 	In       io.Reader     // a terminal; nil: standard input, or else the process's terminal
 	Out      io.Writer     // a terminal; nil: standard output
 
-	now func() time.Time // tests' own; nil: time.Now
+	now func() time.Time // for tests; nil: time.Now
 }
 
 // Run shows the status of Source until a key or ctx ends it, which is not an error. An

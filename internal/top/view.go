@@ -14,7 +14,7 @@ import (
 // part is a piece of the head.
 type part struct {
 	text  string
-	style paint // nil: plain
+	style paint // nil: none
 }
 
 // arrange prepares what View shows, after each message.
@@ -24,7 +24,7 @@ func (m *model) arrange() {
 	case listPage:
 		m.list.scroll(m.rowsHeight())
 	case detailsPage:
-		m.fillPager(m.details.lines(m.width, m.now, m.look, m.style))
+		m.fillPager(m.details.lines(m.width, m.now, m.glyphs, m.style))
 	case helpPage:
 		m.fillPager(m.help())
 	}
@@ -67,7 +67,7 @@ func (m *model) lines() []string {
 		if m.page == detailsPage {
 			title = m.details.row.label
 		}
-		body = append(body, m.style.head(pad(m.look.cutMiddle(title, m.width), m.width, false)))
+		body = append(body, m.style.head(pad(m.glyphs.cutMiddle(title, m.width), m.width, false)))
 		if height > 1 {
 			body = append(body, strings.Split(m.pager.View(), "\n")...)
 		}
@@ -86,7 +86,7 @@ func (m *model) header() []string {
 		return nil
 	}
 	text, style := m.problems()
-	last := style(m.look.cut(text, m.width))
+	last := style(m.glyphs.cut(text, m.width))
 	room := m.height/4 - 1
 	if room <= 0 {
 		return []string{last}
@@ -139,7 +139,7 @@ func (m *model) parts() []part {
 func (m *model) flow(parts []part) (lines []string) {
 	used := 0
 	for _, p := range parts {
-		text := m.look.cut(m.look.safe(p.text), m.width)
+		text := m.glyphs.cut(m.glyphs.safe(p.text), m.width)
 		width := ansi.StringWidth(text)
 		if p.style != nil {
 			text = p.style(text)
@@ -161,9 +161,9 @@ func (m *model) budget() string {
 	const label = "budget "
 	width := min(40, m.width-len(label)-1-len(text))
 	if width < 4 {
-		return m.look.cut(label+text, m.width)
+		return m.glyphs.cut(label+text, m.width)
 	}
-	full, rest := m.look.bar(share(b.Usage, b.Limit), width)
+	full, rest := m.glyphs.bar(share(b.Usage, b.Limit), width)
 	return label + m.style.filled(b.Usage, b.Limit)(full) + m.style.faint(rest) + " " + text
 }
 
@@ -171,13 +171,13 @@ func (m *model) budget() string {
 func (m *model) problems() (string, paint) {
 	switch {
 	case m.good.IsZero():
-		return "loading" + m.look.ellipsis, m.style.faint
+		return "loading" + m.glyphs.ellipsis, m.style.faint
 	case m.silent():
 		text := fmt.Sprintf("last response %s (%s ago); retrying", m.good.Local().Format("15:04:05"), display.Age(m.now.Sub(m.good)))
 		if m.err != nil {
 			text += ": " + m.err.Error()
 		}
-		return m.look.safe(text), m.style.bad
+		return m.glyphs.safe(text), m.style.bad
 	}
 	var all []string
 	for _, p := range health.Daemon(m.node, m.now) {
@@ -186,7 +186,7 @@ func (m *model) problems() (string, paint) {
 		}
 	}
 	if len(all) > 0 {
-		return m.look.safe(strings.Join(all, "; ")), m.style.bad
+		return m.glyphs.safe(strings.Join(all, "; ")), m.style.bad
 	}
 	if m.list.failing > 0 {
 		return fmt.Sprintf("errors: %d of %d containers (e lists them first)", m.list.failing, len(m.list.known)), m.style.warn
@@ -194,7 +194,7 @@ func (m *model) problems() (string, paint) {
 	return "no problems", m.style.good
 }
 
-// nothing says why no row is shown.
+// nothing is the reason why no row is shown.
 func (m *model) nothing() string {
 	w := m.options.Which
 	names := strings.TrimRight(w.Namespace+"/"+w.Pod+"/"+w.Container, "/")
@@ -204,9 +204,9 @@ func (m *model) nothing() string {
 	case m.node.Waiting != "":
 		return "The daemon is starting."
 	case len(m.list.known) > 0:
-		return "No container's name contains " + m.look.safe(m.list.filter) + ". Esc clears the filter."
+		return "No container's name contains " + m.glyphs.safe(m.list.filter) + ". Esc clears the filter."
 	case names != "":
-		return "No running container matches " + m.look.safe(names) + "."
+		return "No running container matches " + m.glyphs.safe(names) + "."
 	}
 	return "No running containers."
 }
@@ -227,9 +227,9 @@ func (m *model) footer() []string {
 	return []string{about, keys}
 }
 
-// about says what the row's columns may have no room for.
+// about is what the row's columns may have no room for.
 func (m *model) about(r *row) string {
-	name := m.look.cutMiddle(r.label, max(m.width/2, min(m.width, 64)))
+	name := m.glyphs.cutMiddle(r.label, max(m.width/2, min(m.width, 64)))
 	text, style := "", m.style.faint
 	switch r.worst() {
 	case health.Failing, health.Skipped:
@@ -249,7 +249,7 @@ func (m *model) about(r *row) string {
 	if room <= 0 {
 		return m.style.bold(name)
 	}
-	return m.style.bold(name) + "  " + style(m.look.cut(m.look.safe(text), room))
+	return m.style.bold(name) + "  " + style(m.glyphs.cut(m.glyphs.safe(text), room))
 }
 
 func (m *model) keyLine() string {
@@ -264,12 +264,12 @@ func (m *model) keyLine() string {
 	default:
 		keys = append(keys, "Enter details", "/ filter", "r rate", "s size", "o rotations", "n name", "e errors", "R reverse")
 		if m.list.filter != "" {
-			keys = append([]string{"filter " + m.look.safe(m.list.filter) + " (Esc clears)"}, keys...)
+			keys = append([]string{"filter " + m.glyphs.safe(m.list.filter) + " (Esc clears)"}, keys...)
 		}
 	}
 	line := ""
 	for _, k := range keys {
-		if !m.look.unicode {
+		if !m.glyphs.unicode {
 			k = strings.ReplaceAll(k, "↑↓", "arrows")
 		}
 		if line != "" {
@@ -285,7 +285,7 @@ func (m *model) keyLine() string {
 
 // help is the page of keys and marks.
 func (m *model) help() []string {
-	l := m.look
+	l := m.glyphs
 	var out []string
 	add := func(label, text string) {
 		const indent = 9

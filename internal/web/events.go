@@ -10,11 +10,10 @@ import (
 )
 
 const (
-	// eventsPause is the least time between two writes to a viewer: a thousand
+	// eventsPause is the minimum time between two writes to a viewer: a thousand
 	// rotations at once are few packets, and all still arrive within a second.
 	eventsPause = 100 * time.Millisecond
-	// heartbeat keeps what lies between (proxies, tunnels) from closing a quiet
-	// stream.
+	// heartbeat keeps proxies and tunnels from closing a quiet stream.
 	heartbeat = 15 * time.Second
 	// writeTimeout is what a viewer may take for one write.
 	writeTimeout = 10 * time.Second
@@ -34,7 +33,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	defer v.leave()
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the events back
+	w.Header().Set("X-Accel-Buffering", "no") // for nginx, which would delay the events
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	out := bytes.NewBufferString("retry: 1000\n\n")
@@ -60,7 +59,7 @@ func (p *Page) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// peerOf tells clients apart. An IPv6 host may have a whole /64 of addresses.
+// peerOf identifies a client. An IPv6 host may have a whole /64 of addresses.
 func peerOf(r *http.Request) string {
 	at, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -78,7 +77,7 @@ func peerOf(r *http.Request) string {
 
 // write adds what is new for a viewer.
 func (h *Hub) write(out *bytes.Buffer, v *viewer) {
-	events, first, missed := v.take()
+	events, first, missed := v.drain()
 	if missed > 0 {
 		_, _ = fmt.Fprintf(out, "event: missed\ndata: %d\n\n", missed) // a Buffer takes all
 	}

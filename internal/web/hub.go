@@ -16,7 +16,7 @@ const (
 	// eventsShown is what a new viewer gets of what was before.
 	eventsShown = 100
 	// maxViewers is for all peers, maxPerPeer for one. Where there is no room, the
-	// oldest viewer makes place after minStay: a client cannot keep others out.
+	// oldest viewer is disconnected after minStay: a client cannot keep others out.
 	maxViewers = 16
 	maxPerPeer = 8
 	minStay    = 10 * time.Second
@@ -29,8 +29,8 @@ const (
 const (
 	KindRotated      = "rotated"
 	KindReopened     = "reopened"     // a live log that was missing is there again
-	KindFailed       = "failed"       // Error says why; said once while it lasts
-	KindHousekeeping = "housekeeping" // the same of housekeeping
+	KindFailed       = "failed"       // for the reason in Error; once while it lasts
+	KindHousekeeping = "housekeeping" // housekeeping failed; otherwise as KindFailed
 )
 
 // Event is something that happened to a container's log.
@@ -55,7 +55,7 @@ type Event struct {
 // Hub keeps the last events for its viewers. NewHub returns one; a nil Hub drops
 // what is published.
 type Hub struct {
-	epoch string // tells this daemon's numbers from an earlier one's
+	epoch string // distinguishes this daemon's numbers from an earlier one's
 
 	mu      sync.Mutex
 	ring    [eventsKept]Event
@@ -159,9 +159,9 @@ func (v *viewer) leave() {
 	delete(v.hub.viewers, v)
 }
 
-// take returns what is new, the number of its first event, and how many before
-// that are kept no more.
-func (v *viewer) take() (events []Event, first, missed uint64) {
+// drain returns the new events, the number of the first, and how many before it are
+// no longer kept.
+func (v *viewer) drain() (events []Event, first, missed uint64) {
 	h := v.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()

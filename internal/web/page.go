@@ -53,7 +53,7 @@ func (p *Page) Mount(mux *http.ServeMux) {
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-// types are set by hand: what mime.TypeByExtension says depends on the host.
+// types are constant: mime.TypeByExtension depends on the host.
 var types = map[string]string{
 	".html": "text/html; charset=utf-8",
 	".css":  "text/css; charset=utf-8",
@@ -71,7 +71,7 @@ func serveAsset(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", types[path.Ext(name)])
 		w.Header().Set("ETag", etag)
-		w.Header().Set("Cache-Control", "no-cache") // kept, and asked about each time
+		w.Header().Set("Cache-Control", "no-cache") // cached, and revalidated each time
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(data))
 	}
 }
@@ -91,8 +91,8 @@ func guard(next http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// sameSite refuses other sites' scripts: they could not read the answers, but would
-// take the viewers' places.
+// sameSite rejects requests of other sites' scripts: they could not read the answers,
+// but would use up the number of viewers.
 func sameSite(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		switch r.Header.Get("Sec-Fetch-Site") {

@@ -71,7 +71,7 @@ func encode(v View) *answer {
 	return a
 }
 
-// get returns a fresh answer about the containers that match. An error: ctx ended.
+// get returns a fresh answer about the containers that match. The error is ctx's.
 func (s *shared) get(ctx context.Context, which api.Names) (*answer, error) {
 	select {
 	case s.turn <- struct{}{}:
@@ -87,7 +87,7 @@ func (s *shared) get(ctx context.Context, which api.Names) (*answer, error) {
 		if same && s.last != nil {
 			return s.last, nil
 		}
-		// A client that disconnected, or asks for another container each time, must not
+		// A client that disconnected, or requests another container each time, must not
 		// cause more work than others.
 		if !sleep(ctx, wait) {
 			return nil, ctx.Err()
