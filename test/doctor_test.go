@@ -145,7 +145,7 @@ func (d *patient) pretend(args ...string) (stop func()) {
 func TestDoctor(t *testing.T) {
 	needRoot(t)
 	d := newPatient(t)
-	d.is("", "daemon", doctor.Warn, "no logwatch runs on")
+	d.is("", "daemon", doctor.Warn, "logwatch does not run on")
 	d.p.sweep()
 	testutil.Eventually(t, "a rotation", func() bool {
 		return strings.Contains(d.p.text(), `"msg":"rotated"`) || strings.Contains(d.p.text(), "rotated")
@@ -200,7 +200,7 @@ func (d *patient) kubelet(t *testing.T) {
 	defer d.pretend("kubelet", "--config="+file, "--config-dir", dropIns)()
 	c := d.is("", "kubelet-rotation", doctor.Fail, "kubelet rotates the same logs at 1Mi")
 	d.fix(c)
-	d.is("", "kubelet-rotation", doctor.OK, "at 1Gi, checks every 1h0m0s")
+	d.is("", "kubelet-rotation", doctor.OK, "at 1Gi and checks every 1h0m0s")
 	if _, err := os.Stat(dropIns + "/90-logwatch.conf"); err != nil {
 		t.Error(err)
 	}
@@ -321,7 +321,7 @@ func (d *patient) unprivileged(t *testing.T) {
 func (d *patient) impostor(t *testing.T) {
 	d = d.on(t)
 	defer d.pretend("logwatch", "run", "--config", d.conf)()
-	d.is("", "daemon", doctor.Warn, "no logwatch runs on")
+	d.is("", "daemon", doctor.Warn, "logwatch does not run on")
 }
 
 // noReopen: as after a crash in the middle of a rotation.

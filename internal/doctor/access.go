@@ -24,7 +24,7 @@ var accessChecks = []check{
 	{"leases", checkLeases, []need{needConfig, needTree}},
 }
 
-// capabilities are those that a daemon needs which is not root's:
+// capabilities are those that a daemon needs that does not run as root, see
 // docs/PRIVILEGES.md.
 var capabilities = []struct {
 	bit    uint
@@ -37,7 +37,7 @@ var capabilities = []struct {
 	{unix.CAP_LEASE, "CAP_LEASE, to prove that a rotated log is not open for writing", Warn},
 }
 
-// checkPrivileges checks the running daemon, or else this process.
+// checkPrivileges checks the running daemon, or this process if there is none.
 func checkPrivileges(_ context.Context, n *node) Check {
 	self, d := "this process", n.daemon()
 	p, err := n.proc.Self()
@@ -74,7 +74,7 @@ func checkPrivileges(_ context.Context, n *node) Check {
 		return found(OK, "%s is user %d, and has every capability that it needs", self, uid)
 	case d.pid == 0:
 		return found(Warn, "this is user %d, without the daemon's privileges", uid).
-			detail("The daemon runs as root. What this user cannot read is skipped.").run(n.asRoot())
+			detail("The daemon runs as root. Checks that this user cannot do are skipped.").run(n.asRoot())
 	}
 	return c.fix("systemctl edit logwatch # [Service] User=root; or AmbientCapabilities= with those above. In a pod: securityContext.runAsUser: 0")
 }
@@ -150,7 +150,7 @@ var renameFlags = []struct {
 	{unix.RENAME_EXCHANGE, "RENAME_EXCHANGE", Warn, "Without it a log's path is absent for some milliseconds in each rotation, and log shippers may miss a file."},
 }
 
-// errUntried: a try would change something.
+// errUntried: a test would change podLogsDir.
 var errUntried = errors.New("it cannot be tried without changing podLogsDir")
 
 func checkRename(_ context.Context, n *node) Check {
@@ -165,7 +165,7 @@ func checkRename(_ context.Context, n *node) Check {
 		case err != nil:
 			c := found(f.status, "%s does not work on %s", f.name, name)
 			if errors.Is(err, errUntried) {
-				c = found(Warn, "%s is not known to work on %s", f.name, name)
+				c = found(Warn, "it is unknown whether %s works on %s", f.name, name)
 			}
 			return c.cause(err).detail("%s", f.why).detail("%s have it, in kernels from 4.0 on; a seccomp filter may forbid it.", strings.Join(renaming, ", ")).
 				fix("findmnt --target %s; uname -r; grep Seccomp /proc/self/status", dir)
@@ -174,13 +174,13 @@ func checkRename(_ context.Context, n *node) Check {
 	if known {
 		return found(OK, "%s has RENAME_NOREPLACE and RENAME_EXCHANGE", name)
 	}
-	return found(OK, "%s has RENAME_NOREPLACE and RENAME_EXCHANGE, as tried beside podLogsDir", name)
+	return found(OK, "%s has RENAME_NOREPLACE and RENAME_EXCHANGE, as tested next to podLogsDir", name)
 }
 
-// tryRename first renames a name that does not exist, in dir: this tells whether
-// the system call is allowed, and changes nothing. Only a real rename tells
-// whether the file system has the flag. Unless that is known, it is tried in a
-// temporary directory beside dir.
+// tryRename first renames a name that does not exist, in dir: its error shows whether
+// the system call is allowed, and nothing changes. Only a real rename shows whether the
+// file system has the flag. Unless that is known, it is tried in a temporary directory
+// next to dir.
 func tryRename(dir string, known bool, flag uint) error {
 	missing := filepath.Join(dir, fmt.Sprintf(".logwatch-doctor-%d-missing", os.Getpid()))
 	var here, there unix.Stat_t
@@ -219,7 +219,7 @@ func tryRename(dir string, known bool, flag uint) error {
 // checkLeases takes a lease on a log, as housekeeping does all the time, and
 // releases it at once.
 func checkLeases(_ context.Context, n *node) Check {
-	const why = "Without leases, age and a constant size decide when a rotated log is no longer written: it is compressed and removed later."
+	const why = "Without leases, a rotated log counts as closed by its age and a constant size: it is compressed and removed later."
 	if on, err := n.sysctl("fs.leases-enable"); err == nil && on == 0 {
 		return found(Warn, "file leases are disabled on this node").detail(why).run(setSysctl("fs.leases-enable", 1))
 	}
@@ -227,12 +227,12 @@ func checkLeases(_ context.Context, n *node) Check {
 		for _, f := range c.files {
 			switch _, err := n.openForWrite(c.dir, f.Name); {
 			case err == nil:
-				return found(OK, "a lease on a log tells whether it is open for writing")
+				return found(OK, "file leases work: logwatch detects logs that are open for writing")
 			case errors.Is(err, podlogs.ErrLeaseUnsupported):
 				return found(Warn, "file leases do not work in podLogsDir").cause(err).detail(why).
 					fix("findmnt --target %s # a local file system such as ext4 or xfs has them", n.settings().PodLogsDir)
 			}
 		}
 	}
-	return found(Skip, "there are no logs on which to try a file lease")
+	return found(Skip, "there are no logs to test a file lease on")
 }

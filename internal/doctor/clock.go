@@ -31,7 +31,7 @@ func checkClock(_ context.Context, n *node) Check {
 		return found(OK, "the clock is synchronized")
 	}
 	c := found(Warn, "the clock is not synchronized").
-		detail("It names rotated logs, and decides their age (containerLogMaxAge, --since). Names stay in order even if it is set back.")
+		detail("Names of rotated logs and their ages (containerLogMaxAge, --since) depend on it. Names stay in order even if it is set back.")
 	for _, unit := range []string{"chrony", "chronyd", "ntpsec", "ntpd", "ntp"} {
 		if n.unitFile(unit+".service") != "" {
 			return c.run(systemctl("enable --now", unit))

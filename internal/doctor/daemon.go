@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/api"
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 var daemonChecks = []check{
@@ -28,7 +29,7 @@ var daemonChecks = []check{
 	{"service", checkService, nil},
 }
 
-// daemonProcess is the running logwatch, and others beside it.
+// daemonProcess is the running logwatch, and other logwatch processes.
 type daemonProcess struct {
 	pid      int // 0: none
 	settings settings
@@ -36,9 +37,9 @@ type daemonProcess struct {
 	others   []process
 }
 
-// isLogwatch reports whether a process is `logwatch run`, whose name any process may
-// give itself: by its executable, and by its user or its service's cgroup, into
-// which only root puts processes.
+// isLogwatch reports whether a process is `logwatch run`. Any process may have that
+// name: its executable counts, and its user or its service's cgroup, into which only
+// root puts processes.
 func (n *node) isLogwatch(p process) bool {
 	exe, err := p.Executable() // a replaced one ends in " (deleted)"
 	if n.noPermission(err) {
@@ -56,7 +57,7 @@ func (n *node) findDaemon(ctx context.Context) (d daemonProcess) {
 	if n.file != "" {
 		wanted = filepath.Clean(n.settings().PodLogsDir)
 	}
-	best, bestRank := -1, 0
+	best := 0
 	for _, p := range n.processes() {
 		if !n.isLogwatch(p) {
 			continue
@@ -73,14 +74,11 @@ func (n *node) findDaemon(ctx context.Context) (d daemonProcess) {
 			continue
 		}
 		d.others = append(d.others, p)
-		if rank > bestRank && (wanted == "" || filepath.Clean(s.PodLogsDir) == wanted) {
-			best, bestRank = len(d.others)-1, rank
-			d.pid, d.settings, d.inPod = p.PID, s, p.inPod()
+		if rank > best && (wanted == "" || filepath.Clean(s.PodLogsDir) == wanted) {
+			best, d.pid, d.settings, d.inPod = rank, p.PID, s, p.inPod()
 		}
 	}
-	if best >= 0 {
-		d.others = slices.Delete(d.others, best, best+1)
-	}
+	d.others = slices.DeleteFunc(d.others, func(p process) bool { return p.PID == d.pid })
 	return d
 }
 
@@ -103,9 +101,9 @@ func checkDaemon(_ context.Context, n *node) Check {
 	from := cmp.Or(d.settings.file, "its flags and the defaults")
 	switch {
 	case d.pid == 0:
-		c := n.orHidden(found(Warn, "no logwatch runs on %s", s.PodLogsDir).detail("kubelet's own rotation is the only one there."))
+		c := n.orHidden(found(Warn, "logwatch does not run on %s", s.PodLogsDir).detail("Only kubelet rotates these logs."))
 		for _, other := range d.others {
-			c = c.detail("process %d works on %s.", other.PID, n.settingsOf(other).PodLogsDir)
+			c = c.detail("Process %d uses %s.", other.PID, n.settingsOf(other).PodLogsDir)
 		}
 		return c.run(n.start())
 	case n.file != "" && d.settings.file != "" && !sameFile(n.file, n.seenBy(d.pid, d.settings.file)):
@@ -148,8 +146,8 @@ func (n *node) conflicting() (Check, bool) {
 	for _, other := range d.others {
 		theirs := filepath.Clean(n.settingsOf(other).PodLogsDir)
 		if strings.HasPrefix(theirs+"/", ours+"/") || strings.HasPrefix(ours, theirs+"/") {
-			return found(Fail, "a second logwatch (process %d) is set to work on %s", other.PID, theirs).
-				detail("Two rotators lose lines. The lock on podLogsDir stops a second one, but not where that is mounted twice, or one is within the other.").
+			return found(Fail, "a second logwatch (process %d) uses %s", other.PID, theirs).
+				detail("Two rotators lose lines. The lock on podLogsDir prevents that, but not if the directory is mounted twice, or one is within the other.").
 				fix(show, other.PID), true
 		}
 	}
@@ -198,10 +196,10 @@ func checkControlSocket(_ context.Context, n *node) Check {
 	case d.pid == 0:
 		if st, err := os.Lstat(n.path(s.ControlSocket)); err == nil && st.Mode().Type() != os.ModeSocket {
 			return found(Fail, "%s exists and is not a socket", s.ControlSocket).
-				detail("logwatch leaves it, and has no control socket then.").
+				detail("logwatch does not replace it, and has no control socket.").
 				fix("mv %s %s", s.ControlSocket, s.ControlSocket+".moved")
 		}
-		return found(Skip, "no logwatch runs")
+		return found(Skip, "logwatch does not run")
 	}
 	a := n.status()
 	node, logs := a.Node, logsOf("logwatch")
@@ -221,7 +219,7 @@ func checkControlSocket(_ context.Context, n *node) Check {
 	case node.Failures > 0 && node.Failures > node.Rotations/100:
 		return found(Warn, "%d of %d rotations failed", node.Failures, node.Rotations+node.Failures).run("logwatch status -o wide", logs)
 	}
-	return found(OK, "the daemon answers: %s, %d failed", plural(int(node.Rotations), "rotation"), node.Failures)
+	return found(OK, "the daemon answers: %s, %d failed", display.Plural(int(node.Rotations), "rotation"), node.Failures)
 }
 
 // checkSkippedLogs lists the running containers whose logs the daemon does not
@@ -235,11 +233,11 @@ func checkSkippedLogs(_ context.Context, n *node) Check {
 		}
 	}
 	if len(skipped) > 0 {
-		return found(Warn, "the daemon skips the logs of %d of %s", len(skipped), plural(len(all), "running container")).
-			detail("They grow without a limit: %s.", some(skipped)).
+		return found(Warn, "the daemon skips the logs of %d of %s", len(skipped), display.Plural(len(all), "running container")).
+			detail("They grow without a limit: %s.", firstFew(skipped)).
 			fix("logwatch status -o wide # see log-paths and live-logs")
 	}
-	return found(OK, "the daemon skips none of %s", plural(len(all), "running container"))
+	return found(OK, "the daemon skips none of %s", display.Plural(len(all), "running container"))
 }
 
 // checkExchange reports whether the daemon rotates by exchange.
@@ -259,12 +257,12 @@ func checkExchange(_ context.Context, n *node) Check {
 		reasons = append(reasons, text("%s (%d)", reason, why[reason]))
 	}
 	return found(Warn, "the daemon rotates by rename: %s", strings.Join(reasons, ", ")).
-		detail("The live log is absent until the runtime has reopened it; log shippers that look in that instant may lose a generation.").
+		detail("The live log is absent until the runtime has reopened it; log shippers that scan in that instant may lose a whole rotated log.").
 		detail("lease_unsupported: fs.leases-enable is 0; exchange_unsupported: the file system lacks RENAME_EXCHANGE.").
 		fix("sysctl -w fs.leases-enable=1 # for lease_unsupported; for the others: df -hT %s", n.settings().PodLogsDir)
 }
 
-// checkMetricsPort looks for the listener in the daemon's network namespace.
+// checkMetricsPort checks the listener in the daemon's network namespace.
 func checkMetricsPort(_ context.Context, n *node) Check {
 	s, d := n.settings(), n.daemon()
 	address, where := s.Metrics.ListenAddress, "self"
@@ -335,7 +333,7 @@ func systemctl(action, unit string) command { return command("systemctl " + acti
 // logsOf is what shows a service's logs.
 func logsOf(unit string) command { return command("journalctl -u " + unit + " -n 50 --no-pager") }
 
-// unitDirs are systemd's, the first has precedence.
+// unitDirs are systemd's; the first has precedence.
 var unitDirs = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"}
 
 // unitFile returns the path of a unit; "": none.

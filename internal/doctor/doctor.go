@@ -27,7 +27,7 @@ type Check struct {
 	Detail  string `json:"detail"`  // why it matters, and the evidence
 	Fix     string `json:"fix"`     // commands for a root shell, one a line; "": none
 
-	err error // without the rights to find out, the check is skipped
+	err error // a missing permission skips the check
 }
 
 // Report is the result of all checks, in their order.

@@ -75,7 +75,7 @@ func (l leaselessHandle) OpenForWrite() (bool, error) {
 func TestConfig(t *testing.T) {
 	const file = "/etc/logwatch/logwatch.yaml"
 	run(t, []scenario{
-		{"none", "config", nil, wants{OK, "the defaults apply", "", ""}, false},
+		{"none", "config", nil, wants{OK, "the defaults are used", "", ""}, false},
 		{"installed", "config", func(f *fakeNode) { f.file(file, "containerLogMaxSize: 5Mi\n") }, wants{OK, file + " (installed) is valid", "", ""}, false},
 		{"bad", "config", func(f *fakeNode) { f.file(file, "\ncontainerLogMaxSize: big\nlogging: {level: loud}\n") }, wants{
 			Fail, file + " (installed) is invalid", file + ":2: containerLogMaxSize: ",
@@ -157,7 +157,7 @@ func TestAccess(t *testing.T) {
 		}, wants{Fail, "podLogsDir /var/log/pods is read-only for the daemon (process 101)", "ReadWritePaths", "ReadWritePaths=/var/log/pods"}, false},
 
 		{"ext4", "rename", nil, wants{OK, "ext4 has RENAME_NOREPLACE and RENAME_EXCHANGE", "", ""}, false},
-		{"zfs", "rename", statfs(func(st *unix.Statfs_t) { st.Type = 0x2fc12fc1 }), wants{OK, "zfs has RENAME_NOREPLACE and RENAME_EXCHANGE, as tried beside", "", ""}, false},
+		{"zfs", "rename", statfs(func(st *unix.Statfs_t) { st.Type = 0x2fc12fc1 }), wants{OK, "zfs has RENAME_NOREPLACE and RENAME_EXCHANGE, as tested next to", "", ""}, false},
 		{"nfs", "rename", func(f *fakeNode) {
 			statfs(func(st *unix.Statfs_t) { st.Type = unix.NFS_SUPER_MAGIC })(f)
 			f.sys.rename = func(string, bool, uint) error { return &fs.PathError{Op: "renameat2", Err: unix.EINVAL} }
@@ -173,16 +173,16 @@ func TestAccess(t *testing.T) {
 		{"untried", "rename", func(f *fakeNode) {
 			statfs(func(st *unix.Statfs_t) { st.Type = 0x1234 })(f)
 			f.sys.rename = func(string, bool, uint) error { return errUntried }
-		}, wants{Warn, "RENAME_NOREPLACE is not known to work on a file system of type 0x1234", "without changing podLogsDir", "findmnt"}, false},
+		}, wants{Warn, "whether RENAME_NOREPLACE works on a file system of type 0x1234", "without changing podLogsDir", "findmnt"}, false},
 		{"forbidden", "rename", func(f *fakeNode) { f.sys.rename = func(string, bool, uint) error { return unix.EPERM } }, wants{Fail, "RENAME_NOREPLACE does not work", "seccomp", "grep Seccomp"}, false},
 		{"read-only", "rename", func(f *fakeNode) { f.sys.rename = func(string, bool, uint) error { return unix.EROFS } }, wants{Skip, "read-only", "", ""}, false},
 
-		{"granted", "leases", nil, wants{OK, "tells whether it is open for writing", "", ""}, false},
-		{"held", "leases", func(f *fakeNode) { f.write("/var/log/pods/shop_db-0_u2/postgres/1.log") }, wants{OK, "tells", "", ""}, false},
+		{"granted", "leases", nil, wants{OK, "detects logs that are open for writing", "", ""}, false},
+		{"held", "leases", func(f *fakeNode) { f.write("/var/log/pods/shop_db-0_u2/postgres/1.log") }, wants{OK, "detects", "", ""}, false},
 		{"off", "leases", func(f *fakeNode) { f.file("/proc/sys/fs/leases-enable", "0\n") }, wants{Warn, "leases are disabled", "age", "fs.leases-enable = 1"}, true},
 		{"refused", "leases", func(f *fakeNode) { f.sys.podLogs = noLeases(unix.EINVAL) }, wants{Warn, "do not work in podLogsDir", "invalid argument", "findmnt --target /var/log/pods"}, false},
 		{"not root's", "leases", func(f *fakeNode) { f.sys.euid = 9; f.sys.podLogs = noLeases(unix.EACCES) }, wants{Skip, "as user 9", "permission denied", "sudo logwatch doctor"}, false},
-		{"no logs", "leases", func(f *fakeNode) { f.remove("/var/log/pods/shop_web-0_u1"); f.remove("/var/log/pods/shop_db-0_u2") }, wants{Skip, "no logs on which to try", "", ""}, false},
+		{"no logs", "leases", func(f *fakeNode) { f.remove("/var/log/pods/shop_web-0_u1"); f.remove("/var/log/pods/shop_db-0_u2") }, wants{Skip, "no logs to test", "", ""}, false},
 	})
 }
 
@@ -210,7 +210,7 @@ func TestLogs(t *testing.T) {
 		{"no format", "live-logs", func(f *fakeNode) { f.file(live, "\x1b[31mboo\n") }, wants{Warn, "is not in CRI's format", `\x1b[31mboo`, ""}, false},
 		{"missing", "live-logs", func(f *fakeNode) { f.remove("/var/log/pods") }, wants{Skip, "see pod-logs-dir", "", ""}, false},
 
-		{"good", "log-links", func(f *fakeNode) { f.link("/var/log/containers/old.log", "/var/log/pods/gone/app/0.log") }, wants{OK, "podLogsDir (1)", "1 more lead to logs that were removed", ""}, false},
+		{"good", "log-links", func(f *fakeNode) { f.link("/var/log/containers/old.log", "/var/log/pods/gone/app/0.log") }, wants{OK, "podLogsDir (1)", "1 more point to logs that were removed", ""}, false},
 		{"none", "log-writers", func(f *fakeNode) { f.write(live); f.file(live+".20260304-100000", "x") }, wants{OK, "no container writes to a rotated log", "", ""}, false},
 		{"a reopen pending", "log-writers", func(f *fakeNode) { // as between the two steps of a rotation
 			f.write(live)
@@ -236,8 +236,8 @@ func TestLogs(t *testing.T) {
 		{"without leases", "log-writers", func(f *fakeNode) { f.sys.podLogs = noLeases(unix.EINVAL) }, wants{Skip, "which logs are open for writing cannot be read", "", ""}, false},
 
 		{"none", "log-links", func(f *fakeNode) { f.remove("/var/log/containers") }, wants{Skip, "/var/log/containers does not exist", "", ""}, false},
-		{"elsewhere", "log-links", func(f *fakeNode) { f.link("/var/log/containers/x.log", "/data/pods/a/b/0.log") }, wants{Fail, "links in /var/log/containers lead out of podLogsDir (1)", "x.log → /data/pods/a/b/0.log", "ls -l"}, false},
-		{"docker's", "log-links", func(f *fakeNode) { f.link(live, "/var/lib/docker/containers/ab/ab-json.log") }, wants{Fail, "lead out of podLogsDir", "ab-json.log", ""}, false},
+		{"elsewhere", "log-links", func(f *fakeNode) { f.link("/var/log/containers/x.log", "/data/pods/a/b/0.log") }, wants{Fail, "links in /var/log/containers point outside podLogsDir (1)", "x.log → /data/pods/a/b/0.log", "ls -l"}, false},
+		{"docker's", "log-links", func(f *fakeNode) { f.link(live, "/var/lib/docker/containers/ab/ab-json.log") }, wants{Fail, "point outside podLogsDir", "ab-json.log", ""}, false},
 
 		{"none", "clock-stamps", nil, wants{OK, "no rotated logs yet", "", ""}, false},
 		{"a little ahead", "clock-stamps", func(f *fakeNode) { f.file(live+".20260304-123000", "") }, wants{OK, "ahead of the clock", "", ""}, false},

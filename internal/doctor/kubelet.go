@@ -23,11 +23,11 @@ var kubeletChecks = []check{
 	{"kubelet-cleaning", checkKubeletCleaning, []need{needConfig, needKubelet}},
 }
 
-// kubelet is how kubelet treats containers' logs.
+// kubelet is kubelet's configuration of container logs.
 type kubelet struct {
 	found bool   // a process, or its configuration
 	pid   int    // 0: it does not run
-	host  string // the program that it is a part of, whose settings are elsewhere
+	host  string // the program that it is part of; its settings are elsewhere
 	file  string // its configuration's path; "": none
 	dir   string // of its drop-ins; "": none
 	err   error  // of reading them
@@ -188,7 +188,7 @@ func (k *kubelet) origin(key string) string {
 
 // rotation is how kubelet rotates, for a message.
 func (k *kubelet) rotation() string {
-	return text("%s %s %s, %s %v %s", maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey))
+	return text("%s %s %s, %s %v %s", maxSizeKey, setting.FormatSize(k.MaxSize), k.origin(maxSizeKey), intervalKey, k.Interval, k.origin(intervalKey))
 }
 
 // set returns the commands that set keys of kubelet's configuration, given as
@@ -233,10 +233,10 @@ func checkKubelet(_ context.Context, n *node) Check {
 	k := n.kubelet()
 	switch {
 	case k.host != "" && !k.found:
-		return found(Skip, "kubelet is a part of %s here, and its settings cannot be read", k.host).
+		return found(Skip, "kubelet runs as part of %s, and its settings cannot be read", k.host).
 			detail("It should rotate far later than logwatch: for k3s, --kubelet-arg=container-log-max-size=1Gi.")
 	case !k.found:
-		return n.orHidden(found(Skip, "kubelet does not run here, and no configuration of it was found"))
+		return n.orHidden(found(Skip, "kubelet does not run here, and it has no configuration"))
 	case k.err != nil:
 		return found(Warn, "kubelet's configuration cannot be read").cause(k.err).run(logsOf("kubelet"))
 	}
@@ -246,24 +246,22 @@ func checkKubelet(_ context.Context, n *node) Check {
 	return found(OK, "kubelet runs (process %d): %s", k.pid, k.rotation())
 }
 
-func size(bytes int64) string { return setting.FormatSize(bytes) }
-
-// largest returns the size, in bytes, that logwatch lets a live log reach: its
+// maxLiveLog returns the size, in bytes, that logwatch lets a live log reach: its
 // limit, or half of its total, which overrides minRotationInterval. 0: it rotates
 // none.
-func largest(c config.Config) (most int64) {
+func maxLiveLog(c config.Config) (live int64) {
 	for _, p := range policies(c.Rules) {
-		most = max(most, p.MaxSize)
+		live = max(live, p.MaxSize)
 		if p.Rotate && p.MinInterval > 0 {
-			most = max(most, p.MaxTotalSize/2)
+			live = max(live, p.MaxTotalSize/2)
 		}
 	}
-	if top := c.Annotations.Ceilings; c.Annotations.Enabled && most > 0 {
+	if top := c.Annotations.Ceilings; c.Annotations.Enabled && live > 0 {
 		size, _ := setting.ParseSize(top["maxSize"]) // 0: none
 		total, _ := setting.ParseSize(top["maxTotalSize"])
-		most = max(most, size, total/2)
+		live = max(live, size, total/2)
 	}
-	return most
+	return live
 }
 
 // needKubelet skips a check without kubelet's settings.
@@ -276,31 +274,31 @@ func needKubelet(n *node) Check {
 
 func checkKubeletRotation(_ context.Context, n *node) Check {
 	const minBackstop, minInterval = int64(1 << 30), time.Minute // docs/POLICY.md
-	k, most := n.kubelet(), largest(n.settings().Config)
+	k, live := n.kubelet(), maxLiveLog(n.settings().Config)
 	switch {
 	case k.MaxSize < 0:
-		return found(OK, "kubelet does not rotate: %s is %s %s", maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey))
-	case most == 0:
+		return found(OK, "kubelet does not rotate: %s is %s %s", maxSizeKey, setting.FormatSize(k.MaxSize), k.origin(maxSizeKey))
+	case live == 0:
 		return found(OK, "logwatch rotates nothing (containerLogMaxSize -1), and kubelet does")
 	}
 	var c Check
-	lines := []string{maxSizeKey + ": " + size(max(minBackstop, 4*most, k.MaxSize)), intervalKey + ": 1h"}
+	lines := []string{maxSizeKey + ": " + setting.FormatSize(max(minBackstop, 4*live, k.MaxSize)), intervalKey + ": 1h"}
 	if k.Interval >= minInterval {
 		lines = lines[:1]
 	}
 	switch {
-	case k.MaxSize <= most:
-		c = found(Fail, "kubelet rotates the same logs at %s", size(k.MaxSize))
-	case k.MaxSize < 2*most:
-		c = found(Warn, "kubelet rotates at %s, close to logwatch", size(k.MaxSize))
+	case k.MaxSize <= live:
+		c = found(Fail, "kubelet rotates the same logs at %s", setting.FormatSize(k.MaxSize))
+	case k.MaxSize < 2*live:
+		c = found(Warn, "kubelet rotates at %s, close to logwatch", setting.FormatSize(k.MaxSize))
 	case k.Interval < minInterval:
 		c = found(Warn, "kubelet checks logs every %v", k.Interval).
 			detail("Whenever logwatch is late, as after a start, kubelet may rotate first.")
 		lines = lines[1:]
 	default:
-		return found(OK, "kubelet rotates at %s, checks every %v, and so never comes first", size(k.MaxSize), k.Interval)
+		return found(OK, "kubelet rotates at %s and checks every %v: logwatch always rotates first", setting.FormatSize(k.MaxSize), k.Interval)
 	}
-	return c.detail("kubelet has %s; logwatch lets a live log reach %s.", k.rotation(), size(most)).
+	return c.detail("kubelet has %s; logwatch lets a live log reach %s.", k.rotation(), setting.FormatSize(live)).
 		detail("Two rotators on the same logs lose lines: on CRI-O a second reopen truncates the new log.").run(k.set(lines...)...)
 }
 
@@ -313,6 +311,6 @@ func checkKubeletCleaning(_ context.Context, n *node) Check {
 		return found(OK, "logwatch removes the logs of deleted containers, since kubelet does not")
 	}
 	return found(Warn, "the logs of deleted containers are not removed").
-		detail("kubelet does not with %s %s %s: each restart of a container leaves a log.", maxSizeKey, size(k.MaxSize), k.origin(maxSizeKey)).
+		detail("kubelet does not with %s %s %s: each restart of a container leaves a log.", maxSizeKey, setting.FormatSize(k.MaxSize), k.origin(maxSizeKey)).
 		run(n.set("cleanRemovedContainers: true"))
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/logwatch/logwatch/internal/crilog"
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
@@ -130,27 +131,27 @@ func checkLiveLogs(_ context.Context, n *node) Check {
 	case len(links) > 0:
 		return n.linkedLogs(links, live)
 	case len(irregular) > 0:
-		return found(Fail, "%d of %s are not regular files with one link, and are not rotated", len(irregular), plural(live, "live log")).
+		return found(Fail, "%d of %s are not regular files with one link, and are not rotated", len(irregular), display.Plural(live, "live log")).
 			fix("ls -l %s", irregular[0])
 	case bad != nil:
 		return *bad
 	case live == 0:
 		return found(OK, "there are no live logs yet")
 	}
-	return found(OK, "%s: regular files; %d were read, all in CRI's format", plural(live, "live log"), read)
+	return found(OK, "%s: regular files; %d were read, all in CRI's format", display.Plural(live, "live log"), read)
 }
 
 func (n *node) linkedLogs(links []string, live int) Check {
 	target, _ := os.Readlink(n.path(links[0])) // "": it has just been removed
-	c := found(Fail, "%d of %s are symbolic links, and are not rotated", len(links), plural(live, "live log")).
-		detail("%s leads to %s.", links[0], target)
+	c := found(Fail, "%d of %s are symbolic links, and are not rotated", len(links), display.Plural(live, "live log")).
+		detail("%s points to %s.", links[0], target)
 	if strings.Contains(target, "/docker/") {
 		return c.detail("Docker's json-file driver writes and rotates that file itself; cri-dockerd cannot reopen logs.").
 			detail(`Limit it there ("log-opts": {"max-size": "10m", "max-file": "5"}), or run the node with containerd or CRI-O.`).
 			run("${EDITOR:-vi} /etc/docker/daemon.json && " + systemctl("restart", "docker"))
 	}
-	return c.detail("logwatch follows no link: it could lead to any file.").
-		fix("readlink -f %s # see what creates it, and have that write to podLogsDir", links[0])
+	return c.detail("logwatch follows no link: it could point to any file.").
+		fix("readlink -f %s # find what creates it, and change it to write to podLogsDir", links[0])
 }
 
 // badFormat returns the Check for a log that is not in CRI's format, or nil.
@@ -163,7 +164,7 @@ func (n *node) badFormat(path string, first []byte) *Check {
 		c = found(Fail, "%s is in the format of Docker's json-file driver", path).
 			detail("Docker cannot reopen a renamed log: it would keep writing to the rotated one.")
 	}
-	c = c.detail("It begins with: %s", string(first[:min(len(first), 60)])).fix("lsof %s # see what writes it", path)
+	c = c.detail("It begins with: %s", string(first[:min(len(first), 60)])).fix("lsof %s # find what writes it", path)
 	return &c
 }
 
@@ -183,8 +184,8 @@ func (n *node) firstLine(dir string, f podlogs.File) ([]byte, error) {
 	return first, nil
 }
 
-// checkLogWriters finds containers that write to a rotated log: their reopen
-// failed, or never came. For a moment of each rotation that is normal.
+// checkLogWriters finds containers that write to a rotated log: their log was not
+// reopened. For a moment of each rotation that is normal.
 func checkLogWriters(ctx context.Context, n *node) Check {
 	stuck := n.tree().containers
 	for pass := range 2 {
@@ -209,7 +210,7 @@ func checkLogWriters(ctx context.Context, n *node) Check {
 			return found(OK, "no container writes to a rotated log")
 		}
 	}
-	c := found(Warn, "rotated logs are still open for writing: %s", plural(len(stuck), "container")).
+	c := found(Warn, "rotated logs are still open for writing: %s", display.Plural(len(stuck), "container")).
 		detail("The runtime has not reopened the log after a rotation. No line is lost, but nothing limits the file, such as %s.", n.logPath(stuck[0].dir, stuck[0].files[0]))
 	if n.daemon().pid == 0 {
 		return c.run(n.start())
@@ -222,8 +223,7 @@ func checkLogWriters(ctx context.Context, n *node) Check {
 }
 
 // writesRotated returns the newest rotated log that is open for writing while the
-// live log is absent, or empty and not open. The error is for leases that do not
-// work.
+// live log is absent, or empty and not open. The error: leases do not work.
 func (n *node) writesRotated(c container) (*podlogs.File, error) {
 	for _, f := range slices.Backward(c.files) { // a live log comes behind its rotated ones
 		if f.Kind != podlogs.Live && f.Kind != podlogs.Rotated || !f.Regular {
@@ -278,13 +278,13 @@ func checkLogLinks(_ context.Context, n *node) Check {
 	}
 	if len(elsewhere) > 0 {
 		slices.Sort(elsewhere)
-		return found(Fail, "links in %s lead out of podLogsDir (%d)", linksDir, len(elsewhere)).
-			detail("Log shippers read files that are not rotated: %s.", some(elsewhere)).
+		return found(Fail, "links in %s point outside podLogsDir (%d)", linksDir, len(elsewhere)).
+			detail("Log shippers read files that are not rotated: %s.", firstFew(elsewhere)).
 			fix("ls -l %s | grep -v ' %s/' # see live-logs and kubelet's podLogsDir", linksDir, dir)
 	}
-	c := found(OK, "the links in %s lead to logs in podLogsDir (%d)", linksDir, good)
+	c := found(OK, "the links in %s point to logs in podLogsDir (%d)", linksDir, good)
 	if dangling > 0 {
-		c = c.detail("%d more lead to logs that were removed; kubelet removes such links.", dangling)
+		c = c.detail("%d more point to logs that were removed; kubelet removes such links.", dangling)
 	}
 	return c
 }

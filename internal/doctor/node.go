@@ -25,8 +25,8 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// node is what the checks examine. What several need is found once, by the first
-// that calls for it.
+// node is what the checks examine. What several checks need is found once, by the
+// first that needs it.
 type node struct {
 	root string // of the files that are read
 	sys  system
@@ -44,7 +44,7 @@ type node struct {
 	runtime   func() runtimeAnswers
 }
 
-// system is what else the checks need of the kernel. Tests replace it.
+// system is the rest of the kernel's interface. Tests replace it.
 type system struct {
 	euid     int
 	now      func() time.Time
@@ -195,8 +195,8 @@ func peerOf(ctx context.Context, socket string) (unix.Ucred, error) {
 	return *cred, nil
 }
 
-// noPermission reports whether err is for want of rights that root has: it says
-// nothing about the node.
+// noPermission reports whether err is a missing permission that root has: then it is
+// not a problem of the node.
 func (n *node) noPermission(err error) bool {
 	return n.sys.euid != 0 && errors.Is(err, fs.ErrPermission)
 }

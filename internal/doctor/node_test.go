@@ -97,18 +97,18 @@ func TestDaemon(t *testing.T) {
 		f.file("/proc/"+pid+"/net/tcp", tcpHead+"   0: 0100007F:263E 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 "+inode+" 1 0 100 0 0 10 0\n")
 	}
 	run(t, []scenario{
-		{"none", "daemon", nil, wants{Warn, "no logwatch runs", "the only one", "logwatch run # or"}, false},
-		{"none, with a service", "daemon", unit, wants{Warn, "no logwatch runs", "", "systemctl enable --now logwatch"}, false},
-		{"none that can be seen", "daemon", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Warn, "no logwatch runs", "Only the processes of this PID namespace", ""}, false},
+		{"none", "daemon", nil, wants{Warn, "logwatch does not run", "Only kubelet", "logwatch run # or"}, false},
+		{"none, with a service", "daemon", unit, wants{Warn, "logwatch does not run", "", "systemctl enable --now logwatch"}, false},
+		{"none that can be seen", "daemon", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Warn, "logwatch does not run", "Only the processes of this PID namespace", ""}, false},
 		{"runs", "daemon", func(f *fakeNode) { f.file(file, ""); f.daemon("--config", file) }, wants{OK, "logwatch runs (process 101) on /var/log/pods, with " + file, "", ""}, false},
 		{"runs, without a lock that shows", "daemon", func(f *fakeNode) { f.process("logwatch", "run") }, wants{OK, "with its flags and the defaults", "", ""}, false},
-		{"not another user's", "daemon", func(f *fakeNode) { f.processOf(300, 4711, "logwatch", "run") }, wants{Warn, "no logwatch runs", "", ""}, false},
+		{"not another user's", "daemon", func(f *fakeNode) { f.processOf(300, 4711, "logwatch", "run") }, wants{Warn, "logwatch does not run", "", ""}, false},
 		{"works elsewhere", "daemon", func(f *fakeNode) {
 			f.file("/other.yaml", "podLogsDir: /data/pods\n")
 			f.config = filepath.Join(f.root, "named.yaml")
 			f.file("/named.yaml", "")
 			f.process("logwatch", "run", "--config", "/other.yaml")
-		}, wants{Warn, "no logwatch runs on /var/log/pods", "process 101 works on /data/pods", "logwatch run --config"}, false},
+		}, wants{Warn, "logwatch does not run on /var/log/pods", "Process 101 uses /data/pods", "logwatch run --config"}, false},
 		{"uses another file", "daemon", func(f *fakeNode) {
 			f.file("/other.yaml", "")
 			f.config = filepath.Join(f.root, "named.yaml")
@@ -122,10 +122,10 @@ func TestDaemon(t *testing.T) {
 		{"another user's name and socket", "daemon", func(f *fakeNode) {
 			pid := f.processOf(300, 4711, "/tmp/logwatch", "run")
 			f.sys.peer = func(context.Context, string) (unix.Ucred, error) { return unix.Ucred{Pid: int32(pid), Uid: 4711}, nil }
-		}, wants{Warn, "no logwatch runs", "", ""}, false},
+		}, wants{Warn, "logwatch does not run", "", ""}, false},
 		{"a user's, in a cgroup of its own", "daemon", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.processOf(300, 4711, "logwatch", "run"))+"/cgroup", "0::/user.slice/user-4711.slice/system.slice/logwatch.service\n")
-		}, wants{Warn, "no logwatch runs", "", ""}, false},
+		}, wants{Warn, "logwatch does not run", "", ""}, false},
 		{"upgraded", "daemon", func(f *fakeNode) { f.link("/proc/"+itoa(f.daemon())+"/exe", "/usr/bin/logwatch (deleted)") }, wants{OK, "process 101", "", ""}, false},
 		{"two, and one answers", "daemon", func(f *fakeNode) {
 			f.process("logwatch", "run", "--pod-logs-dir", "/data/pods")
@@ -137,7 +137,7 @@ func TestDaemon(t *testing.T) {
 		}, wants{Warn, `podLogsDir is locked by process 101 (f\nlock)`, "lose lines", "ps -p 101"}, false},
 		{"of a pod", "daemon", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.process("logwatch", "run"))+"/environ", "KUBERNETES_SERVICE_HOST=10.0.0.1\x00")
-		}, wants{Warn, "no logwatch runs", "", ""}, false},
+		}, wants{Warn, "logwatch does not run", "", ""}, false},
 		{"of this pod", "daemon", func(f *fakeNode) {
 			f.link("/proc/self/ns/pid", "pid:[4026539999]")
 			f.file("/proc/"+itoa(f.process("logwatch", "run"))+"/environ", "KUBERNETES_SERVICE_HOST=10.0.0.1\x00")
@@ -145,18 +145,18 @@ func TestDaemon(t *testing.T) {
 		{"of a node within this one", "daemon", func(f *fakeNode) {
 			f.file("/inner/var/log/pods/.keep", "")
 			f.link("/proc/"+itoa(f.process("logwatch", "run"))+"/root", "../../inner")
-		}, wants{Warn, "no logwatch runs", "", ""}, false},
+		}, wants{Warn, "logwatch does not run", "", ""}, false},
 		{"a second one", "daemon", func(f *fakeNode) {
 			f.daemon()
 			f.process("/opt/logwatch", "run", "--pod-logs-dir", "/var/log")
-		}, wants{Fail, "a second logwatch (process 102) is set to work on /var/log", "lose lines", "ps -p 102"}, false},
+		}, wants{Fail, "a second logwatch (process 102) uses /var/log", "lose lines", "ps -p 102"}, false},
 		{"another one elsewhere", "daemon", func(f *fakeNode) {
 			f.daemon()
 			f.process("/opt/logwatch", "run", "--pod-logs-dir", "/var/log/pods2")
 		}, wants{OK, "process 101", "", ""}, false},
 
 		{"off", "control-socket", func(f *fakeNode) { f.file(file, `controlSocket: ""`) }, wants{Skip, "is empty", "", ""}, false},
-		{"no daemon", "control-socket", nil, wants{Skip, "no logwatch runs", "", ""}, false},
+		{"no daemon", "control-socket", nil, wants{Skip, "logwatch does not run", "", ""}, false},
 		{"in the way", "control-socket", func(f *fakeNode) { f.file("/run/logwatch/logwatch.sock", "") }, wants{Fail, "exists and is not a socket", "", "mv /run/logwatch/logwatch.sock"}, false},
 		{"silent", "control-socket", func(f *fakeNode) {
 			f.file(file, "controlSocket: /nowhere/x.sock\n")

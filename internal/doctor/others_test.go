@@ -31,7 +31,7 @@ func TestKubelet(t *testing.T) {
 		{"bad YAML", "kubelet", kubeletHas("a: [secret\n"), wants{Warn, "cannot be read", "invalid YAML", ""}, false},
 		{"bad size", "kubelet", kubeletHas("containerLogMaxSize: \"\u202e\"\n"), wants{Warn, "cannot be read", `\u202e`, ""}, false},
 		{"bad interval", "kubelet", kubeletHas("containerLogMonitorInterval: 10\n"), wants{Warn, "cannot be read", "missing unit", ""}, false},
-		{"a part of k3s", "kubelet", func(f *fakeNode) { f.process("/usr/local/bin/k3s", "server") }, wants{Skip, "a part of k3s", "--kubelet-arg", ""}, false},
+		{"as part of k3s", "kubelet", func(f *fakeNode) { f.process("/usr/local/bin/k3s", "server") }, wants{Skip, "as part of k3s", "--kubelet-arg", ""}, false},
 		{"not a pod's", "kubelet", func(f *fakeNode) {
 			f.file("/proc/"+itoa(f.process("kubelet", "--config=/etc/shadow"))+"/cgroup", "0::/kubepods/besteffort/x\n")
 		}, wants{Skip, "kubelet does not run here", "", ""}, false},
@@ -42,14 +42,14 @@ func TestKubelet(t *testing.T) {
 			f.link("/proc/"+itoa(f.pid)+"/cwd", "/etc")
 		}, wants{OK, "containerLogMaxSize 1Gi in k.yaml", "", ""}, false},
 
-		{"good", "kubelet-rotation", kubeletHas(good), wants{OK, "at 1Gi, checks every 1h0m0s", "", ""}, false},
+		{"good", "kubelet-rotation", kubeletHas(good), wants{OK, "at 1Gi and checks every 1h0m0s", "", ""}, false},
 		{"unknown", "kubelet-rotation", nil, wants{Skip, "see kubelet", "", ""}, false},
 		{"off", "kubelet-rotation", kubeletHas("containerLogMaxSize: \"-1\"\n"), wants{OK, "kubelet does not rotate", "", ""}, false},
 		{"logwatch's is off", "kubelet-rotation", logwatch("containerLogMaxSize: -1", kubeletHas("")), wants{OK, "logwatch rotates nothing", "", ""}, false},
 		{"as shipped", "kubelet-rotation", kubeletHas(""), wants{Fail, "kubelet rotates the same logs at 10Mi", "containerLogMaxSize 10Mi by default, containerLogMonitorInterval 10s by default; logwatch lets a live log reach 25Mi.", "sed -i"}, true},
 		{"no newline at the end", "kubelet-rotation", kubeletHas("containerLogMaxSize: 20Mi"), wants{Fail, "at 20Mi", "20Mi in " + kubeletFile, "echo >>"}, true},
 		{"close", "kubelet-rotation", kubeletHas("containerLogMaxSize: 49Mi\n"), wants{Warn, "close to logwatch", "reach 25Mi", "containerLogMaxSize: 1Gi"}, true},
-		{"strict", "kubelet-rotation", logwatch("minRotationInterval: 0s", kubeletHas("containerLogMaxSize: 20Mi\ncontainerLogMonitorInterval: 1m\n")), wants{OK, "at 20Mi, checks every 1m0s", "", ""}, false},
+		{"strict", "kubelet-rotation", logwatch("minRotationInterval: 0s", kubeletHas("containerLogMaxSize: 20Mi\ncontainerLogMonitorInterval: 1m\n")), wants{OK, "at 20Mi and checks every 1m0s", "", ""}, false},
 		{"often", "kubelet-rotation", kubeletHas("containerLogMaxSize: 1Gi\n"), wants{Warn, "kubelet checks logs every 10s", "10s by default", "containerLogMonitorInterval: 1h"}, true},
 		{"an override is larger", "kubelet-rotation", logwatch("overrides:\n- match: {pods: [a]}\n  maxSize: 1Gi\n", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2560Mi", "containerLogMaxSize: 10Gi"}, true},
 		{"a ceiling is larger", "kubelet-rotation", logwatch("annotations: {enabled: true, ceilings: {maxSize: 2Gi}}", kubeletHas(good)), wants{Fail, "at 1Gi", "reach 2Gi", "containerLogMaxSize: 8Gi"}, true},
@@ -90,7 +90,7 @@ func TestKubeletFlag(t *testing.T) {
 	wants{Fail, "at 12Mi", "12Mi by --container-log-max-size", "sed -i -E"}.hold(t, c)
 	f.fix(c)
 	f.file("/proc/101/cmdline", "/usr/bin/kubelet\x00--config="+kubeletFile+"\x00") // after the restart
-	wants{OK, "at 1Gi, checks every 1h0m0s", "", ""}.hold(t, f.check("kubelet-rotation"))
+	wants{OK, "at 1Gi and checks every 1h0m0s", "", ""}.hold(t, f.check("kubelet-rotation"))
 	left, err := os.ReadFile(f.root + env)
 	if err != nil || string(left) != `KUBELET_KUBEADM_ARGS=" --node-ip=10.0.0.1"`+"\n" && string(left) != `KUBELET_KUBEADM_ARGS="--node-ip=10.0.0.1"`+"\n" {
 		t.Errorf("%q %v", left, err)
@@ -251,8 +251,8 @@ func TestShippers(t *testing.T) {
 		}
 	}
 	run(t, []scenario{
-		{"none", "shippers", nil, wants{OK, "no log shipper", "", ""}, false},
-		{"none that can be seen", "shippers", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Skip, "no log shipper can be seen", "hostPID", ""}, false},
+		{"none", "shippers", nil, wants{OK, "no known log shipper", "", ""}, false},
+		{"none that can be seen", "shippers", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{Skip, "no log shipper is visible", "hostPID", ""}, false},
 		{"its profile", "shippers", runs("collectorProfile: vector\n", "/usr/bin/vector"), wants{OK, "vector can keep up: minRotationInterval 1s, rotatedLogGracePeriod 1m5s", "", ""}, false},
 		{"no profile", "shippers", runs("", "/usr/bin/vector", "--config", "x"), wants{Warn, "vector may miss lines: rotatedLogGracePeriod is 0s, and should be 1m5s", "(process 101) needs 1s and 1m5s", "collectorProfile: vector"}, true},
 		{"no file", "shippers", func(f *fakeNode) { f.process("/fluent-bit/bin/fluent-bit") }, wants{Warn, "fluent-bit may miss", "", "mkdir -p /etc/logwatch && printf"}, true},
@@ -279,7 +279,7 @@ func TestShippers(t *testing.T) {
 			f.file("/proc/"+itoa(f.daemon())+"/cgroup", "0::/kubepods/x\n")
 			f.process("promtail")
 		}, wants{Warn, "promtail may miss", "", "configmaps"}, false},
-		{"a hostile name", "shippers", runs("", "/bin/fluentd\x1b[2J\nfix: rm -rf /"), wants{OK, "no log shipper", "", ""}, false},
+		{"a hostile name", "shippers", runs("", "/bin/fluentd\x1b[2J\nfix: rm -rf /"), wants{OK, "no known log shipper", "", ""}, false},
 	})
 	f := newFake(t)
 	for args, want := range map[string]string{

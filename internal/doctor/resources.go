@@ -49,12 +49,12 @@ func setSysctl(key string, value int) command {
 }
 
 // inotifyUse counts the inotify instances and watches of the daemon's user,
-// without the daemon's own. A descriptor that two processes share counts twice:
-// too many is the safe side.
+// without the daemon's own. A descriptor that two processes share counts twice, which
+// errs on the safe side.
 type inotifyUse struct {
 	instances, watches int
 	hidden             bool   // some processes cannot be searched
-	most               string // the program that holds the most instances
+	top                string // the program that holds the most instances
 }
 
 func (n *node) countInotify() (u inotifyUse) {
@@ -63,7 +63,7 @@ func (n *node) countInotify() (u inotifyUse) {
 		user = process{Proc: p}.uid()
 	}
 	u.hidden = n.isolated()
-	most := 0
+	top := 0
 	for _, p := range n.processes() {
 		if p.PID == daemon || p.PID == os.Getpid() || p.uid() != user {
 			continue
@@ -81,8 +81,8 @@ func (n *node) countInotify() (u inotifyUse) {
 				u.watches += len(info.InotifyInfos)
 			}
 		}
-		if u.instances += own; own > most {
-			most, u.most = own, p.program()
+		if u.instances += own; own > top {
+			top, u.top = own, p.program()
 		}
 	}
 	return u
@@ -101,7 +101,7 @@ func checkWatches(_ context.Context, n *node) Check {
 		return c
 	}
 	c = c.detail("One watch for podLogsDir, each of its %s and each of its %s; other processes of the same user hold %d.",
-		plural(t.pods, "pod"), plural(len(t.containers), "container"), u.watches).
+		display.Plural(t.pods, "pod"), display.Plural(len(t.containers), "container"), u.watches).
 		run(setSysctl(watchesKey, max(65536, u.watches+4*need)))
 	if left < need {
 		c.Status = Fail
@@ -126,7 +126,7 @@ func checkInstances(_ context.Context, n *node) Check {
 		if left == 0 {
 			c.Status = Fail
 		}
-		return c.detail("Without one, logwatch finds due logs by its sweep only; each `kubectl logs -f` takes one, too. Most are held by %s.", cmp.Or(u.most, "hidden processes")).
+		return c.detail("Without one, logwatch finds due logs by its sweep only; each `kubectl logs -f` takes one, too. Most are held by %s.", cmp.Or(u.top, "hidden processes")).
 			run(setSysctl(instancesKey, max(1024, 2*u.instances)))
 	case u.hidden:
 		return found(OK, "there are %d inotify instances; one is needed", limit).detail("The use by other processes cannot be read.")
@@ -140,7 +140,7 @@ func checkQueue(_ context.Context, n *node) Check {
 	c := found(OK, "an inotify queue holds %d events", limit)
 	if limit < minEvents {
 		c.Status = Warn
-		return c.detail("When it overflows, events are lost and everything is listed again. The kernel's default is %d.", byDefault).run(setSysctl(queueKey, byDefault))
+		return c.detail("When it overflows, events are lost, and a sweep checks all logs. The kernel's default is %d.", byDefault).run(setSysctl(queueKey, byDefault))
 	}
 	return c
 }
@@ -200,9 +200,9 @@ func percent(part, whole int64) int64 {
 	return int64(float64(part) / float64(whole) * 100)
 }
 
-// promised returns what all containers that have a directory may hold together,
-// in bytes, and how many of them have no limit, without labels and annotations.
-func (n *node) promised() (bytes int64, unlimited int) {
+// maxHeld returns how much all containers that have a directory may hold by their
+// limits, in bytes, and how many have none. Labels and annotations are not considered.
+func (n *node) maxHeld() (bytes int64, unlimited int) {
 	resolver, err := policy.New(n.settings().Rules)
 	if err != nil {
 		return 0, 0
@@ -225,28 +225,28 @@ func checkSpace(_ context.Context, n *node) Check {
 	for _, c := range n.tree().containers {
 		held += c.size()
 	}
-	most, unlimited := n.promised()
-	promise := text("%s hold %s, and may hold %s by their limits.", plural(len(n.tree().containers), "container"), display.Bytes(held), display.Bytes(most))
+	limit, unlimited := n.maxHeld()
+	use := text("%s hold %s, and may hold %s by their limits.", display.Plural(len(n.tree().containers), "container"), display.Bytes(held), display.Bytes(limit))
 	if unlimited > 0 {
-		promise += text(" %d of them have no limit.", unlimited)
+		use += text(" %d of them have no limit.", unlimited)
 	}
 	if b := s.NodeLogBudget; b > 0 {
-		most = min(most, max(held, b))
-		promise += text(" nodeLogBudget is %s.", setting.FormatSize(b))
+		limit = min(limit, max(held, b))
+		use += text(" nodeLogBudget is %s.", setting.FormatSize(b))
 	}
 	threshold := s.DiskPressure.HighThresholdPercent
 	c, low := scarce(text("%s (%d%%) of podLogsDir's disk is free", display.Bytes(free), percent(free, total)), free, total, evictSpace,
 		"diskPressure.highThresholdPercent", threshold, "Lines are lost when there is no space left.")
 	switch {
 	case low:
-		return c.detail("%s", promise).
+		return c.detail("%s", use).
 			fix(`du --one-file-system --human-readable --max-depth=2 "$(findmnt --noheadings --output TARGET --target %s)" | sort --human-numeric-sort | tail -n 20`, s.PodLogsDir)
-	case most-held > free && threshold == 0:
-		return found(Warn, "%s, and logs may take %s more", c.Summary, display.Bytes(most-held)).
-			detail("%s Neither nodeLogBudget nor diskPressure limits them.", promise).
-			run(n.set("nodeLogBudget: " + size(max((held+free)/10*8>>20, 1)<<20)))
+	case limit-held > free && threshold == 0:
+		return found(Warn, "%s, and logs may take %s more", c.Summary, display.Bytes(limit-held)).
+			detail("%s Neither nodeLogBudget nor diskPressure limits them.", use).
+			run(n.set("nodeLogBudget: " + setting.FormatSize(max((held+free)/10*8>>20, 1)<<20)))
 	}
-	return c.detail("%s", promise)
+	return c.detail("%s", use)
 }
 
 func checkInodes(_ context.Context, n *node) Check {

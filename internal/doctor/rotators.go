@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/logwatch/logwatch/internal/display"
 )
 
 // rotatorChecks are about other programs that rotate containers' logs.
@@ -239,15 +241,15 @@ func checkConmon(_ context.Context, n *node) Check {
 	var c Check
 	switch {
 	case truncating > 0:
-		c = found(Fail, "conmon truncates the logs of %s by itself", plural(truncating, "container")).
+		c = found(Fail, "conmon truncates the logs of %s by itself", display.Plural(truncating, "container")).
 			detail("With --log-size-max, what the log has at that size is lost.")
 	case rotating > 0:
-		c = found(Warn, "conmon rotates the logs of %s by itself", plural(rotating, "container")).
+		c = found(Warn, "conmon rotates the logs of %s by itself", display.Plural(rotating, "container")).
 			detail("Two rotators lose lines; files such as 0.log.1 are neither compressed nor pruned.")
 	case total == 0:
 		return found(OK, "no container is monitored by conmon")
 	default:
-		return found(OK, "conmon leaves the logs of %s to other rotators", plural(total, "container"))
+		return found(OK, "conmon leaves the logs of %s to other rotators", display.Plural(total, "container"))
 	}
 	const file = "/etc/crio/crio.conf.d/99-logwatch.conf"
 	return c.detail("As process %d: %s. CRI-O's log_size_max sets it for containers that start from then on.", first.PID, strings.Join(first.args, " ")).

@@ -14,6 +14,7 @@ import (
 	grpcstatus "google.golang.org/grpc/status"
 
 	"github.com/logwatch/logwatch/cri"
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
@@ -151,7 +152,7 @@ func checkRuntime(ctx context.Context, n *node) Check {
 		return found(Fail, "%s answers, but does not list its containers", a.version).detail("%v", a.listErr).
 			detail("A sweep that fails finds no new containers.").run(logsOf(unit))
 	}
-	c := found(OK, "%s answers; lists %s in %v", a.version, plural(len(a.running), "running container"), a.took.Round(time.Millisecond/10))
+	c := found(OK, "%s answers; lists %s in %v", a.version, display.Plural(len(a.running), "running container"), a.took.Round(time.Millisecond/10))
 	if limit := n.settings().RuntimeRequestTimeout; a.took > limit/2 {
 		c.Status = Warn
 		return c.detail("A call may take %v (runtimeRequestTimeout); after that, a rotation fails and is retried later.", limit).
@@ -180,8 +181,8 @@ func checkLogPaths(_ context.Context, n *node) Check {
 	}
 	switch {
 	case len(elsewhere) > 0:
-		c := found(Fail, "the logs of %d of %s are outside of podLogsDir (%s)", len(elsewhere), plural(len(a.running), "running container"), s.PodLogsDir).
-			detail("These are not rotated: %s.", some(elsewhere))
+		c := found(Fail, "the logs of %d of %s are outside of podLogsDir (%s)", len(elsewhere), display.Plural(len(a.running), "running container"), s.PodLogsDir).
+			detail("These are not rotated: %s.", firstFew(elsewhere))
 		if len(dirs) > 1 {
 			return c.fix("crictl inspect --output go-template --template '{{.status.logPath}}' $(crictl ps --quiet)")
 		}
@@ -190,11 +191,11 @@ func checkLogPaths(_ context.Context, n *node) Check {
 		}
 		return c
 	case len(silent) > 0:
-		return found(Warn, "%s without a log path", plural(len(silent), "container")).
-			detail("The runtime writes no file for %s: there is nothing to rotate.", some(silent)).
+		return found(Warn, "%s without a log path", display.Plural(len(silent), "container")).
+			detail("The runtime writes no log file for %s.", firstFew(silent)).
 			fix("crictl ps # these were not started by kubelet, or their log driver writes elsewhere")
 	case len(a.running) == 0:
-		return found(OK, "no container runs yet")
+		return found(OK, "there are no running containers yet")
 	}
 	return found(OK, "the logs of all running containers (%d) are below %s", len(a.running), s.PodLogsDir)
 }

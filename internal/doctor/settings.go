@@ -28,11 +28,11 @@ type settings struct {
 // installedFile is where a package puts the configuration.
 const installedFile = "/etc/logwatch/logwatch.yaml"
 
-// findSettings takes the file that was named, or what the daemon runs with, or the
+// findSettings returns those of Options.ConfigFile, or of the daemon, or of the
 // installed file, or the defaults.
 func (n *node) findSettings() settings {
 	if n.file != "" {
-		return settings{file: n.file, from: "named with --config"}.parse(n.file)
+		return settings{file: n.file, from: "given with --config"}.parse(n.file)
 	}
 	if d := n.daemon(); d.pid != 0 {
 		return d.settings
@@ -40,7 +40,7 @@ func (n *node) findSettings() settings {
 	if n.exists(installedFile) {
 		return settings{file: installedFile, from: "installed"}.parse(n.path(installedFile))
 	}
-	return settings{Config: config.Default(), from: "no file was named or found"}
+	return settings{Config: config.Default(), from: "there is no configuration file"}
 }
 
 // parse reads the file, which is at path.
@@ -59,7 +59,7 @@ func (s settings) orDefault() settings {
 	return s
 }
 
-// settingsOf reads a daemon's command line as the daemon did.
+// settingsOf reads a daemon's command line as the daemon does.
 func (n *node) settingsOf(p process) settings {
 	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	file := fs.String("config", "", "")
@@ -104,7 +104,7 @@ func checkConfig(_ context.Context, n *node) Check {
 		}
 		return found(Fail, "%s (%s) is invalid", s.file, s.from).cause(s.err).detail("The other checks use the defaults.").fix("${EDITOR:-vi} %s%s && logwatch check-config %[2]s", at, s.file)
 	case s.file == "":
-		return found(OK, "the defaults apply: %s", s.from)
+		return found(OK, "the defaults are used: %s", s.from)
 	}
 	return found(OK, "%s (%s) is valid", s.file, s.from)
 }
@@ -130,12 +130,12 @@ func (n *node) set(lines ...string) command {
 			flags = append(flags, name)
 		}
 	}
-	wish := command(display.Escape(strings.Join(lines, ", ")))
+	change := command(display.Escape(strings.Join(lines, ", ")))
 	switch {
 	case len(flags) > 0:
-		return "systemctl edit --full logwatch # remove " + command(strings.Join(flags, ", ")) + " from its command line, and set " + wish + " in its file"
+		return "systemctl edit --full logwatch # remove " + command(strings.Join(flags, ", ")) + " from its command line, and set " + change + " in its file"
 	case d.inPod:
-		return "kubectl get configmaps --all-namespaces | grep logwatch # edit the one that the DaemonSet mounts: " + wish
+		return "kubectl get configmaps --all-namespaces | grep logwatch # edit the one that the DaemonSet mounts: " + change
 	}
 	file := s.fileOrInstalled()
 	path, then := n.path(file), command("")

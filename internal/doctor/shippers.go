@@ -64,15 +64,15 @@ func checkShippers(_ context.Context, n *node) Check {
 	}
 	switch {
 	case len(names) == 0 && n.isolated():
-		return n.orHidden(found(Skip, "no log shipper can be seen"))
+		return n.orHidden(found(Skip, "no log shipper is visible"))
 	case len(names) == 0:
-		return found(OK, "no log shipper that has a profile runs here")
+		return found(OK, "no known log shipper runs here")
 	}
 	slices.Sort(names)
 	joined, s := strings.Join(names, ", "), n.settings()
 	p := policies(s.Rules)[0]
 	evidence := "minRotationInterval and rotatedLogGracePeriod: " + strings.Join(why, "; ") + "."
-	var lines, short []string
+	var lines, tooShort []string
 	for _, key := range []struct {
 		name         string
 		have, wanted time.Duration
@@ -81,24 +81,24 @@ func checkShippers(_ context.Context, n *node) Check {
 		{"rotatedLogGracePeriod", p.Grace, grace},
 	} {
 		if key.have < key.wanted {
-			short = append(short, text("%s is %v, and should be %v", key.name, key.have, key.wanted))
+			tooShort = append(tooShort, text("%s is %v, and should be %v", key.name, key.have, key.wanted))
 			lines = append(lines, key.name+": "+key.wanted.String())
 		}
 	}
-	if len(short) > 0 {
+	if len(tooShort) > 0 {
 		if len(running) == 1 && s.Patch["minRotationInterval"]+s.Patch["rotatedLogGracePeriod"] == "" {
 			for profile := range running {
 				lines = []string{"collectorProfile: " + profile}
 			}
 		}
-		return found(Warn, "%s may miss lines: %s", joined, strings.Join(short, "; ")).detail("%s", evidence).
-			detail("A log shipper that does not check between two rotations never reads the file between them. These are the needs of its defaults.").
+		return found(Warn, "%s may miss lines: %s", joined, strings.Join(tooShort, "; ")).detail("%s", evidence).
+			detail("A log shipper that does not scan between two rotations misses a whole file. These are the needs of its default settings.").
 			run(n.set(lines...))
 	}
 	return n.shipperOverrides(joined, interval, grace).detail("%s", evidence)
 }
 
-// shipperOverrides checks what applies to some containers only, and the codec.
+// shipperOverrides checks the overrides and the codec.
 func (n *node) shipperOverrides(joined string, interval, grace time.Duration) Check {
 	s := n.settings()
 	list := policies(s.Rules)

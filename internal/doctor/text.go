@@ -79,11 +79,11 @@ func text(format string, args ...any) string {
 	return fmt.Sprintf(format, safe...)
 }
 
-// unquoted are the characters that a shell leaves alone.
+// unquoted are the characters without a meaning to a shell.
 const unquoted = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
 
-// quote makes one word of s for a POSIX shell; with control characters in it,
-// for bash, zsh and ksh.
+// quote returns s as one word for a POSIX shell; with control characters in it, for
+// bash, zsh and ksh.
 func quote(s string) string {
 	switch {
 	case s != "" && strings.Trim(s, unquoted) == "":
@@ -103,21 +103,13 @@ func quote(s string) string {
 	return b.String() + "'"
 }
 
-// some joins the first few of many.
-func some(names []string) string {
+// firstFew joins some of many.
+func firstFew(names []string) string {
 	const shown = 3
 	if len(names) <= shown {
 		return strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
-}
-
-// plural is "1 file" or "2 files".
-func plural(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // Formats are the output formats of a Report.
@@ -173,9 +165,9 @@ func (t Table) Check(c Check) error {
 	return err
 }
 
-// End writes how many of each there are, and which check to start with.
+// End writes the counts, and which check to start with.
 func (t Table) End(r Report) error {
-	out := "\n" + t.wrap(fmt.Sprintf("%d ok, %s, %d failed, %d skipped", r.OK, plural(r.Warn, "warning"), r.Fail, r.Skip), "", "")
+	out := "\n" + t.wrap(fmt.Sprintf("%d ok, %s, %d failed, %d skipped", r.OK, display.Plural(r.Warn, "warning"), r.Fail, r.Skip), "", "")
 	if first, ok := r.First(); ok {
 		out += t.wrap(fmt.Sprintf("Start with %s: %s", first.Name, first.Summary), "", "")
 		if first.Fix != "" {
