@@ -12,8 +12,8 @@ import (
 func TestTopRefuses(t *testing.T) {
 	for args, want := range map[string]string{
 		"":                "top needs a terminal: `logwatch status` prints the same, once",
-		"--interval 50ms": "--interval 50ms: must be at least 100ms",
-		"a//b":            `"a//b": must be NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`,
+		"--interval 50ms": "invalid interval 50ms: must be at least 100ms",
+		"a//b":            `invalid name "a//b": use NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`,
 	} {
 		cmd := newCommand()
 		cmd.SetOut(&bytes.Buffer{})
