@@ -101,7 +101,7 @@ func TestAskTheDaemon(t *testing.T) {
 		{"reload --config " + off, "", off + ` has controlSocket: "": give it a path, such as /run/logwatch/logwatch.sock, and restart the daemon`},
 		{"status --check healthy", "healthy\n", ""},
 		{"status --check ready", "", "the daemon: the first sweep has not ended yet"},
-		{"status --check live", "", `--check "live": must be one of ready, healthy`},
+		{"status --check live", "", `invalid --check "live"; must be one of ready, healthy`},
 		{"status --check ready --control-socket " + none, "", "no daemon answers at " + none + ": is it running? systemctl status logwatch; if it has another controlSocket, name its file with --config"},
 	} {
 		t.Run(strings.ReplaceAll(tt.args, "/", "_"), func(t *testing.T) {
