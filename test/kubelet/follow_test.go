@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/internal/agenttest"
+	"github.com/logwatch/logwatch/internal/crilog"
 	"github.com/logwatch/logwatch/internal/linecheck"
 	"github.com/logwatch/logwatch/internal/logs"
 )
@@ -41,30 +42,28 @@ func TestFollow(t *testing.T) {
 // and checks the logs when the rotator was stopped.
 func follow(t *testing.T, n *node, mode string, stop func()) {
 	t.Helper()
-	type followed struct {
-		*pod
-		lines   uint64
-		kubectl linecheck.Totals
-	}
-	var pods []followed
+	lines := map[*pod]uint64{}
 	for _, rate := range []int{1e6, 2e6, 8e6} {
-		lines := lasting(measure.Seconds(), rate)
-		p := n.run(podSpec{name: fmt.Sprintf("%s-%dmb", mode, rate/1e6), rate: rate, lines: lines})
-		kubectl, own := p.follow(), p.followOwn(lines)
+		want := written(lasting(measure.Seconds(), rate))
+		began := time.Now()
+		p := n.run(podSpec{name: fmt.Sprintf("%s-%dmb", mode, rate/1e6), rate: rate, lines: want[crilog.Stdout]})
+		kubectl, own := p.follow(), p.followOwn(want[crilog.Stdout])
 		p.wait()
-		if err := own().OK(written(lines)); err != nil {
+		took := time.Since(began)
+		if err := own().OK(want); err != nil {
 			t.Errorf("%s: logwatch logs -f: %v", p.name, err)
 		}
-		pods = append(pods, followed{p, lines, kubectl().Totals(written(lines))})
+		total := kubectl().Totals(want)
+		t.Logf("%s/s, in fact %.1f: %d files; kubectl logs -f misses %d of %d lines (%d are cut)", p.name,
+			float64(total.Written*(width+1))/1e6/took.Seconds(), len(p.names("0.log")), total.Lost, total.Written-total.Pruned, total.Corrupt)
+		if total.Doubled+total.OutOfOrder > 0 || total.Found == 0 {
+			t.Errorf("%s: kubectl logs -f has %+v", p.name, total)
+		}
+		lines[p] = total.Written
 	}
 	stop()
-	for _, p := range pods {
-		rotated := len(p.check(p.lines).Logs) - 1
-		t.Logf("%s/s: %d rotations; kubectl logs -f misses %d of %d lines (%d are cut)",
-			p.name, rotated, p.kubectl.Lost, p.lines-p.kubectl.Pruned, p.kubectl.Corrupt)
-		if p.kubectl.Doubled+p.kubectl.OutOfOrder > 0 || p.kubectl.Found == 0 {
-			t.Errorf("%s: kubectl logs -f has %+v", p.name, p.kubectl)
-		}
+	for p, lines := range lines {
+		p.check(lines)
 	}
 }
 
@@ -72,7 +71,7 @@ func follow(t *testing.T, n *node, mode string, stop func()) {
 // waits for that.
 func (p *pod) followOwn(lines uint64) func() linecheck.Report {
 	p.n.t.Helper()
-	ctx, cancel := context.WithTimeout(p.n.t.Context(), *measure+2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.n.t.Context(), followTimeout())
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {

@@ -132,6 +132,10 @@ func (p *pod) logs(query string) string {
 	return fmt.Sprintf("/containerLogs/default/%s-%s/app?%s", p.name, hostname, query)
 }
 
+// followTimeout ends a follower that waits for nothing. A busy machine takes longer than
+// measure for what a container writes.
+func followTimeout() time.Duration { return 4**measure + time.Minute }
+
 // follow is kubectl logs -f, until kubelet ends it because the container has. The
 // returned function waits for that.
 func (p *pod) follow() func() linecheck.Report {
@@ -140,7 +144,7 @@ func (p *pod) follow() func() linecheck.Report {
 		linecheck.Report
 		error
 	}
-	ctx, cancel := context.WithTimeout(p.n.t.Context(), *measure+2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.n.t.Context(), followTimeout())
 	done := make(chan result, 1)
 	go func() {
 		defer cancel()
@@ -213,10 +217,16 @@ func (p *pod) container(attempt uint32) (id string, ended bool) {
 	return "", false
 }
 
-// wait blocks until the pod's first container has ended.
+// wait blocks until the pod's first container has ended, for as long as it writes.
 func (p *pod) wait() {
 	p.n.t.Helper()
-	testutil.Eventually(p.n.t, "the end of "+p.name, func() bool { _, ended := p.container(0); return ended })
+	for ended := false; !ended; {
+		before := p.bytes()
+		testutil.Eventually(p.n.t, "lines, or the end, of "+p.name, func() bool {
+			_, ended = p.container(0)
+			return ended || p.bytes() != before
+		})
+	}
 }
 
 // kill ends a container as a crash does.
