@@ -126,11 +126,14 @@ func (n *node) start(program, logs, dropIns string) {
 	if err := cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
-	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	exited := make(chan struct{})
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // its log says more
+	}()
 	n.t.Cleanup(func() {
-		_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended: then its log says why
-		_ = <-exited
+		_ = cmd.Process.Signal(unix.SIGTERM) // it may have ended
+		<-exited
 		if text := n.kubeletLog(); n.t.Failed() {
 			n.t.Log("kubelet's log ends with:\n" + text[max(0, len(text)-8<<10):])
 		}
@@ -139,8 +142,10 @@ func (n *node) start(program, logs, dropIns string) {
 		}
 	})
 	testutil.Eventually(n.t, "kubelet to be healthy", func() bool {
-		if len(exited) > 0 {
+		select {
+		case <-exited:
 			n.t.Fatal("kubelet has ended")
+		default:
 		}
 		_, err := n.get("/healthz")
 		return err == nil
