@@ -171,6 +171,7 @@ type container struct {
 
 	// When the next request may be sent.
 	failures    int
+	followed    bool      // log readers have been seen
 	discovered  time.Time // when readers were looked for
 	inode       uint64    // of the live log that failed
 	notBefore   time.Time // for requests in general

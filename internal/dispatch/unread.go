@@ -191,7 +191,8 @@ func (d *Dispatcher) unreadPolicy(dir string, p *rotator.Policy) {
 }
 
 // positions returns how far a directory's logs have been read: of each log the offset
-// of the reader that is the furthest behind. followed: there are readers.
+// of the reader that is the furthest behind. followed: there are readers, or were, which
+// have closed what they have read.
 func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) {
 	if d.o.Readers == nil {
 		return nil, false
@@ -208,6 +209,10 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 			}
 		}
 	}
+	d.with(dir, func(c *container) {
+		c.followed = c.followed || followed
+		followed = c.followed
+	})
 	return p, followed
 }
 

@@ -185,7 +185,7 @@ func TestUnreadLogsAreHeld(t *testing.T) {
 		t.Errorf("the report: %s", text)
 	}
 
-	f.set(at(64<<10, paths...))
+	f.set() // it has read all, and closed it
 	testutil.Eventually(t, "the container within its total", func() bool { return rotated() < 2 })
 	testutil.Eventually(t, "the allowance back", func() bool { _, used := n.UnreadBudget(); return used == 0 })
 }
