@@ -21,7 +21,14 @@ import (
 	"github.com/logwatch/logwatch/test/containerd"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		for _, dir := range []string{"/var/lib/kubelet", "/var/log/containers"} {
+			_ = os.Remove(dir) // isolate has created it, unless it is in use
+		}
+		os.Exit(code)
+	}))
+}
 
 // hostname is kubelet's, which it appends to the names of static pods.
 const hostname = "node"
