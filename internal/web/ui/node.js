@@ -65,7 +65,7 @@ export class Tiles {
     this.#tile("Runtime", n.runtime.reachable ? "ready" : n.waiting ? "none yet" : "unreachable", escape(n.runtime.endpoint) || "–", n.runtime.reachable ? "" : "error");
     const last = n.lastSweep ? Date.parse(n.lastSweep) : 0;
     this.#tile("Last sweep", last ? `${age(now - last)} ago` : "none yet", last ? `took ${took(n.sweepSeconds)}` : "", n.unhealthy ? "error" : "");
-    this.#tile("Workers", (n.pools ?? []).map((p) => `${p.running}/${p.workers}`).join("  ·  ") || "–",
+    this.#tile("Workers", (n.pools ?? []).map((p) => `${p.running}/${p.workers}`).join(" ") || "–",
       (n.pools ?? []).map((p) => `${pools[p.name] ?? escape(p.name)}${p.queued ? ` +${count(p.queued)} waiting` : ""}`).join(", "));
     this.#tile("Backlog", n.backlog.files ? plural(n.backlog.files, "file", "files") : "none", n.backlog.files ? size(n.backlog.bytes) : "to compress or remove", n.backlog.files ? "warning" : "");
     this.#tile("Configuration", n.config.error ? "reload failed" : "active", `${escape(n.config.file) || "defaults"}${since(n.config.loaded, now)}`, n.config.error ? "warning" : "");
