@@ -5,5 +5,5 @@
 // line by line.
 //
 // TestShippers is the short form for CI. TestMatrix measures each shipper beside each
-// rotator under each load, and prints a table for docs/SHIPPERS.md.
+// rotator under each load, and prints a table as in docs/SHIPPERS.md.
 package shippers

@@ -31,6 +31,10 @@ func seconds(name string, containers, rate, seconds int, during func(*process)) 
 // pause is how long a shipper is stopped, and what is written before.
 const pauseBefore, paused = 15 * time.Second, 30 * time.Second
 
+// settled is how long rotator and shipper run before the load: on a node, they have run
+// for days.
+const settled = 15 * time.Second
+
 // away is how long a shipper that is restarted is not there, as a DaemonSet's pod.
 const away = 5 * time.Second
 
@@ -68,7 +72,7 @@ func TestMatrix(t *testing.T) {
 			for _, r := range rotators {
 				t.Run(r.name, func(t *testing.T) {
 					for _, l := range loads {
-						t.Run(l.name, func(t *testing.T) {
+						t.Run(strings.ReplaceAll(l.name, "/", "p"), func(t *testing.T) {
 							table = append(table, ship(t, s, r, l))
 							t.Log(table[len(table)-1])
 						})
@@ -84,7 +88,8 @@ func TestMatrix(t *testing.T) {
 func ship(t *testing.T, s shipper, r rotator, l load) string {
 	n := newContainerd(t)
 	p, out := startShipper(t, n, s)
-	r.start(t, n, t.TempDir())
+	rotating := r.start(t, n, t.TempDir())
+	time.Sleep(settled)
 	disk := n.watchDisk(p)
 	var ws []writer
 	for i := range l.containers {
@@ -98,6 +103,11 @@ func ship(t *testing.T, s shipper, r rotator, l load) string {
 	}
 	sum := out.wait(ws)
 	d := disk()
+	for line := range strings.Lines(rotating.text()) {
+		if strings.Contains(line, `"level":"warn"`) {
+			t.Log(line)
+		}
+	}
 	if sum.Found == 0 {
 		t.Error("nothing has arrived")
 	}

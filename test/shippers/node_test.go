@@ -2,7 +2,6 @@ package shippers
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -36,7 +35,6 @@ type writer struct {
 	lines  uint64 // that it writes; 0: until it is stopped
 	exited func() bool
 	stop   func() error // ends it
-	remove func() error // ends and removes it; its logs stay
 }
 
 // newContainerd runs a real containerd.
@@ -80,7 +78,6 @@ func newContainerd(t *testing.T) *node {
 				return err == nil && st.GetStatus().GetState() == runtimeapi.ContainerState_CONTAINER_EXITED
 			},
 			func() error { return pod.StopContainer(t.Context(), app, stopTimeout) },
-			func() error { return pod.Remove(t.Context()) },
 		}, nil
 	}
 	return n
@@ -109,7 +106,7 @@ func newConmon(t *testing.T) *node {
 		}
 		exit := func() error { c.Exit(); return c.Err() }
 		done := func() bool { return c.Written()[crilog.Stdout] == lines && exit() == nil }
-		return writer{name, c.ID(), c.LogPath(), lines, done, exit, func() error { c.Remove(); return c.Err() }}, nil
+		return writer{name, c.ID(), c.LogPath(), lines, done, exit}, nil
 	}
 	return n
 }
@@ -132,19 +129,6 @@ func (n *node) run(name string, lines uint64, width, rate int) writer {
 func (n *node) wait(w writer) {
 	n.t.Helper()
 	testutil.Eventually(n.t, w.name+" to exit", w.exited)
-}
-
-// remove removes a container, its logs and the link.
-func (n *node) remove(w writer) {
-	n.t.Helper()
-	err := w.remove()
-	links, globErr := filepath.Glob(filepath.Join(n.containersDir, w.name+"_*"))
-	for _, link := range links {
-		err = errors.Join(err, os.Remove(link))
-	}
-	if err := errors.Join(err, globErr, os.RemoveAll(filepath.Dir(filepath.Dir(w.log)))); err != nil {
-		n.t.Error(err)
-	}
 }
 
 // disk is what logs took on disk.

@@ -27,12 +27,12 @@ func newOutput(t *testing.T, path string, s shipper) *output {
 	return &output{t: t, path: path, parse: s.parser(), found: map[string]*linecheck.Checker{}}
 }
 
-// read reads what has arrived since the last call, and reports whether there was any.
-func (o *output) read() (more bool) {
+// read reads what has arrived since the last call.
+func (o *output) read() {
 	o.t.Helper()
 	f, err := os.Open(o.path)
 	if errors.Is(err, os.ErrNotExist) {
-		return false
+		return
 	}
 	if err != nil {
 		o.t.Fatal(err)
@@ -46,9 +46,8 @@ func (o *output) read() (more bool) {
 	for lines := bufio.NewReaderSize(io.NewSectionReader(f, o.offset, info.Size()-o.offset), 1<<20); ; {
 		line, err := lines.ReadBytes('\n')
 		if err != nil { // it may not be whole yet
-			return more
+			return
 		}
-		more = true
 		o.offset += int64(len(line))
 		if o.parse(bytes.TrimSuffix(line, []byte{'\n'}), o.add) != nil {
 			o.damaged++
@@ -90,15 +89,17 @@ const quiet = 20 * time.Second
 func (o *output) wait(ws []writer) (sum linecheck.Totals) {
 	o.t.Helper()
 	for last := time.Now(); time.Since(last) < quiet; time.Sleep(100 * time.Millisecond) {
-		if o.read() {
-			last = time.Now()
-		}
+		o.read()
+		before := sum.Found
 		sum = linecheck.Totals{}
 		for _, w := range ws {
 			sum = sum.Add(o.totals(w))
 		}
 		if sum.Found == sum.Written {
 			break
+		}
+		if sum.Found != before {
+			last = time.Now()
 		}
 	}
 	sum.Corrupt += uint64(o.damaged)

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -66,41 +64,9 @@ func tortureShipper(t *testing.T, s shipper) {
 		late += n.after(ws[i], cut)
 	}
 	sum := out.wait(ws)
-	t.Logf("%d kills, %d in a rotation, %d files; %d of %d lines missing, %d doubled; %d were written to a rotated log",
+	t.Logf("%d kills, %d in a rotation, %d files; %d of %d lines missing, %d doubled; %d were written to a log since its rotation was requested",
 		kills, len(cut), files, missing(sum), sum.Written, sum.Doubled, late)
 	if missing(sum) > late || sum.Doubled > 0 || files < 10 {
 		t.Errorf("%d lines missing, at most %d may be; %d doubled; %d files", missing(sum), late, sum.Doubled, files)
 	}
-}
-
-func inode(f fs.FileInfo) uint64 { return f.Sys().(*syscall.Stat_t).Ino }
-
-// live returns the state of the live log.
-func (n *node) live(w writer) fs.FileInfo {
-	n.t.Helper()
-	info, err := os.Stat(w.log)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	return info
-}
-
-// after returns how many records are in a container's rotated logs after the offsets, by
-// inode.
-func (n *node) after(w writer, offsets map[uint64]int64) (records uint64) {
-	n.t.Helper()
-	names, err := filepath.Glob(w.log + ".*")
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	for _, name := range names {
-		info, err := os.Stat(name)
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		if offset, ok := offsets[inode(info)]; ok {
-			records += n.records(name, offset)
-		}
-	}
-	return records
 }
