@@ -92,7 +92,7 @@ func (v *Inventory) ReadPods() {
 }
 
 // Refresh lists the runtime's containers: one RPC. Calls that overlap share it; it
-// goes on when the context of one of them ends. Containers that were not known
+// continues when the context of one of them ends. Containers that were not known
 // before are Unresolved. An error means that the list failed; the inventory is
 // unchanged then.
 func (v *Inventory) Refresh(ctx context.Context) error {

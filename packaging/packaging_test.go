@@ -313,5 +313,5 @@ func TestVersion(t *testing.T) {
 
 func TestShellcheck(t *testing.T) {
 	need(t, "shellcheck")
-	run(t, "shellcheck", "postinst", "prerm", "postrm", "../hack/package", "../hack/version", "../hack/test-deps")
+	run(t, "shellcheck", "postinst", "prerm", "postrm", "../hack/package", "../hack/version", "../hack/test-deps", "../hack/fresh-machine")
 }

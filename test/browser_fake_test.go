@@ -78,6 +78,8 @@ func well() api.Status {
 	return api.Status{Node: api.Node{
 		Version: "v1", Started: now.Add(-time.Hour), PodLogsDir: "/var/log/pods", LastSweep: now, Polled: 1, Watched: 2,
 		Runtime: api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
+		Readers: []api.Reader{{PID: 815, Command: "fluent-bit", Containers: 7, Lag: 34 << 20}, {PID: 816, Command: "vector", Containers: 1}},
+		Unread:  api.Budget{Limit: 1 << 30, Usage: 900 << 20},
 		Pools:   []api.Pool{{Name: "rotate", Workers: 4}, {Name: "prune", Workers: 4}, {Name: "compress", Workers: 1}},
 	}}
 }
@@ -100,6 +102,7 @@ func crowd(n int) (api.Status, func(*api.Status)) {
 			c.Size = (c.Size + int64((31*i+17*round)%97)*10_000) % max(1, c.Limit)
 			c.Total = c.Size + 20<<20
 			c.Rate = float64(i % 97)
+			c.Lag = int64(i%5-1) << 24
 		}
 	}
 }

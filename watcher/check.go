@@ -136,7 +136,7 @@ func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool, rate float6
 }
 
 // full is called when a check finds the container's total reached. Housekeeping
-// may have removed logs since they were listed: it has them listed again, and
+// may have removed logs since they were listed: it requests another listing, and
 // reports whether the last listing is recent enough to be sure.
 func (l *loop) full(d *logDir, now time.Time, c Cause) bool {
 	recent := now.Sub(d.otherBytesAt) <= clockTick

@@ -27,7 +27,7 @@ type request struct {
 	same bool
 }
 
-// stamp tells whether names in a directory came or went. The zero one differs
+// stamp shows whether names in a directory were added or removed. The zero one differs
 // from every other.
 type stamp struct {
 	modified int64 // Unix time in ns
@@ -41,7 +41,7 @@ type result struct {
 	// rel.
 	dirs []string
 	// stamp is the directory's before it was listed; zero when that is too recent
-	// to tell later whether anything has changed since.
+	// to detect later whether anything has changed since.
 	stamp stamp
 	// list is what was found in a container's directory.
 	list listing

@@ -21,9 +21,10 @@ func statusCommand() *cobra.Command {
 		Use:   "status [NAMESPACE[/POD[/CONTAINER]]]",
 		Short: "Show the state of the running daemon and its containers",
 		Long: `Status shows what the running daemon reports on its control socket: its own state,
-and for each running container the size and limit of its log, its files, its last
-rotation and overshoot, its last error, and rejected annotations. -o wide adds the
-effective policy and its sources.`,
+the log readers that it sees, and for each running container the size and limit of its
+log, its files, what the slowest log reader has not read (LAG), its last rotation and
+overshoot, its last error, and rejected annotations. -o wide adds the log reader that a
+rotation waits for, and the effective policy and its sources.`,
 		Example: `  logwatch status
   logwatch status kube-system
   logwatch status shop/web-7d9f/app -o wide

@@ -154,7 +154,7 @@ func (a *agent) reload(p *parts) error {
 	return nil
 }
 
-// monotonic is the clock by which the service manager tells reloads apart, in
+// monotonic is the clock by which the service manager distinguishes reloads, in
 // microseconds.
 func monotonic() string {
 	var ts unix.Timespec

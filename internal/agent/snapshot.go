@@ -91,7 +91,7 @@ func (a *agent) node(ctx context.Context, p *parts) api.Node {
 
 // describe describes one container.
 func (p *parts) describe(c cri.Container, detail bool) api.Container {
-	out := api.Container{Names: namesOf(c), ID: c.ID}
+	out := api.Container{Names: namesOf(c), ID: c.ID, Lag: -1}
 	if why := p.dispatcher.WhySkipped(c); why != nil {
 		out.Skipped = why.Error()
 		return out

@@ -97,7 +97,7 @@ func Default() Config {
 }
 
 // key is a row of the table that the file, the flags and the documentation are
-// made from. Its value is a setting.Value, *[]string or *[]policy.Override; only
+// derived from. Its value is a setting.Value, *[]string or *[]policy.Override; only
 // the first has a flag.
 type key struct {
 	name  string // nested ones with dots: logging.level

@@ -44,7 +44,7 @@ func (d *Dispatcher) Policy(dir string) (effective policy.Effective, known bool)
 		pod, known = d.o.Inventory.PodOf(dir, c)
 	}
 	if !known || !found {
-		defer d.noteUnknown(dir, false) //nolint:errcheck // the caller goes on with what is known
+		defer d.noteUnknown(dir, false) //nolint:errcheck // the caller continues with what is known
 	}
 	d.mu.Lock()
 	cached := d.containerLocked(dir).policy

@@ -109,7 +109,7 @@ func outcomeOf(err error) outcome {
 	return outcome{} // the last row matches any error
 }
 
-// answer tells the operators.
+// answer sends the result to the operators.
 func (w want) answer(a Answer) {
 	for _, op := range w.operators {
 		if op.log != w.Log {

@@ -17,7 +17,7 @@ func fine() api.Status {
 		Node: api.Node{
 			Started: now.Add(-time.Hour), LastSweep: now, PodLogsDir: "/var/log/pods",
 			Runtime: api.Runtime{Endpoint: "unix:///run/x.sock", Reachable: true},
-			Budget:  &api.Budget{Limit: 100, Usage: 94}, Pools: []api.Pool{{Name: "rotate", Workers: 4, Queued: 100}},
+			Budget:  &api.Budget{Limit: 100, Usage: 94}, Unread: api.Budget{Limit: 100, Usage: 79}, Pools: []api.Pool{{Name: "rotate", Workers: 4, Queued: 100}},
 			Failures: 3, // of before
 		},
 		Containers: []api.Container{{Names: api.Names{Namespace: "n", Pod: "p", Container: "c"}, ID: "1"}},
@@ -41,6 +41,7 @@ func TestProblems(t *testing.T) {
 		"reload":      {func(s *api.Status) { s.Node.Config.Error, s.Node.Config.File = "f:1: no", "/etc/f" }, Warning, "Reload failed", "check-config /etc/f"},
 		"budget":      {func(s *api.Status) { s.Node.Budget.Usage = 95 }, Warning, "95%", "nodeLogBudget"},
 		"over budget": {func(s *api.Status) { s.Node.Budget.Usage = 150 }, Warning, "150%", "nodeLogBudget"},
+		"unread":      {func(s *api.Status) { s.Node.Unread = api.Budget{Limit: 100, Usage: 80} }, Warning, "80% of unreadLogBudget", "pruned"},
 		"backlog":     {func(s *api.Status) { s.Node.Backlog = api.Backlog{Files: 2, Bytes: 3 << 20} }, Warning, "2 rotated logs (3Mi)", "lsof"},
 		"queue":       {func(s *api.Status) { s.Node.Pools[0].Queued = 101 }, Warning, "101 jobs are queued", "containerLogMaxWorkers"},
 		"failing":     {func(s *api.Status) { s.Containers[0].LastError = &api.Problem{Time: now, Text: "no space"} }, Error, "Rotation or housekeeping failed", "df -h"},

@@ -50,7 +50,7 @@ const (
 func Problems(s api.Status, now time.Time) []Problem {
 	list := append([]Problem{}, Daemon(s.Node, now)...) // [] in JSON, never null
 	if s.Node.Waiting == "" {
-		list = append(append(append(list, logProblems(s.Containers)...), roomProblems(s.Node)...), watchProblems(s.Node)...)
+		list = append(list, slices.Concat(logProblems(s.Containers), roomProblems(s.Node), unreadProblems(s.Node), watchProblems(s.Node))...)
 	}
 	levels := []string{Error, Warning, Note}
 	slices.SortStableFunc(list, func(a, b Problem) int {

@@ -52,7 +52,7 @@ type Handle interface {
 	Close() error
 }
 
-// ID tells a file from every other one, those included that get its inode later.
+// ID identifies a file among all others, those included that get its inode later.
 type ID struct {
 	Device, Inode uint64
 	// Born is the time of creation as a Unix timestamp in ns; 0: unknown.

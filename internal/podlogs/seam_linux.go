@@ -65,16 +65,16 @@ func (d *osDir) err(op, name string, err error) error {
 	return &fs.PathError{Op: op, Path: d.f.Name() + "/" + name, Err: err}
 }
 
-// namesAtOnce bounds the memory that a directory with millions of foreign
+// namesBatch bounds the memory that a directory with millions of foreign
 // entries takes.
-const namesAtOnce = 1024
+const namesBatch = 1024
 
 func (d *osDir) Names(yield func(string) bool) error {
 	if _, err := d.f.Seek(0, 0); err != nil {
 		return err
 	}
 	for {
-		names, err := d.f.Readdirnames(namesAtOnce)
+		names, err := d.f.Readdirnames(namesBatch)
 		for _, n := range names {
 			if !yield(n) {
 				return nil

@@ -100,6 +100,10 @@ func nodeLines(t table, n api.Node, now time.Time) {
 	if b := n.Budget; b != nil {
 		t.line("budget", fmt.Sprintf("%s of %s (%.0f%%)", display.Bytes(b.Usage), display.Bytes(b.Limit), 100*float64(b.Usage)/float64(max(1, b.Limit))))
 	}
+	for i, reader := range health.Readers(n) {
+		t.line([]string{"readers", ""}[min(i, 1)], reader)
+	}
+	t.line("unread", "unreadLogBudget: "+health.Unread(n.Unread))
 	if n.Backlog.Files > 0 {
 		t.line("backlog", fmt.Sprintf("%s, %s: pending compression or removal, still open for writing, or failed", display.Plural(n.Backlog.Files, "file"), display.Bytes(n.Backlog.Bytes)))
 	}
@@ -129,6 +133,7 @@ var columns = []column{
 	{"LIMIT", false, func(r row) string { return limit(r.Limit, "off") }},
 	{"FILES", false, func(r row) string { return strconv.Itoa(r.Files) }},
 	{"TOTAL", false, func(r row) string { return display.Bytes(r.Total) }},
+	{"LAG", false, func(r row) string { return health.Lag(r.Container) }},
 	{"RATE", false, func(r row) string { return display.PerSecond(r.Rate) }},
 	{"ROTATIONS", false, func(r row) string { return strconv.FormatUint(r.Rotations, 10) }},
 	{"LAST", false, last(func(r row) string { return display.Age(r.now.Sub(r.LastRotation.Time)) })},
@@ -140,6 +145,7 @@ var columns = []column{
 		return r.LastRotation.Cause
 	})},
 	{"STATE", true, func(r row) string { return health.State(r.Container) }},
+	{"WAITING-FOR", true, func(r row) string { return health.Waiting(r.Container, r.now) }},
 	{"MAX-TOTAL", true, func(r row) string { return limit(r.MaxTotal, "no limit") }},
 	{"DIR", true, func(r row) string { return r.Dir }},
 	{"POLICY", true, func(r row) string { return changed(r.Policy) }},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/display"
+	"github.com/logwatch/logwatch/internal/health"
 )
 
 // details describe one container.
@@ -116,6 +117,12 @@ func (d *details) facts(now time.Time, l glyphs, s styles, width int) []line {
 	out = append(out, line{"live log", size, nil}, line{"total", total, nil}, line{"rate", display.PerSecond(d.row.rate), nil})
 	if l.unicode && width > 40 {
 		out = append(out, line{"trend", spark(d.row.trend, min(len(d.row.trend), width-20)), s.trend})
+	}
+	if lag := health.Lag(c); lag != "" {
+		out = append(out, line{"lag", lag + " not read by the slowest log reader", nil})
+	}
+	if w := health.Waiting(c, now); w != "" {
+		out = append(out, line{"waits for", w, s.warn})
 	}
 	out = append(
 		out, line{"written", display.Bytes(c.Written) + " since the daemon first saw it", nil}, line{"state", tracking, nil},

@@ -46,6 +46,7 @@ func sample(seconds int) api.Status {
 			Version: "v1.2.3", PID: 4711, Started: start.Add(-3 * time.Hour), PodLogsDir: "/var/log/pods",
 			Runtime:   api.Runtime{Endpoint: "unix:///run/containerd/containerd.sock", Reachable: true},
 			LastSweep: now.Add(-4 * time.Second), Polled: 4, Watched: 4, Rotations: 1234, Failures: 2,
+			Readers: []api.Reader{{PID: 815, Command: "fluent-bit", Containers: 7, Lag: 34 * mi}}, Unread: api.Budget{Limit: 1 << 30, Usage: 12 * mi},
 			Budget:  &api.Budget{Limit: 20 << 30, Usage: 5 << 30},
 			Backlog: api.Backlog{Files: 3, Bytes: 12 * mi},
 		},
@@ -60,6 +61,10 @@ func sample(seconds int) api.Status {
 			make("batch", "legacy", "raw", 1<<10, 0),
 		},
 	}
+	s.Containers[1].Lag = -1
+	s.Containers[3].Lag = 34 * mi
+	s.Containers[5].Lag = 3 * mi
+	s.Containers[5].Waiting = &api.Waiting{PID: 815, Command: "fluent-bit", Since: now.Add(-12 * time.Second), Unread: 3 * mi}
 	s.Containers[5].LastError = &api.Problem{Time: now.Add(-7 * time.Second), Text: "rotate: rename shop_payments-0_6f1c/db/0.log: read-only file system: mount it read-write, or exclude it"}
 	s.Containers[7].Limit, s.Containers[7].MaxTotal, s.Containers[7].Skipped = 0, 0, "its log path /srv/raw.log is outside of podLogsDir"
 	s.Containers[4].Rejected = []api.RejectedAnnotation{{Annotation: "logwatch.io/max-size", Value: "1Gi", Reason: "above the ceiling of 100Mi, which holds"}}

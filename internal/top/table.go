@@ -57,7 +57,7 @@ func (m *model) columns() []column {
 		{title: "SIZE", width: 5, sorts: bySize, rank: 1, reserve: minName, cell: func(r *row, _ int) (string, string, paint) {
 			return display.Bytes(r.Size), "", s.full(r.Size, r.Limit)
 		}},
-		{width: 5, max: 16, rank: 7, reserve: goodName, left: true, cell: func(r *row, w int) (string, string, paint) {
+		{width: 5, max: 16, rank: 8, reserve: goodName, left: true, cell: func(r *row, w int) (string, string, paint) {
 			if r.Limit <= 0 {
 				return "", "", nil
 			}
@@ -71,12 +71,18 @@ func (m *model) columns() []column {
 			}
 			return display.PerSecond(r.rate), "", nil
 		}},
-		{width: 8, max: trendLength, rank: 11, reserve: trend, left: true, cell: func(r *row, w int) (string, string, paint) { return spark(r.trend, w), "", s.trend }},
+		{width: 8, max: trendLength, rank: 12, reserve: trend, left: true, cell: func(r *row, w int) (string, string, paint) { return spark(r.trend, w), "", s.trend }},
 		{title: "TOTAL", width: 5, rank: 5, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
 			return display.Bytes(r.Total), "", s.full(r.Total, r.MaxTotal)
 		}},
-		{title: "MAX", width: 5, rank: 10, reserve: min(longest, goodName+8), cell: func(r *row, _ int) (string, string, paint) { return limit(r.MaxTotal, "-") }},
-		{title: "FILES", width: 5, rank: 9, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
+		{title: "LAG", width: 5, rank: 6, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
+			if r.Lag < 0 {
+				return "-", "", s.faint
+			}
+			return health.Lag(r.Container), "", nil
+		}},
+		{title: "MAX", width: 5, rank: 11, reserve: min(longest, goodName+8), cell: func(r *row, _ int) (string, string, paint) { return limit(r.MaxTotal, "-") }},
+		{title: "FILES", width: 5, rank: 10, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
 			text := strconv.Itoa(r.Files)
 			if r.MaxFiles > 0 {
 				text += "/" + strconv.Itoa(r.MaxFiles)
@@ -84,10 +90,10 @@ func (m *model) columns() []column {
 			return text, "", nil
 		}},
 		{title: "ROT", width: 5, sorts: byRotations, rank: 3, reserve: goodName, cell: func(r *row, w int) (string, string, paint) { return count(r.Rotations, w), "", nil }},
-		{title: "LAST", width: 4, rank: 6, reserve: goodName, cell: last(func(r *row) (string, string, paint) {
+		{title: "LAST", width: 4, rank: 7, reserve: goodName, cell: last(func(r *row) (string, string, paint) {
 			return display.Age(m.now.Sub(r.LastRotation.Time)), "", nil
 		})},
-		{title: "OVER", width: 5, rank: 8, reserve: goodName, cell: last(func(r *row) (string, string, paint) {
+		{title: "OVER", width: 5, rank: 9, reserve: goodName, cell: last(func(r *row) (string, string, paint) {
 			return display.Bytes(r.LastRotation.Overshoot), "", s.over(r.LastRotation.Overshoot, r.Limit)
 		})},
 	}

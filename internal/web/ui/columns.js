@@ -17,6 +17,10 @@ export const columns = [
   },
   { key: "rate", title: "Rate", label: "rate", width: "200px", end: true, order: (a, b) => b.rate - a.rate, cell: rateCell },
   {
+    key: "lag", title: "Lag", label: "lag of the log readers", width: "76px", end: true, order: (a, b) => b.lagBytes - a.lagBytes,
+    cell: () => figureCell((c) => (c.lagBytes < 0 ? "–" : size(c.lagBytes))),
+  },
+  {
     key: "rotations", title: "Rotations", label: "rotations", width: "92px", end: true, order: (a, b) => b.rotations - a.rotations,
     cell: () => figureCell((c) => count(c.rotations)),
   },

@@ -84,10 +84,13 @@ export class Details {
     live.set(c.sizeBytes, c.limitBytes, `${size(c.sizeBytes)}, no limit`, 1.05);
     total.set(c.totalBytes, c.maxTotalBytes, `${size(c.totalBytes)}, no limit`, 1.01);
     if (c.series) spark.set(c.series);
+    const w = c.waiting;
     const r = c.last ?? c.lastRotation;
     facts.show([
       ["Files", c.maxFiles ? `${count(c.files)} of ${count(c.maxFiles)}` : count(c.files)],
       ["Rate", rate(c.rate ?? c.bytesPerSecond)],
+      ["Lag", c.lagBytes < 0 ? "no log reader" : `${size(c.lagBytes)} not read by the slowest log reader`],
+      ["Waiting for", w ? `${escape(w.command)}, process ${w.pid}, for ${age(now - Date.parse(w.since))}: ${size(w.unreadBytes)} unread` : ""],
       ["Written", `${size(c.writtenBytes)} since logwatch first saw it`],
       ["Rotations", count(c.rotations)],
       ["Last rotation", r ? `${age(now - Date.parse(r.time))} ago, ${date(Date.parse(r.time))}` : "none yet"],

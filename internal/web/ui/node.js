@@ -50,6 +50,12 @@ function since(time, now) {
 
 const pools = { rotate: "rotating", prune: "pruning", compress: "compressing", lookup: "identifying" };
 
+// readers lists the log readers, the one that is the furthest behind first.
+function readers(list) {
+  const words = [...list].sort((a, b) => b.lagBytes - a.lagBytes).map((r) => `${escape(r.command)} (${r.pid}): ${size(r.lagBytes)} behind in ${plural(r.containers, "container", "containers")}`);
+  return words.join(", ") || "no log reader";
+}
+
 // Tiles are the node's figures.
 export class Tiles {
   #tiles = new Map();
@@ -65,9 +71,11 @@ export class Tiles {
     this.#tile("Runtime", n.runtime.reachable ? "ready" : n.waiting ? "none yet" : "unreachable", escape(n.runtime.endpoint) || "–", n.runtime.reachable ? "" : "error");
     const last = n.lastSweep ? Date.parse(n.lastSweep) : 0;
     this.#tile("Last sweep", last ? `${age(now - last)} ago` : "none yet", last ? `took ${took(n.sweepSeconds)}` : "", n.unhealthy ? "error" : "");
-    this.#tile("Workers", (n.pools ?? []).map((p) => `${p.running}/${p.workers}`).join("  ·  ") || "–",
+    this.#tile("Workers", (n.pools ?? []).map((p) => `${p.running}/${p.workers}`).join(" ") || "–",
       (n.pools ?? []).map((p) => `${pools[p.name] ?? escape(p.name)}${p.queued ? ` +${count(p.queued)} waiting` : ""}`).join(", "));
     this.#tile("Backlog", n.backlog.files ? plural(n.backlog.files, "file", "files") : "none", n.backlog.files ? size(n.backlog.bytes) : "to compress or remove", n.backlog.files ? "warning" : "");
+    const u = n.unread ?? { limitBytes: 0 };
+    this.#tile("Unread logs", u.limitBytes ? `${size(u.usageBytes)} of ${size(u.limitBytes)}` : "not kept", readers(n.readers ?? []), u.limitBytes && u.usageBytes >= 0.8 * u.limitBytes ? "warning" : "");
     this.#tile("Configuration", n.config.error ? "reload failed" : "active", `${escape(n.config.file) || "defaults"}${since(n.config.loaded, now)}`, n.config.error ? "warning" : "");
   }
 
