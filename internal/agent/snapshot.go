@@ -65,7 +65,7 @@ func (a *agent) node(ctx context.Context, p *parts) api.Node {
 		n.Budget = &api.Budget{Limit: budget, Usage: usage}
 	}
 	r := p.readers.Stats()
-	n.Readers, n.ReadersUnseen = []api.Reader{}, r.Unreadable
+	n.Readers, n.ReadersUnseen, n.ReadersExact = []api.Reader{}, r.Unreadable, r.Exact
 	for _, r := range r.Readers {
 		n.Readers = append(n.Readers, api.Reader{PID: r.PID, Command: r.Command, Exited: r.Dead, Containers: r.Containers, Lag: r.LagBytes, Since: r.Since})
 	}

@@ -33,8 +33,10 @@ type Node struct {
 	Readers []Reader `json:"readers"`
 	Unread  Budget   `json:"unread"`
 	// ReadersUnseen is the number of processes whose open files cannot be read.
-	ReadersUnseen int    `json:"readersUnseen"`
-	Pools         []Pool `json:"pools"`
+	ReadersUnseen int `json:"readersUnseen"`
+	// ReadersExact is set while the open files of all processes can be read.
+	ReadersExact bool   `json:"readersExact"`
+	Pools        []Pool `json:"pools"`
 
 	Rotations uint64 `json:"rotations"` // since the start, as the next ones
 	Failures  uint64 `json:"failures"`

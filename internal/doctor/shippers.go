@@ -11,7 +11,10 @@ import (
 	"github.com/logwatch/logwatch/internal/policy"
 )
 
-var shipperChecks = []check{{"shippers", checkShippers, []need{needConfig}}}
+var shipperChecks = []check{
+	{"shippers", checkShippers, []need{needConfig}},
+	{"log-readers", checkReaders, []need{needConfig, needAnswer}},
+}
 
 // shippers are the log shippers that have a profile, by what they run: the name of
 // the program, the arguments, the executable.

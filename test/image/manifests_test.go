@@ -274,6 +274,25 @@ components: [COMPONENTS/crio, COMPONENTS/utc, COMPONENTS/prometheus]
 	checkConfig(t, m)
 }
 
+// TestReadersComponent: it adds the processes of the node and one capability, on
+// OpenShift too, and nothing else.
+func TestReadersComponent(t *testing.T) {
+	notShort(t)
+	for _, folder := range []string{"BASE", "BASE/../../openshift"} {
+		m, want := render(t, overlay(t, "resources: ["+folder+"]\ncomponents: [COMPONENTS/readers]\n", nil)), needed()
+		if folder != "BASE" {
+			onCRIO(&want)
+			if scc := m.scc; !scc.AllowHostPID || !slices.Equal(scc.AllowedCapabilities, []corev1.Capability{"SYS_PTRACE"}) {
+				t.Errorf("SecurityContextConstraints = %+v", scc)
+			}
+		}
+		want.hostPID, want.added = true, []corev1.Capability{"SYS_PTRACE"}
+		if has := privilegesOf(t, m.daemonSet.Spec.Template.Spec); !reflect.DeepEqual(has, want) {
+			t.Errorf("%s: privileges = %+v\nwant         %+v", folder, has, want)
+		}
+	}
+}
+
 // TestPrometheus: the scraped port is served, and only Prometheus has access.
 func TestPrometheus(t *testing.T) {
 	notShort(t)

@@ -32,6 +32,7 @@ func TestSystemd(t *testing.T) {
 		{"Rotates", rotates},
 		{"Answers", answers},
 		{"OtherHosts", otherHosts},
+		{"Readers", seesReaders},
 		{"Reloads", reloads},
 		{"RuntimeRestarts", runtimeRestarts},
 		{"Watchdog", watchdog},
