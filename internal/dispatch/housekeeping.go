@@ -108,7 +108,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		d.prunes.AddAfter(dir, rep.Again)
 	}
 	if len(rep.Done) > 0 {
-		if policy.Followed {
+		if policy.Followed || len(policy.Positions) > 0 {
 			d.unreadPolicy(dir, &policy) // others may have what was given back
 		}
 		d.o.Check(dir) // the watcher has the total of before the prune

@@ -16,6 +16,9 @@ import (
 // is one.
 type Readers interface {
 	Followers(dir string, maxAge time.Duration) []readers.Follower
+	// Unseen is how long after its rotation a log that a process has open may have a
+	// reader that is not known; 0: all readers are known.
+	Unseen() time.Duration
 }
 
 const (
@@ -35,6 +38,9 @@ const (
 	// discoverPause is between two times that readers are looked for because of one
 	// container.
 	discoverPause = 10 * time.Second
+	// unknownReader stands for the command of a process that has a log open and cannot be
+	// seen.
+	unknownReader = "unknown"
 )
 
 // Waiting is why a live log that is due is not rotated yet.
@@ -179,15 +185,47 @@ func (d *Dispatcher) unreadPolicy(dir string, p *rotator.Policy) {
 	if d.o.Readers == nil {
 		return
 	}
+	p.Positions, p.Followed = d.positions(dir)
+	unseen := d.o.Readers.Unseen()
 	var files []podlogs.File
-	if p.Positions, p.Followed = d.positions(dir); p.Followed {
+	if p.Followed || unseen > 0 {
 		files, _ = podlogs.ListDir(d.fs, dir, maxListed) // what cannot be listed has nothing to hold
 	}
-	borrowed := sizeOf(files) - p.MaxTotalSize
-	if p.MaxTotalSize <= 0 {
-		borrowed = 0
+	d.holdInUse(dir, files, unseen, p.Positions)
+	var borrowed int64
+	if p.MaxTotalSize > 0 && (p.Followed || len(p.Positions) > 0) {
+		borrowed = sizeOf(files) - p.MaxTotalSize
 	}
 	p.Allowance = d.borrow(dir, borrowed)
+}
+
+// holdInUse adds as unread the rotated logs that a process has open which is not known,
+// for a time after their rotation: it may be a log reader that cannot be seen.
+func (d *Dispatcher) holdInUse(dir string, files []podlogs.File, unseen time.Duration, p rotator.Positions) {
+	if unseen <= 0 {
+		return
+	}
+	at, err := d.fs.OpenDir(dir)
+	if err != nil {
+		return
+	}
+	defer at.Close() //nolint:errcheck // opened for reading
+	var busy podlogs.Name
+	d.with(dir, func(c *container) { busy = c.compressing })
+	now := time.Now()
+	for _, f := range files {
+		_, known := p[f.Inode]
+		age := now.Sub(f.Changed)
+		if known || f.Kind != podlogs.Rotated || !f.Regular || f.SameGeneration(busy) || age < 0 || age > unseen {
+			continue
+		}
+		if log, err := at.Open(f.Name.String()); err == nil {
+			if used, err := log.InUse(); err == nil && used {
+				p[f.Inode] = 0
+			}
+			_ = log.Close() // opened for reading
+		}
+	}
 }
 
 // positions returns how far a directory's logs have been read: of each log the offset
@@ -265,6 +303,10 @@ func (d *Dispatcher) noteLost(dir string, done []rotator.Step) {
 				behind = append(behind, f.Command)
 				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(s.Size - pos))
 			}
+		}
+		if len(behind) == 0 { // see holdInUse
+			behind = []string{unknownReader}
+			d.o.Metrics.UnreadPruned.WithLabelValues(unknownReader).Add(float64(s.Lost.Bytes))
 		}
 		slices.Sort(behind)
 		d.o.Metrics.UnreadLinesPruned.Add(float64(s.Lost.Lines))

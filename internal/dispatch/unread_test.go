@@ -19,9 +19,12 @@ import (
 
 // followers are log readers as a test sets them.
 type followers struct {
-	mu   sync.Mutex
-	list []readers.Follower
+	mu     sync.Mutex
+	list   []readers.Follower
+	unseen time.Duration
 }
+
+func (f *followers) Unseen() time.Duration { return f.unseen }
 
 func (f *followers) Followers(string, time.Duration) []readers.Follower {
 	f.mu.Lock()
@@ -188,6 +191,67 @@ func TestUnreadLogsAreHeld(t *testing.T) {
 	f.set() // it has read all, and closed it
 	testutil.Eventually(t, "the container within its total", func() bool { return rotated() < 2 })
 	testutil.Eventually(t, "the allowance back", func() bool { _, used := n.UnreadBudget(); return used == 0 })
+}
+
+// TestLogsInUseAreHeld: while not all processes can be seen, a rotated log that one has
+// open is held for a time as if it were unread; no other log is.
+func TestLogsInUseAreHeld(t *testing.T) {
+	const kept = "containerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 3\ncontainerLogMaxTotalSize: 128Ki\n"
+	for _, c := range []struct {
+		name   string
+		budget string
+		unseen time.Duration
+		known  bool // the process is, and has read all
+		want   int  // uncompressed logs
+	}{
+		{"held", "1Mi", time.Hour, false, 4},
+		{"held as far as the allowance goes", "64Ki", time.Hour, false, 2},
+		{"all processes are seen", "1Mi", 0, false, 1},
+		{"rotated long ago", "1Mi", 1, false, 1},
+		{"a known reader has read it", "1Mi", time.Hour, true, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, f := readNode(t, kept+"unreadLogBudget: "+c.budget)
+			f.unseen = c.unseen
+			ct, dir := n.run(t, fake.ContainerSpec{})
+			must(t, ct.WriteNumbered("stdout", 10, 100))
+			var open []*os.File
+			reader := at(64<<10, "/dev/null")
+			for i, name := range rotatedLogs(t, ct.Dir(), 5) {
+				path := filepath.Join(ct.Dir(), name.String())
+				must(t, os.WriteFile(path, []byte(strings.Repeat("2026-01-01T00:00:00Z stdout F x\n", 2048)), 0o600))
+				if i == 2 { // the others are held
+					continue
+				}
+				log, err := os.Open(path)
+				must(t, err)
+				defer log.Close() //nolint:errcheck // a second time
+				open = append(open, log)
+				reader.Positions[inodeOf(path)] = 64 << 10
+			}
+			if c.known {
+				f.set(reader)
+			}
+			n.list(t)
+			n.Changed(dir)
+			uncompressed := func() int {
+				return strings.Count(names(t, ct.Dir()), "0.log.2") - strings.Count(names(t, ct.Dir()), ".gz")
+			}
+			testutil.Eventually(t, "housekeeping", func() bool { return uncompressed() == c.want })
+			testutil.Eventually(t, "its end", func() bool { p := n.prunes.Stats(); return p.Done > 0 && p.Running+n.compressions.Stats().Running == 0 })
+			if got := uncompressed(); got != c.want {
+				t.Fatalf("%d uncompressed logs, want %d: %s", got, c.want, names(t, ct.Dir()))
+			}
+			if lost := n.logged("has not read"); (lost > 0) != (c.budget == "64Ki") {
+				t.Errorf("%d reports of lost lines: %s", lost, n.log.String())
+			}
+			for _, log := range open {
+				must(t, log.Close())
+			}
+			testutil.Eventually(t, "the logs that no process has open any longer to go", func() bool { return uncompressed() <= 1 })
+			testutil.Eventually(t, "the allowance back", func() bool { _, used := n.UnreadBudget(); return used == 0 })
+		})
+	}
 }
 
 // TestAllowanceIsFair: a container that uses the allowance alone may have all of it;

@@ -45,6 +45,9 @@ type Handle interface {
 	// OpenForWrite reports whether any process has the file open for writing.
 	// ErrLeaseUnsupported: the kernel or the file system does not report it.
 	OpenForWrite() (bool, error)
+	// InUse reports whether the file is open beside this handle, in any process.
+	// ErrLeaseUnsupported as for OpenForWrite.
+	InUse() (bool, error)
 	SetModTime(t time.Time) error
 	// Truncate removes the content. Processes that have the file open see its end.
 	Truncate() error

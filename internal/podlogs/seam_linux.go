@@ -110,7 +110,11 @@ func (d *osDir) Open(name string) (Handle, error) {
 	if !st.Regular {
 		return nil, d.err("open", name, ErrNotRegular)
 	}
-	rfd, err := openat(unix.AT_FDCWD, procFD(fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY)
+	const flags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOCTTY
+	rfd, err := openat(unix.AT_FDCWD, procFD(fd), flags|unix.O_NONBLOCK)
+	if errors.Is(err, unix.EAGAIN) { // a lease, such as that of InUse, which is held for an instant
+		rfd, err = openat(unix.AT_FDCWD, procFD(fd), flags)
+	}
 	if errors.Is(err, unix.ENOENT) {
 		err = errNoProc // the file is there: it is pinned
 	}
@@ -190,10 +194,17 @@ func (f *osFile) Truncate() error {
 }
 
 // OpenForWrite requests a read lease, which the kernel grants only if no process
-// has the file open for writing (fcntl(2), F_SETLEASE), and releases it at once:
-// a held lease would block a writer's open(2).
-func (f *osFile) OpenForWrite() (bool, error) {
-	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_RDLCK)
+// has the file open for writing (fcntl(2), F_SETLEASE).
+func (f *osFile) OpenForWrite() (bool, error) { return f.refusesLease(unix.F_RDLCK) }
+
+// InUse requests a write lease, which the kernel grants only if the file is not open
+// elsewhere.
+func (f *osFile) InUse() (bool, error) { return f.refusesLease(unix.F_WRLCK) }
+
+// refusesLease requests a lease and releases it at once: a held one would block an
+// open(2) in conflict with it.
+func (f *osFile) refusesLease(kind int) (bool, error) {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, kind)
 	switch {
 	case err == nil:
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK); err != nil {

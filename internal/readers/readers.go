@@ -102,6 +102,17 @@ func (t *Tracker) Stats() Stats {
 	return stats
 }
 
+// Unseen returns for how long there may be a reader that is not known of a log which a
+// process has open; 0: none, since the descriptors of all processes can be read.
+func (t *Tracker) Unseen() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stats.Exact {
+		return 0
+	}
+	return t.timeout
+}
+
 // Followers returns the readers of a container, given as "pod/container" relative to PodLogsDir.
 // Positions are at most maxAge old where the process lives, save those of a process that has
 // exchanged its descriptors since they were last listed: see relistPause.

@@ -1,0 +1,92 @@
+package podlogs
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/testutil"
+)
+
+func openTestLog(t *testing.T) (path string, open func() (Handle, error)) {
+	t.Helper()
+	root := t.TempDir()
+	path = filepath.Join(root, "pod/app/0.log")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d, err := At(root).OpenDir("pod/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() }) // opened for reading
+	return path, func() (Handle, error) { return d.Open("0.log") }
+}
+
+// TestInUse: a file is in use while it is open elsewhere, for reading or writing.
+func TestInUse(t *testing.T) {
+	path, open := openTestLog(t)
+	h, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close() //nolint:errcheck // opened for reading
+	is := func(used, written bool) {
+		t.Helper()
+		if got, err := h.InUse(); got != used || err != nil {
+			t.Errorf("in use: %v, %v", got, err)
+		}
+		if got, err := h.OpenForWrite(); got != written || err != nil {
+			t.Errorf("open for writing: %v, %v", got, err)
+		}
+	}
+	is(false, false)
+	for _, mode := range []int{os.O_RDONLY, os.O_WRONLY} {
+		f, err := os.OpenFile(path, mode, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		is(true, mode == os.O_WRONLY)
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		is(false, false)
+	}
+}
+
+// TestOpenWaitsForLease: a file can be opened while another process asks whether it is
+// in use.
+func TestOpenWaitsForLease(t *testing.T) {
+	path, open := openTestLog(t)
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		h, err := open()
+		if err == nil {
+			err = h.Close()
+		}
+		opened <- err
+	}()
+	testutil.Eventually(t, "the open that breaks the lease", func() bool {
+		lease, err := unix.FcntlInt(f.Fd(), unix.F_GETLEASE, 0)
+		return err == nil && lease != unix.F_WRLCK
+	})
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Error(err)
+	}
+}
