@@ -25,14 +25,14 @@ func checkReaders(_ context.Context, n *node) Check {
 	}
 	readers := "none"
 	if len(seen) > 0 {
-		readers = some(seen)
+		readers = firstFew(seen)
 	}
 	if a.ReadersExact {
 		return found(OK, "the daemon sees the open files of all processes; log readers: %s", readers)
 	}
 	c := found(Skip, "the daemon cannot see the open files of all processes; log readers that it sees: %s", readers)
 	if len(unseen) > 0 {
-		c = found(Warn, "the daemon does not see that %s reads logs; log readers that it sees: %s", some(unseen), readers)
+		c = found(Warn, "the daemon does not see that %s reads logs; log readers that it sees: %s", firstFew(unseen), readers)
 	}
 	if a.ReadersUnseen > 0 {
 		c = c.detail("Processes whose open files it cannot read: %d.", a.ReadersUnseen)
