@@ -242,6 +242,9 @@ func TestLogsInUseAreHeld(t *testing.T) {
 			if got := uncompressed(); got != c.want {
 				t.Fatalf("%d uncompressed logs, want %d: %s", got, c.want, names(t, ct.Dir()))
 			}
+			if _, used := n.UnreadBudget(); (used > 0) != (c.want > 1) && c.budget == "1Mi" {
+				t.Errorf("%d bytes of the allowance are used", used)
+			}
 			if lost := n.logged("has not read"); (lost > 0) != (c.budget == "64Ki") {
 				t.Errorf("%d reports of lost lines: %s", lost, n.log.String())
 			}

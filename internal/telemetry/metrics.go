@@ -99,7 +99,7 @@ func New(reg prometheus.Registerer, build Build, state func() State) *Metrics {
 		ForcedGrace: counter("grace_period_overrides_total",
 			"Total number of rotated logs pruned within rotatedLogGracePeriod, done to keep a total size. Log shippers may have missed lines."),
 		UnreadPruned: counters("unread_bytes_pruned_total",
-			"Total bytes of rotated logs pruned before a log reader had read them, by the reader's command.", "reader"),
+			"Total bytes of rotated logs pruned before a log reader had read them, by the reader's command; unknown for a process that cannot be seen.", "reader"),
 		UnreadLinesPruned: counter("unread_lines_pruned_total",
 			"Total number of log lines pruned before the slowest log reader of their container had read them."),
 		LeaseRefusals: counter("busy_rotated_logs_total",
