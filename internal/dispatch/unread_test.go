@@ -179,8 +179,12 @@ func TestUnreadLogsAreHeld(t *testing.T) {
 	}
 
 	paths = append(paths, filepath.Join(ct.Dir(), "0.log.20260101-000009"))
-	must(t, os.WriteFile(paths[5], []byte(strings.Repeat(record, 64)), 0o600))
+	next := filepath.Join(ct.Dir(), "next") // the readers are known before it is a log
+	must(t, os.WriteFile(next, []byte(strings.Repeat(record, 64)), 0o600))
+	paths[5] = next
 	f.set(at(10<<10, paths...), at(54<<10, paths...))
+	paths[5] = filepath.Join(ct.Dir(), "0.log.20260101-000009")
+	must(t, os.Rename(next, paths[5]))
 	n.Changed(dir)
 	testutil.Eventually(t, "what the allowance does not hold", func() bool { return rotated() == 5 })
 	testutil.Eventually(t, "the report", func() bool { return n.logged("has not read") == 1 })

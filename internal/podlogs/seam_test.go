@@ -2,12 +2,11 @@ package podlogs
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/logwatch/logwatch/internal/testutil"
 )
 
 func openTestLog(t *testing.T) (path string, open func() (Handle, error)) {
@@ -71,6 +70,9 @@ func TestOpenWaitsForLease(t *testing.T) {
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
 		t.Fatal(err)
 	}
+	broken := make(chan os.Signal, 1)
+	signal.Notify(broken, unix.SIGIO)
+	defer signal.Stop(broken)
 	opened := make(chan error, 1)
 	go func() {
 		h, err := open()
@@ -79,10 +81,7 @@ func TestOpenWaitsForLease(t *testing.T) {
 		}
 		opened <- err
 	}()
-	testutil.Eventually(t, "the open that breaks the lease", func() bool {
-		lease, err := unix.FcntlInt(f.Fd(), unix.F_GETLEASE, 0)
-		return err == nil && lease != unix.F_WRLCK
-	})
+	<-broken
 	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK); err != nil {
 		t.Fatal(err)
 	}
