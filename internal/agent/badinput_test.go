@@ -225,7 +225,7 @@ func TestClean(t *testing.T) {
 	if _, err := agent.Clean(t.Context(), n.Options.Config, client, c.ID()); err == nil || !strings.Contains(err.Error(), "is running: stop it first") {
 		t.Errorf("a running container: %v", err)
 	}
-	if _, err := agent.Clean(t.Context(), n.Options.Config, client, "nobody"); err == nil || !strings.Contains(err.Error(), "knows no container") {
+	if _, err := agent.Clean(t.Context(), n.Options.Config, client, "nobody"); err == nil || !strings.Contains(err.Error(), "does not know container") {
 		t.Errorf("an unknown container: %v", err)
 	}
 	c.Exit()
