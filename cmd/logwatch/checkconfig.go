@@ -20,15 +20,22 @@ func checkConfigCommand() *cobra.Command {
 		Long: `Check-config validates FILE and prints the effective configuration.
 
 With --explain it prints the effective policy of one container instead, and the
-source of each value: default, file, profile, override or annotation.`,
+source of each value: default, file, profile, override or annotation.
+
+With --outage it requests the containers' rates from the running daemon, and prints how
+much disk space beyond their totals an outage of the log shippers of that length needs,
+compared with FILE's unreadLogBudget.`,
 		Example: `  logwatch check-config /etc/logwatch.yaml
   logwatch check-config /etc/logwatch.yaml --explain shop/web-7d9f/app --labels app=web,tier=edge
-  logwatch check-config /etc/logwatch.yaml --explain shop/web-7d9f/app --annotations logwatch/max-size=50Mi`,
+  logwatch check-config /etc/logwatch.yaml --explain shop/web-7d9f/app --annotations logwatch/max-size=50Mi
+  logwatch check-config /etc/logwatch.yaml --outage 1h`,
 		Args: cobra.ExactArgs(1),
 	}
 	explain := cmd.Flags().String("explain", "", "print the effective policy of one container: `NAMESPACE/POD/CONTAINER`")
 	labels := cmd.Flags().StringToString("labels", nil, "labels of the pod, with --explain: `KEY=VALUE,…`")
 	annotations := cmd.Flags().StringToString("annotations", nil, "annotations of the pod, with --explain: `KEY=VALUE,…`")
+	outage := cmd.Flags().Duration("outage", 0, "print what an outage of the log shippers of that length needs, at the running daemon's rates")
+	cmd.MarkFlagsMutuallyExclusive("explain", "outage")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := config.Load(args[0])
 		if err != nil {
@@ -42,6 +49,9 @@ source of each value: default, file, profile, override or annotation.`,
 		}
 		if cmd.Flags().Changed("labels") || cmd.Flags().Changed("annotations") {
 			return errors.New("--labels and --annotations require --explain NAMESPACE/POD/CONTAINER")
+		}
+		if cmd.Flags().Changed("outage") {
+			return explainOutage(cmd.Context(), cmd.OutOrStdout(), c, *outage)
 		}
 		out, err := config.Marshal(c)
 		if err != nil {

@@ -20,10 +20,12 @@ var results = []string{
 	telemetry.ResultRefused, telemetry.ResultUnanswered, telemetry.ResultUnknown, telemetry.ResultFailed,
 }
 
-// requirements are the configuration keys that optional metrics need, by name prefix.
+// requirements are what optional metrics need, by name prefix: mostly configuration keys.
 var requirements = map[string]string{
-	"logwatch_container_": "needs metrics.perContainer",
-	"logwatch_node_log_":  "nodeLogBudget",
+	"logwatch_reader_":       "log reader",
+	"logwatch_unread_bytes_": "log reader",
+	"logwatch_container_":    "needs metrics.perContainer",
+	"logwatch_node_log_":     "nodeLogBudget",
 }
 
 // TestCheckMetrics runs promtool check metrics on what an agent exposes.
@@ -92,6 +94,9 @@ func TestNames(t *testing.T) {
 	testutil.Eventually(t, "the container's series", func() bool { full = n.exposed(t); return full["logwatch_container_oldest_line_age_seconds"] != nil })
 	for _, r := range results {
 		full.add("logwatch_rotations_total", "result", r)
+	}
+	for _, name := range []string{"logwatch_reader_lag_bytes", "logwatch_unread_bytes_pruned_total"} {
+		full[name] = map[string]map[string]bool{"reader": {}} // has series only with a log reader
 	}
 	for _, a := range alertsOf(readRules(t)) {
 		checkNames(t, a.Alert, a.Expr, a.Annotations["description"], byDefault, full)
