@@ -18,6 +18,9 @@ const (
 	// probation is how long a process that has just been found counts as a reader of the logs
 	// that it has open: a collector that starts beside a busy container would be known too late.
 	probation = 2 * span
+	// nearEnd is how far from the end, in bytes, a process may be that advances: one that looks
+	// every few seconds (Filebeat) is never at the end of a log that is always written.
+	nearEnd = 64 << 10
 	// relistPause is the least time between two lists of a process's descriptors that Followers
 	// requests. It grows with what a list takes, so that lists take at most 0.5% of a core.
 	relistPause = 500 * time.Millisecond
@@ -275,7 +278,9 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 		}
 		if f.pos < f.size {
 			behind = behind || id == live.ID || f.links > 0 && f.isRead(now, v.timeout)
-		} else if id == live.ID && f.pos > 0 && isOpen && fl.ended.IsZero() {
+		}
+		atEnd := f.pos >= f.size || fl.read && f.size-f.pos <= nearEnd
+		if atEnd && id == live.ID && f.pos > 0 && isOpen && fl.ended.IsZero() {
 			fl.ended = now
 		}
 	}

@@ -123,7 +123,7 @@ func TestNotReaders(t *testing.T) {
 func TestBehind(t *testing.T) {
 	c := start(t, program(t, "backup"), 0)
 	inBubble(t, func(n *node) {
-		log := n.write(dirA, "0.log", 100_000)
+		log := n.write(dirA, "0.log", nearEnd+100_000)
 		n.write(dirB, "0.log", 100)
 		c.do("open", log)
 		n.discover()
@@ -136,6 +136,27 @@ func TestBehind(t *testing.T) {
 		c.do("close", log)
 		n.settle()
 		n.expect(dirA)
+	}, c)
+}
+
+// TestNearTheEnd: a process that is never at the end of a log that is always written, as one
+// that looks every few seconds, is a reader.
+func TestNearTheEnd(t *testing.T) {
+	c := start(t, program(t, "shipper"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 10_000)
+		n.write(dirB, "0.log", 100)
+		c.do("open", log)
+		for range 3 {
+			c.do("read", log, 1000)
+			n.write(dirA, "0.log", 1000)
+			n.discover()
+			time.Sleep(5 * time.Second)
+		}
+		n.expect(dirA, "shipper")
+		if f := n.one(dirB); !f.Expected {
+			n.Errorf("%+v", f)
+		}
 	}, c)
 }
 
