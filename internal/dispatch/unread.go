@@ -1,12 +1,15 @@
 package dispatch
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/readers"
 	"github.com/logwatch/logwatch/rotator"
@@ -314,7 +317,15 @@ func (d *Dispatcher) noteLost(dir string, done []rotator.Step) {
 		d.log.Warn().Str("dir", dir).Str("file", s.Name.String()).Str("reason", string(s.Reason)).Str("readers", by).
 			Int64("bytes", s.Lost.Bytes).Int64("lines", s.Lost.Lines).Time("from", s.Lost.From).Time("to", s.Lost.To).
 			Msg("pruned log lines that a log reader has not read; raise unreadLogBudget")
-		d.o.Failed(Failed{Dir: dir, Housekeeping: true, Err: fmt.Errorf("pruned %d lines, of %s to %s, that %s has not read",
-			s.Lost.Lines, s.Lost.From.Format(time.RFC3339), s.Lost.To.Format(time.RFC3339), by)})
+		d.o.Failed(Failed{Dir: dir, Housekeeping: true, Err: errors.New(lostText(s.Lost, by))})
 	}
+}
+
+// lostText describes what was pruned before the readers had read it.
+func lostText(lost rotator.Lost, readers string) string {
+	text := "pruned " + display.Plural(lost.Lines, "line")
+	if !lost.From.IsZero() {
+		text += fmt.Sprintf(", of %s to %s,", lost.From.Format(time.RFC3339), lost.To.Format(time.RFC3339))
+	}
+	return text + " not read by " + cmp.Or(readers, "a log reader")
 }
