@@ -17,6 +17,9 @@
 // there. Where exchange, creation or leases are unavailable, the live log is
 // renamed and absent until the reopen, and [Rotation].Fallback says why.
 //
+// A log that was found due early can be left to grow for a moment first, with its
+// rotation prepared, see [Hold].
+//
 // A container that ends in between has its log's name given back, by Rotate or
 // [Rotator.Restore]. After a crash in between, [Rotator.NeedsReopen] is true and
 // the next Rotate requests the reopen.

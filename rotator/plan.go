@@ -19,6 +19,10 @@ type Policy struct {
 	// log stays, even if it does not fit, until the live log has a quarter of the
 	// total: log shippers may not have read it yet.
 	MaxTotalSize int64
+	// Reserve is the size in bytes that is kept free of MaxTotalSize: what the live log
+	// grows by until the next prune. A sixteenth of Limit is kept free in any case, as
+	// long as the live log may grow by that.
+	Reserve int64
 	// Limit is the size in bytes at which the live log is rotated, see
 	// [EffectiveLimit]; 0: none.
 	Limit int64
@@ -251,7 +255,7 @@ func (pl *planner) pruneSize(files []podlogs.File) (kept []podlogs.File) {
 	}
 	// A reserve, so that the total is not crossed again at the next write, yet no
 	// more than the live log is going to need.
-	reserve := max(0, min(pl.policy.Limit/16, pl.policy.Limit-live))
+	reserve := max(0, min(pl.policy.Limit/16, pl.policy.Limit-live), min(pl.policy.Reserve, total, maxSize))
 	over := sum - min(total, maxSize) + reserve
 	drop := make([]bool, len(files))
 	mark := func(unread bool) {

@@ -80,6 +80,8 @@ func parsePolicy(t *testing.T, text []byte) (p Policy) {
 			p.MaxFiles, err = strconv.Atoi(value)
 		case "max-total":
 			p.MaxTotalSize, err = strconv.ParseInt(value, 10, 64)
+		case "reserve":
+			p.Reserve, err = strconv.ParseInt(value, 10, 64)
 		case "limit":
 			p.Limit, err = strconv.ParseInt(value, 10, 64)
 		case "max-age":

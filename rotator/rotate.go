@@ -21,10 +21,24 @@ type Request struct {
 	// MinSize is the size in bytes from which the log is due. A smaller one is
 	// left alone: it was rotated between the decision and this call.
 	MinSize int64
+	// Hold is for how long a log that is due is left to grow before it is moved.
+	Hold Hold
 	// Undo gives the live log its name back if the runtime refuses to reopen it.
 	// Without it, the runtime writes on into the rotated log, and another call
 	// requests the reopen again.
 	Undo bool
+}
+
+// Hold is a time in which a live log is left to grow, with its rotation prepared. It
+// ends at a size or in a gap between two writes: a reopen in the middle of a line
+// splits it. The zero Hold is none.
+type Hold struct {
+	// Until is the size in bytes that ends it.
+	Until int64
+	// Gap is the size in bytes from which a gap ends it.
+	Gap int64
+	// Max is the longest time.
+	Max time.Duration
 }
 
 // Rotation is the result of a Rotate.
@@ -35,8 +49,9 @@ type Rotation struct {
 	// at which it got its name.
 	Size  int64
 	Inode uint64
-	// Renamed is the time from the call to that moment; Took, to the end.
-	Renamed, Took time.Duration
+	// Moved is the time from the call to that moment; Took, to the end. Held is the
+	// part of both in which it was left to grow.
+	Moved, Took, Held time.Duration
 	// Fallback is why the live log was renamed instead of exchanged, so that its
 	// path was absent until the reopen; nil if it was exchanged.
 	Fallback error
@@ -71,7 +86,7 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (done Rotation, err e
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
 	put, err := r.move(ctx, d, req, &done)
-	done.Renamed = time.Since(start)
+	done.Moved = time.Since(start)
 	if err == nil {
 		// Nothing cancels from the exchange to the answer.
 		err = r.reopen(context.WithoutCancel(ctx), d, req, put)
@@ -118,6 +133,7 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 		return 0, err
 	}
 	to := next.String()
+	held, live := r.hold(f, live, req.Hold)
 	put, err = exchange(d, req.Log, to, live)
 	fallback := err
 	if err != nil {
@@ -126,7 +142,7 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 	if err != nil {
 		return 0, err
 	}
-	*done = Rotation{To: to, Size: live.Size, Inode: live.Inode, Fallback: fallback}
+	*done = Rotation{To: to, Size: live.Size, Inode: live.Inode, Held: held, Fallback: fallback}
 	moved, err := d.Stat(to)
 	if err == nil && moved.Inode != live.Inode {
 		err := giveBack(d, req.Log, to)
@@ -137,6 +153,32 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 		done.Size = moved.Size
 	}
 	return put, nil
+}
+
+const (
+	// gapPause is between two stats of a log that is held: a few times as long as
+	// what wakes up a thread takes.
+	gapPause = 100 * time.Microsecond
+	// gapPauses without growth are a gap.
+	gapPauses = 3
+)
+
+// hold leaves a live log to grow.
+func (r *Rotator) hold(f podlogs.Handle, live fileState, h Hold) (held time.Duration, now fileState) {
+	start := time.Now()
+	for still := 0; live.Size < h.Until && still < gapPauses && held < h.Max; held = time.Since(start) {
+		r.pause(gapPause)
+		st, err := f.Stat()
+		if err != nil {
+			break // the exchange will show it
+		}
+		still++
+		if st.Size != live.Size || st.Size < h.Gap {
+			still = 0
+		}
+		live.Stat = st
+	}
+	return held, live
 }
 
 // exchange swaps the live log and an empty file under its rotated name, and

@@ -74,7 +74,7 @@ func TestRotate(t *testing.T) {
 				t.Fatal(err)
 			}
 			n, ok := podlogs.ParseName(done.To)
-			if !ok || n.Kind != podlogs.Rotated || done.Size != size || done.Inode != fi.Sys().(*syscall.Stat_t).Ino || done.Took < done.Renamed || !done.Reopened {
+			if !ok || n.Kind != podlogs.Rotated || done.Size != size || done.Inode != fi.Sys().(*syscall.Stat_t).Ino || done.Took < done.Moved || !done.Reopened {
 				t.Fatalf("rotation %d: %+v", i, done)
 			}
 			if want := map[bool]error{true: unix.EINVAL}[rt.rename]; !errors.Is(done.Fallback, want) {

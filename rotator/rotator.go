@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
@@ -56,6 +58,7 @@ type Rotator struct {
 	runtime       Runtime
 	reopenTimeout time.Duration
 	now           func() time.Time
+	pause         func(time.Duration) // tests replace it
 }
 
 // New returns a Rotator.
@@ -71,7 +74,14 @@ func New(o Options) *Rotator {
 		runtime:       o.Runtime,
 		reopenTimeout: o.ReopenTimeout,
 		now:           o.Now,
+		pause:         pause,
 	}
+}
+
+// pause is nanosleep(2): Go's timers resolve to a millisecond.
+func pause(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&ts, nil) // a signal ends it early
 }
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }

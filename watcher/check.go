@@ -7,12 +7,8 @@ import (
 )
 
 const (
-	// assumedBurst is the rate in bytes/s at which a log may grow from one
-	// moment to the next: about twice what containerd passes on for one
-	// container on two cores (50–60 MB/s). It decides when to check next.
-	assumedBurst = 100e6
 	// minCheck is the shortest time between two checks of one log: what Go's
-	// timers resolve to. At assumedBurst a log grows by 100 kB in it.
+	// timers resolve to. At minBurst a log grows by 100 kB in it.
 	minCheck = time.Millisecond
 	// maxCheck is the longest for a hot log, however large its limit.
 	maxCheck = time.Second
@@ -58,32 +54,35 @@ func (l *loop) check(d *logDir, c Cause) {
 		st.Size = 0 // no runtime writes it, and it must not be rotated
 	}
 	before := d.log.inode
-	grown, rate := d.log.update(&st, now)
+	grown := d.log.update(&st, now)
+	if rate := d.log.growth.update(st.Size, now, d.limits.Reaction.High); rate > minBurst {
+		l.fastest.note(rate, now)
+	}
 	if before != 0 && before != st.Ino {
 		l.list(d, CauseWrite) // what was rotated is one of the others now
 	}
-	l.decide(d, now, c, grown, rate)
+	l.decide(d, now, c, grown)
 }
 
-// update takes in what a check saw; rate is the log's growth in bytes/s since
-// the last one.
-func (g *liveLog) update(st *unix.Stat_t, now time.Time) (grown bool, rate float64) {
-	from := g.size
-	other := st.Ino != g.inode
-	if other || st.Size < from { // rotated or truncated
-		from = 0
+// update takes in what a check saw.
+func (g *liveLog) update(st *unix.Stat_t, now time.Time) (grown bool) {
+	other, truncated := st.Ino != g.inode, st.Size < g.size
+	grown = other || truncated && st.Size > 0 || st.Size > g.size
+	recent := now.Sub(g.checked) <= maxCheck
+	active := g.growth.active(g.checked)
+	g.growing = grown && recent && (!other || active && st.Size > 0)
+	if g.growing || active && recent && st.Size == 0 {
+		g.growth.last = now
 	}
-	grown = other || st.Size > from
-	g.growing = grown && !other && now.Sub(g.checked) <= maxCheck
 	if other {
 		g.replaced(st, now)
 	}
-	if elapsed := now.Sub(g.checked); elapsed > 0 {
-		rate = float64(st.Size-from) / elapsed.Seconds()
+	if other || truncated {
+		g.growth.restart(st.Size, now)
 	}
 	g.missing = time.Time{}
 	g.size, g.inode, g.checked = st.Size, st.Ino, now
-	return grown, rate
+	return grown
 }
 
 // replaced is called when another inode has the live log's name: a rotation, by
@@ -102,16 +101,20 @@ func (g *liveLog) replaced(st *unix.Stat_t, now time.Time) {
 }
 
 // decide decides what follows from a check.
-func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool, rate float64) {
+//
+// The lead is for a log that grows: one that has stopped before it is at its limit is
+// not rotated.
+func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool) {
 	g := &d.log
+	speed := g.growth.at(now)
 	since := d.limits.MinInterval
 	if !g.rotated.IsZero() {
 		since = now.Sub(g.rotated)
 	}
-	v := d.limits.decide(g.size, d.otherBytes, since)
+	v := d.limits.decide(g.size, d.otherBytes, since, speed)
 	in := maxCheck
 	if v.headroom > 0 {
-		in = min(in, time.Duration(float64(v.headroom)/max(rate, assumedBurst)*float64(time.Second)))
+		in = min(in, time.Duration(float64(v.headroom)/l.fastest.burst(now)*float64(time.Second)))
 	}
 	if v.full {
 		recent := l.full(d, now, c)
@@ -122,7 +125,11 @@ func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool, rate float6
 	}
 	switch {
 	case v.due:
-		l.due(d, now, c, grown)
+		due := Due{Cause: c, Rate: speed.peak, Lead: v.lead}
+		if speed.peak > 0 {
+			due.Target = v.target
+		}
+		l.due(d, now, due, grown)
 	case v.wait > 0: // at its limit, and the interval has to pass
 		if !v.full {
 			g.dues = pace{}
@@ -158,9 +165,9 @@ func (l *loop) full(d *logDir, now time.Time, c Cause) bool {
 // due reports a log that is due and sees to its next check. It is reported when
 // that is new, by each sweep, and when it has grown since the last report, as
 // often as its pace allows.
-func (l *loop) due(d *logDir, now time.Time, c Cause, grown bool) {
-	g := &d.log
-	due := Due{Dir: d.rel, Log: d.live, Cause: c, Size: g.size, Limit: d.limits.limit(), Growing: g.growing}
+func (l *loop) due(d *logDir, now time.Time, due Due, grown bool) {
+	g, c := &d.log, due.Cause
+	due.Dir, due.Log, due.Size, due.Limit, due.Growing = d.rel, d.live, g.size, d.limits.limit(), g.growing
 	if !g.missing.IsZero() {
 		due.Cause, due.Size = CauseMissing, 0
 	}
@@ -191,7 +198,7 @@ func (l *loop) absent(d *logDir, now time.Time, c Cause) {
 		l.setHot(d, now.Add(min(left, missingCheck)))
 		return
 	}
-	l.due(d, now, c, false)
+	l.due(d, now, Due{Cause: c}, false)
 }
 
 // leaveOrCool leaves a cold log until the next event, and a hot one for in; one

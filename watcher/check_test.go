@@ -95,13 +95,16 @@ func TestNextCheckIsWhenTheLimitCouldBeReached(t *testing.T) {
 		size    int64         // grown to
 		before  int64         // from
 		elapsed time.Duration // within
+		fastest float64       // seen of another log
 		want    time.Duration
 	}{
-		{"headroom at the assumed burst", 50e6, 10e6, 10e6 - 1, time.Second, 400 * time.Millisecond},
-		{"headroom at a higher measured rate", 500e6, 200e6, 0, time.Second, maxCheck},
-		{"a measured rate above the assumed one", 400e6, 300e6, 200e6, 500 * time.Millisecond, 500 * time.Millisecond},
-		{"floor", 10e6, 10e6 - 1, 0, time.Second, minCheck},
-		{"ceiling", 100 * second, 1, 0, time.Second, maxCheck},
+		{"headroom at the assumed burst", 50e6, 10e6, 10e6 - 1, time.Second, 0, 400 * time.Millisecond},
+		{"headroom at a higher measured rate", 500e6, 200e6, 0, time.Second, 0, maxCheck},
+		{"a measured rate above the assumed one", 450e6, 300e6, 200e6, 500 * time.Millisecond, 0, 600 * time.Millisecond},
+		{"a faster log on this node", 60e6, 10e6, 10e6 - 1, time.Second, 200e6, 200 * time.Millisecond},
+		{"a slower log on this node", 50e6, 10e6, 10e6 - 1, time.Second, 70e6, 400 * time.Millisecond},
+		{"floor", 10e6, 10e6 - 1, 0, time.Second, 0, minCheck},
+		{"ceiling", 100 * second, 1, 0, time.Second, 0, maxCheck},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			withLog(t, Limits{MaxSize: test.maxSize}, func(b *bubble) {
@@ -109,6 +112,8 @@ func TestNextCheckIsWhenTheLimitCouldBeReached(t *testing.T) {
 				d := b.dir()
 				b.check(os.Truncate(b.path(log0), test.size))
 				d.log.size, d.log.checked = test.before, time.Now().Add(-test.elapsed)
+				d.log.growth.restart(test.before, d.log.checked)
+				b.l.fastest.note(test.fastest, time.Now())
 				b.l.check(d, CauseWrite)
 				if got := time.Until(d.next); got != test.want {
 					t.Errorf("next check in %v, want %v", got, test.want)

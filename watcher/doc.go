@@ -10,6 +10,10 @@
 // earliest. When it has been quiet for a few checks the watch is put back, and
 // then the log is checked once more: no write falls in between.
 //
+// A log that grows is due before it has reached its limit: by what it may grow until
+// its rotation is done ([Limits.Reaction]), at its highest rate of late. One that does
+// not grow is due at its limit.
+//
 // An event is a hint; the sweep is the truth. [Watcher.Sweep] lists the whole
 // tree and reports every log that is due, whatever was reported before. A lost
 // event, a full inotify queue, a watch or an inotify instance that cannot be

@@ -19,23 +19,23 @@ func TestDecide(t *testing.T) {
 	}{
 		{"empty", limits, 0, 0, interval, decision{headroom: 100}},
 		{"one byte below", limits, 99, 0, interval, decision{headroom: 1}},
-		{"at the limit", limits, 100, 0, interval, decision{due: true, headroom: 900}},
+		{"at the limit", limits, 100, 0, interval, decision{due: true, target: 100, headroom: 900}},
 		{"below, and the total is near", limits, 50, 940, interval, decision{headroom: 10}},
 		{"below, and the total is reached", limits, 99, 901, interval, decision{full: true, headroom: 1}},
 		{"held back", limits, 100, 0, interval - 1, decision{wait: 1, headroom: 400}},
 		{"held back, near the total", limits, 100, 890, 0, decision{wait: interval, headroom: 10}},
 		{"held back, total reached", limits, 100, 900, 0, decision{wait: interval, full: true, headroom: 400}},
 		{"one byte below half of the total", limits, 499, 0, 0, decision{wait: interval, headroom: 1}},
-		{"half of the total", limits, 500, 0, 0, decision{due: true, wait: interval, headroom: 500}},
+		{"half of the total", limits, 500, 0, 0, decision{due: true, target: 500, wait: interval, headroom: 500}},
 		{"held back with no total", noTotal, 1 << 40, 1 << 40, 0, decision{wait: interval}},
-		{"no interval", Limits{MaxSize: 100}, 100, 0, 0, decision{due: true}},
+		{"no interval", Limits{MaxSize: 100}, 100, 0, 0, decision{due: true, target: 100}},
 		{"total below twice the limit", small, 74, 0, 0, decision{headroom: 1}},
-		{"half of a total below twice the limit", small, 75, 0, 0, decision{due: true, headroom: 75}},
+		{"half of a total below twice the limit", small, 75, 0, 0, decision{due: true, target: 75, headroom: 75}},
 		{"off, and the total is near", Limits{MaxTotalSize: 100}, 50, 40, 0, decision{headroom: 10}},
 		{"off, and the total is reached", Limits{MaxTotalSize: 100}, 50, 50, 0, decision{full: true}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := test.limits.decide(test.size, test.other, test.since); got != test.want {
+			if got := test.limits.decide(test.size, test.other, test.since, speed{}); got != test.want {
 				t.Errorf("decide = %+v, want %+v", got, test.want)
 			}
 		})
@@ -58,28 +58,73 @@ func TestLimit(t *testing.T) {
 	}
 }
 
+func TestLead(t *testing.T) {
+	fast := Limits{MaxSize: 1000, MaxTotalSize: 5000, Reaction: Reaction{Median: time.Second, High: 2 * time.Second}}
+	tail := fast
+	tail.Reaction.Median = 0
+	for _, test := range []struct {
+		name        string
+		limits      Limits
+		size, other int64
+		since       time.Duration
+		rate        float64
+		want        decision
+	}{
+		{"slow", fast, 999, 0, 0, 0.25, decision{headroom: 1}},
+		{"one byte before it", fast, 799, 0, 0, 100, decision{headroom: 1}},
+		{"at it", fast, 800, 0, 0, 100, decision{due: true, target: 1000, lead: 200, headroom: 4000}},
+		{"long times are rare", tail, 666, 0, 0, 1000, decision{headroom: 1}},
+		{"long times are usual", fast, 166, 0, 0, 500, decision{headroom: 1}},
+		{"faster than can be kept", fast, 124, 0, 0, 1e12, decision{headroom: 1}},
+		{"of the total", fast, 0, 4799, 0, 100, decision{headroom: 1}},
+		{"of the total, reached", fast, 0, 4800, 0, 100, decision{full: true, headroom: 800}},
+		{
+			"of half of the total",
+			Limits{MaxSize: 1000, MaxTotalSize: 5000, MinInterval: time.Minute, Reaction: fast.Reaction},
+			2200, 0, 0, 100,
+			decision{due: true, target: 2400, wait: time.Minute, headroom: 2600},
+		},
+		{
+			"of half of a small total",
+			Limits{MaxSize: 1000, MaxTotalSize: 2000, Reaction: fast.Reaction},
+			700, 0, 0, 100,
+			decision{due: true, target: 900, lead: 300, headroom: 1100},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.limits.decide(test.size, test.other, test.since, speed{test.rate, test.rate}); got != test.want {
+				t.Errorf("decide = %+v, want %+v", got, test.want)
+			}
+		})
+	}
+}
+
 func FuzzDecide(f *testing.F) {
-	f.Add(int64(10<<20), int64(50<<20), int64(time.Second), int64(0), int64(0), int64(0))
-	f.Add(int64(10<<20), int64(50<<20), int64(time.Second), int64(10<<20), int64(40<<20), int64(1))
-	f.Add(int64(10<<20), int64(50<<20), int64(time.Second), int64(25<<20), int64(0), int64(1))
-	f.Add(int64(1), int64(1), int64(1), int64(1), int64(0), int64(0))
-	f.Add(int64(1), int64(0), int64(0), int64(0), int64(1), int64(1))
-	f.Add(int64(100), int64(99), int64(5), int64(100), int64(0), int64(4))
-	f.Fuzz(func(t *testing.T, maxSize, total, interval, size, other, since int64) {
+	f.Add(int64(10<<20), int64(50<<20), int64(time.Second), int64(0), int64(0), int64(0), 1e6)
+	f.Add(int64(10<<20), int64(50<<20), int64(time.Second), int64(10<<20), int64(40<<20), int64(1), 1e6)
+	f.Add(int64(10<<20), int64(50<<20), int64(time.Second), int64(25<<20), int64(0), int64(1), 1e6)
+	f.Add(int64(1), int64(1), int64(1), int64(1), int64(0), int64(0), 1e6)
+	f.Add(int64(1), int64(0), int64(0), int64(0), int64(1), int64(1), 1e6)
+	f.Add(int64(100), int64(99), int64(5), int64(100), int64(0), int64(4), 1e6)
+	f.Fuzz(func(t *testing.T, maxSize, total, interval, size, other, since int64, rate float64) {
 		const most = 1 << 60 // bytes and ns: more than there are, and sums fit
 		for _, v := range []int64{maxSize, total, interval, size, other, since} {
 			if v < 0 || v > most {
 				t.Skip()
 			}
 		}
+		if !(rate >= 0 && rate <= most) {
+			t.Skip()
+		}
 		l := Limits{MaxSize: maxSize, MaxTotalSize: total, MinInterval: time.Duration(interval)}
-		d := l.decide(size, other, time.Duration(since))
+		l.Reaction = Reaction{time.Millisecond, time.Second}
+		d := l.decide(size, other, time.Duration(since), speed{rate / 2, rate})
 		switch limit := l.limit(); {
-		case d.full != (total > 0 && size+other >= total):
+		case d.full != (total > 0 && size+other >= l.total(speed{rate / 2, rate})):
 			t.Fatalf("full = %t", d.full)
-		case d.due && (limit == 0 || size < limit):
+		case d.due && (limit == 0 || total == 0 && size < limit/8 || size < limit/16):
 			t.Fatalf("due at %d of %d bytes", size, limit)
-		case d.due && since < interval && (total == 0 || size < total/2):
+		case d.due && since < interval && (total == 0 || size < total/2/16):
 			t.Fatalf("due %d ns after the last rotation, for no reason", since)
 		case d.wait < 0 || d.headroom < 0:
 			t.Fatalf("%+v", d)
@@ -88,12 +133,12 @@ func FuzzDecide(f *testing.F) {
 		case !d.due && limit > 0 && size >= limit && since >= interval:
 			t.Fatal("at its limit, not held back, and not due")
 		}
-		if d.wait > 0 && !l.decide(size, other, time.Duration(since)+d.wait).due {
+		if d.wait > 0 && !l.decide(size, other, time.Duration(since)+d.wait, speed{rate / 2, rate}).due {
 			t.Fatalf("not due after waiting %d", d.wait)
 		}
 		if d.headroom > 0 {
-			just := l.decide(size+d.headroom-1, other, time.Duration(since))
-			after := l.decide(size+d.headroom, other, time.Duration(since))
+			just := l.decide(size+d.headroom-1, other, time.Duration(since), speed{rate / 2, rate})
+			after := l.decide(size+d.headroom, other, time.Duration(since), speed{rate / 2, rate})
 			if just.due != d.due || just.full != d.full || just.wait != d.wait {
 				t.Fatalf("%+v became %+v within its headroom", d, just)
 			}

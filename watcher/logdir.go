@@ -46,7 +46,8 @@ type liveLog struct {
 	size    int64
 	inode   uint64 // 0: not seen yet
 	checked time.Time
-	growing bool      // it had grown since the check before, a moment ago
+	growing bool // it had grown since the check before, a moment ago
+	growth  growth
 	missing time.Time // since when it is absent
 
 	// rotated is when another inode got the name; zero: not seen. before is what

@@ -23,6 +23,8 @@ type loop struct {
 	pods map[string]*podDir // by rel; podLogsDir itself is ""
 	dirs map[string]*logDir // containers' directories, by rel
 	hot  hotHeap
+	// fastest is the fastest growth of any log.
+	fastest fastest
 	// timer fires when hot's first check is due.
 	timer *time.Timer
 

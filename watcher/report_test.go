@@ -301,7 +301,7 @@ func TestNotARegularFileIsNeverDue(t *testing.T) {
 // at random, and measures how far the log is past its limit when reported.
 func TestOvershootOfJumpingRates(t *testing.T) {
 	const step = minCheck / 2
-	const perStep = int64(assumedBurst * float64(step) / float64(time.Second))
+	const perStep = int64(minBurst * float64(step) / float64(time.Second))
 	const maxSize = 10 << 20
 	withLog(t, Limits{MaxSize: maxSize}, func(b *bubble) {
 		rng := rand.New(rand.NewPCG(1, 2))

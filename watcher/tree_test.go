@@ -90,7 +90,7 @@ func TestNextRestartsLogIsFoundWhileHot(t *testing.T) {
 		b.heat()
 		b.check(os.Truncate(b.path(log0), limit/2))
 		b.write("pod/c/1.log", limit) // no watch, so no event
-		b.advance(2 * time.Second * limit / assumedBurst)
+		b.advance(2 * time.Second * limit / minBurst)
 		if due := b.wantDue(1); due.Log != "1.log" {
 			t.Errorf("reported %q", due.Log)
 		}

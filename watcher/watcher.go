@@ -34,9 +34,18 @@ type Due struct {
 	Cause Cause
 	// Size is the log's size in bytes when it was found due; 0 if it is missing.
 	Size int64
-	// Limit is the size in bytes from which the log is due: the lesser of
-	// Limits.MaxSize and half of Limits.MaxTotalSize. 0: rotation is off.
+	// Limit is the log's limit in bytes: the lesser of Limits.MaxSize and half of
+	// Limits.MaxTotalSize. 0: rotation is off.
 	Limit int64
+	// Lead is by how many bytes the log is due before it has Limit bytes.
+	Lead int64
+	// Rate is how fast the log grows in bytes/s, at the most of late; 0: it does not
+	// grow.
+	Rate float64
+	// Target is the size in bytes that the log should have when its rotation is
+	// done: Limit, or half of MaxTotalSize if MinInterval has held it back. 0: it is
+	// to be rotated at once.
+	Target int64
 	// Growing: the log has grown since the check before, a moment ago, so a
 	// process is writing it.
 	Growing bool

@@ -96,6 +96,10 @@ type Dispatcher struct {
 	allowance allowance
 	reachable atomic.Bool // the runtime has answered; until then nothing is touched
 
+	// reactions are the times from a log's being due until its rotation is done, and
+	// reopens those from the exchange on.
+	reactions, reopens recent
+
 	rotated, failures, rejected atomic.Uint64
 
 	mu         sync.Mutex
@@ -160,6 +164,10 @@ type container struct {
 	cleans   []removal // containers that were removed
 	unknown  bool      // the directory's container or pod is not known
 	lookups  int       // lists that were requested for that
+
+	// How fast it was written when it was found due last.
+	rate   float64 // bytes/s
+	rateAt time.Time
 
 	// What is under way.
 	rotating    time.Time          // since when; zero: no rotation

@@ -74,7 +74,7 @@ func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 	}
 	p = rotator.Policy{
 		MaxFiles: e.MaxFiles, MaxTotalSize: e.MaxTotalSize, Limit: e.MaxSize, MaxAge: e.MaxAge,
-		Grace: e.Grace, Codec: podlogs.CodecNamed(e.Codec), Level: e.Level,
+		Grace: e.Grace, Codec: podlogs.CodecNamed(e.Codec), Level: e.Level, Reserve: d.reserve(dir, e.MaxTotalSize),
 	}
 	d.unreadPolicy(dir, &p)
 	return p, known && d.reachable.Load()
@@ -83,7 +83,10 @@ func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 // Limits returns a directory's limits, for the watcher.
 func (d *Dispatcher) Limits(dir string) watcher.Limits {
 	e, _ := d.Policy(dir)
-	return watcher.Limits{MaxSize: e.MaxSize, MaxTotalSize: e.MaxTotalSize, MinInterval: d.minInterval(dir, e.MinInterval)}
+	reaction := d.reactions.reaction()
+	reaction.Median += gapTime
+	reaction.High += gapTime
+	return watcher.Limits{MaxSize: e.MaxSize, MaxTotalSize: e.MaxTotalSize, MinInterval: d.minInterval(dir, e.MinInterval), Reaction: reaction}
 }
 
 // warnRejected reports once which of a pod's annotations have no effect as written.

@@ -19,8 +19,10 @@ import (
 
 // want is a rotation that is wanted, whatever and however many the causes.
 type want struct {
-	watcher.Due // of the strongest cause; Limit is the size from which the log is due
+	watcher.Due // of the strongest cause
 	operators   []operator
+	// at is when it was found due; zero once it has waited for more than its turn.
+	at time.Time
 }
 
 // operator is a rotation that an operator asked for.
@@ -39,7 +41,10 @@ func (w *want) merge(due watcher.Due, runs func(log string) bool) {
 		}
 		return
 	}
-	w.Limit = min(w.Limit, due.Limit)
+	if due.Limit < w.Limit {
+		w.Limit, w.Lead = due.Limit, due.Lead
+	}
+	w.Target = min(w.Target, due.Target)
 	w.Size = max(w.Size, due.Size)
 	w.Growing = w.Growing || due.Growing
 	now, _ := rank(w.Cause)
@@ -57,8 +62,11 @@ func (d *Dispatcher) request(due watcher.Due, more func(*want)) {
 		due.Limit = math.MaxInt64
 	}
 	d.with(due.Dir, func(c *container) {
+		if due.Rate > 0 {
+			c.rate, c.rateAt = due.Rate, time.Now()
+		}
 		if c.want == nil {
-			c.want = &want{Due: due}
+			c.want = &want{Due: due, at: time.Now()}
 			if bySweep(due.Cause) {
 				d.o.Metrics.SweepFinds.Inc()
 			}
@@ -105,7 +113,7 @@ func (d *Dispatcher) rotate(ctx context.Context, dir string) {
 
 // maxDeferred is how long pruning waits for a directory's rotations to end before
 // it takes a turn between two of them.
-const maxDeferred = time.Second
+const maxDeferred = 100 * time.Millisecond
 
 // begin takes what is wanted, if it may be done now. If not, the key is added
 // again when it may.
@@ -135,6 +143,7 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 		c.reopenAfter = time.Time{}
 	}
 	if wait := max(c.notBefore.Sub(now), c.reopenAfter.Sub(now)); wait > 0 {
+		w.at = time.Time{}
 		d.rotations.AddAfter(dir, wait)
 		return nil, restores
 	}
@@ -166,8 +175,34 @@ func (d *Dispatcher) attempt(ctx context.Context, w want) (cri.Container, rotato
 	}
 	undo := false
 	d.with(w.Dir, func(e *container) { undo = e.failures >= failuresBeforeUndo })
-	done, err := d.rotator.Rotate(ctx, rotator.Request{Dir: w.Dir, Log: w.Log, ContainerID: c.ID, MinSize: w.Limit, Undo: undo})
+	done, err := d.rotator.Rotate(ctx, rotator.Request{
+		Dir: w.Dir, Log: w.Log, ContainerID: c.ID, MinSize: w.Limit - w.Lead, Hold: d.hold(w), Undo: undo,
+	})
+	if err == nil && done.To != "" && !w.at.IsZero() && w.Cause == watcher.CauseWrite {
+		d.reactions.note(time.Since(w.at) - done.Held)
+		d.reopens.note(done.Took - done.Moved)
+	}
 	return c, done, err
+}
+
+const (
+	// gapTime is how long a rotation waits for a gap between two writes.
+	gapTime = 4 * time.Millisecond
+	// maxHold bounds the time for which a rotation is held in all.
+	maxHold = 25 * time.Millisecond
+)
+
+// hold is how long a log that was found due early is left to grow, with its rotation
+// prepared: until its runtime's reopen takes it to its target. Neither another log nor
+// pruning waits for that.
+func (d *Dispatcher) hold(w want) rotator.Hold {
+	waits := d.rotations.Stats().Queued > 0
+	d.with(w.Dir, func(c *container) { waits = waits || !c.deferred.IsZero() || len(c.prunes) > 0 })
+	if w.Target == 0 || w.at.IsZero() || waits {
+		return rotator.Hold{}
+	}
+	until := w.Target - int64(w.Rate*d.reopens.reaction().High.Seconds())
+	return rotator.Hold{Until: until, Gap: until - int64(w.Rate*gapTime.Seconds()), Max: maxHold}
 }
 
 // failuresBeforeUndo is after how many failed reopens in a row a log gets its name
@@ -230,7 +265,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 			e.notBefore, e.inode = now.Add(retry), inode
 			if e.want == nil {
 				again := w.Due
-				again.Cause, again.Growing = watcher.CauseRetry, false
+				again.Cause, again.Growing, again.Target = watcher.CauseRetry, false, 0
 				e.want = &want{Due: again}
 			}
 		}

@@ -85,6 +85,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 		}
 		c.rotating = time.Time{}
 		w.Growing = false // it is not known any longer when it is tried again
+		w.at = time.Time{}
 		if c.want == nil {
 			c.want = w
 		} else {

@@ -43,8 +43,8 @@ func role(ctx context.Context, args []string) error {
 		return run(ctx, args)
 	}
 	switch rest := args[1:]; {
-	case args[0] == node.Role && len(rest) == 1:
-		return node.Serve(rest[0])
+	case args[0] == node.Role && len(rest) == 2:
+		return node.Serve(rest[0], node.Style(rest[1]))
 	case args[0] == load.RoleWatch && len(rest) == 1:
 		return load.Watch(ctx, rest[0])
 	case args[0] == load.RoleNotify && len(rest) == 1:

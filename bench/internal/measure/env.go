@@ -2,6 +2,7 @@
 package measure
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -41,6 +42,8 @@ type Measure struct {
 var All = []Measure{
 	{"steady2x8", "Overshoot: 2 containers, 8 MB/s each", steady},
 	{"flatout1", "Overshoot: 1 container as fast as the runtime goes", flatout},
+	{"conmon110", "Overshoot: conmon with slow reopens, 110 MB/s", conmon(110 * mb)},
+	{"conmon150", "Overshoot: conmon with slow reopens, 150 MB/s", conmon(150 * mb)},
 	{"hundred", "100 containers that cross their limit at the same time", hundred},
 	{"idleburst", "Idle for a minute, then 100 MB in a second", idleburst},
 	{"watchcost", "What watching costs the writers", watchcost},
@@ -72,9 +75,10 @@ func (e *Env) scratch(name string) string {
 }
 
 // start starts a runtime: a real containerd, or the embedded one.
-func (e *Env) start(ctx context.Context, embedded bool) (node.Node, error) {
-	if embedded || e.Embedded {
-		return node.StartEmbedded()
+// embedded "": the real one, if there is one.
+func (e *Env) start(ctx context.Context, embedded node.Style) (node.Node, error) {
+	if embedded != "" || e.Embedded {
+		return node.StartEmbedded(cmp.Or(embedded, node.Containerd))
 	}
 	return node.StartReal(ctx, func(s string) { e.Log("  %s", s) })
 }
@@ -113,6 +117,15 @@ func check(m *report.Measure, what, row, key string, limit, scale float64, forma
 		v /= scale
 		m.Checks = append(m.Checks, report.Check{
 			What: what, Limit: "≤ " + fmt.Sprintf(format, limit), Got: fmt.Sprintf(format, v), Reached: v <= limit, Value: v,
+		})
+	}
+}
+
+// checkMin adds a threshold: a figure must be at least limit.
+func checkMin(m *report.Measure, what, row, key string, limit float64, format string) {
+	if v, ok := m.Get(row, key); ok {
+		m.Checks = append(m.Checks, report.Check{
+			What: what, Limit: "≥ " + fmt.Sprintf(format, limit), Got: fmt.Sprintf(format, v), Reached: v >= limit, Value: v,
 		})
 	}
 }

@@ -16,7 +16,7 @@ const sweepEvery = 10 * time.Second
 
 // crowd starts the embedded runtime with a number of silent containers.
 func (e *Env) crowd(ctx context.Context, containers int) (*node.Embedded, error) {
-	n, err := node.StartEmbedded()
+	n, err := node.StartEmbedded(node.Containerd)
 	if err != nil {
 		return nil, err
 	}

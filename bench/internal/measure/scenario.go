@@ -29,7 +29,7 @@ const (
 // scenario is one run of one subject on a fresh runtime.
 type scenario struct {
 	subject  string
-	embedded bool
+	embedded node.Style // "": the real one, if there is one
 	policy   subject.Policy
 	loads    []node.Load
 	// beside runs in parallel once all containers write.
@@ -229,7 +229,8 @@ func (e *Env) fill(measure, name string, row *report.Row, out outcome) {
 	}
 }
 
-// overshoot sets the percentiles over the rotations, in percent of the limit.
+// overshoot sets the percentiles of the finished files' sizes over the rotations, in
+// percent of the limit.
 func overshoot(row *report.Row, rotations []observe.Rotation, limit int64) {
 	if len(rotations) == 0 {
 		return
@@ -241,8 +242,8 @@ func overshoot(row *report.Row, rotations []observe.Rotation, limit int64) {
 	}
 	slices.Sort(at)
 	slices.Sort(final)
-	row.Set("p50", percentile(at, .5))
-	row.Set("p99", percentile(at, .99))
-	row.Set("max", at[len(at)-1])
-	row.Set("finalP99", percentile(final, .99))
+	row.Set("p50", percentile(final, .5))
+	row.Set("p99", percentile(final, .99))
+	row.Set("max", final[len(final)-1])
+	row.Set("renamedP99", percentile(at, .99))
 }

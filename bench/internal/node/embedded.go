@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/rpc"
 	"os"
 	"os/exec"
@@ -20,6 +21,14 @@ import (
 // runtime.
 const Role = "embedded-runtime"
 
+// Style is what the embedded runtime imitates.
+type Style string
+
+const (
+	Containerd Style = "containerd"
+	Conmon     Style = "conmon"
+)
+
 // methods are those that the runtime serves.
 var methods = []string{
 	"Version", "Status", "ListContainers", "StreamContainers", "ContainerStatus",
@@ -35,11 +44,29 @@ type Server struct {
 	loads      []Load
 }
 
-// Serve runs until standard input is closed.
-func Serve(dir string) error {
-	rt, err := fake.Start(fake.Options{Dir: dir})
+// conmon's reopens in this benchmark: each takes a time between these, evenly
+// distributed, in which it writes on into the old file.
+const (
+	minReopen = 20 * time.Millisecond
+	maxReopen = 80 * time.Millisecond
+)
+
+// Serve runs until standard input is closed. Style Conmon imitates CRI-O's conmon
+// with slow reopens, the other one containerd.
+func Serve(dir string, style Style) error {
+	o := fake.Options{Dir: dir}
+	if style == Conmon {
+		o.Style = fake.CRIO
+	}
+	rt, err := fake.Start(o)
 	if err != nil {
 		return err
+	}
+	if style == Conmon {
+		random := rand.New(rand.NewPCG(1, 2)) // the same for each subject
+		for range 10_000 {
+			rt.Fail(fake.Failure{Mode: fake.Slow, Times: 1, Delay: minReopen + time.Duration(random.Int64N(int64(maxReopen-minReopen)))})
+		}
 	}
 	server := rpc.NewServer()
 	if err := server.RegisterName("Node", &Server{rt: rt, root: rt.PodLogsDir()}); err != nil {
@@ -147,13 +174,14 @@ func (s *Server) Calls(_ struct{}, out *map[string]int) error {
 // Embedded is the client of a Server.
 type Embedded struct {
 	Info
+	style  Style
 	dir    string
 	cmd    *exec.Cmd
 	client *rpc.Client
 }
 
 // StartEmbedded starts this program as the embedded runtime.
-func StartEmbedded() (*Embedded, error) {
+func StartEmbedded(style Style) (*Embedded, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -162,7 +190,7 @@ func StartEmbedded() (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{dir: dir, cmd: exec.Command(self, Role, dir)}
+	e := &Embedded{style: style, dir: dir, cmd: exec.Command(self, Role, dir, string(style))}
 	e.cmd.Stderr = os.Stderr
 	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in, err := e.cmd.StdinPipe()
@@ -184,7 +212,7 @@ func StartEmbedded() (*Embedded, error) {
 }
 
 func (e *Embedded) Kind() string       { return "embedded" }
-func (e *Embedded) Version() string    { return "this tree's, as containerd" }
+func (e *Embedded) Version() string    { return "this tree's, as " + string(e.style) }
 func (e *Embedded) Endpoint() string   { return e.Info.Endpoint }
 func (e *Embedded) PodLogsDir() string { return e.Info.PodLogsDir }
 
