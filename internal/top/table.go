@@ -39,7 +39,7 @@ func (m *model) columns() []column {
 	if !l.unicode {
 		trend = math.MaxInt
 	}
-	limit := func(bytes int64, none string) (text, rest string, style paint) { //nolint:unparam // a cell has a rest
+	limit := func(bytes int64, none string) (text, rest string, style paint) {
 		if bytes <= 0 {
 			return none, "", s.faint
 		}
@@ -75,12 +75,7 @@ func (m *model) columns() []column {
 		{title: "TOTAL", width: 5, rank: 5, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
 			return display.Bytes(r.Total), "", s.full(r.Total, r.MaxTotal)
 		}},
-		{title: "LAG", width: 5, rank: 6, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
-			if r.Lag < 0 {
-				return "-", "", s.faint
-			}
-			return health.Lag(r.Container), "", nil
-		}},
+		{title: "LAG", width: 5, rank: 6, reserve: goodName, cell: m.lag},
 		{title: "MAX", width: 5, rank: 11, reserve: min(longest, goodName+8), cell: func(r *row, _ int) (string, string, paint) { return limit(r.MaxTotal, "-") }},
 		{title: "FILES", width: 5, rank: 10, reserve: goodName, cell: func(r *row, _ int) (string, string, paint) {
 			text := strconv.Itoa(r.Files)
@@ -97,6 +92,14 @@ func (m *model) columns() []column {
 			return display.Bytes(r.LastRotation.Overshoot), "", s.over(r.LastRotation.Overshoot, r.Limit)
 		})},
 	}
+}
+
+// lag is the cell of what the slowest log reader has not read.
+func (m *model) lag(r *row, _ int) (text, rest string, style paint) {
+	if r.Lag < 0 {
+		return "-", "", m.style.faint
+	}
+	return health.Lag(r.Container), "", nil
 }
 
 // fit returns the name's column and those for which there is room, the one that is
