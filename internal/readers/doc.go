@@ -8,7 +8,7 @@
 // or advancing near it, and had a log of that container open at least two seconds later. One
 // that is far behind, but advances in a live log for two seconds, counts for that container as
 // long as it does so: it may be a collector that is behind, or a slow backup. A process with the
-// command of a known reader counts at once, and any process for its first four seconds. One that
+// command of a known reader counts at once, and any process with a live log for its first four seconds. One that
 // opens a log, reads it and closes it (cat, grep, a backup, a scanner) is not a reader, and
 // neither is this program.
 //

@@ -307,11 +307,21 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 }
 
 // counts reports whether the process is a reader of a container's logs: it is one of any, it
-// has read this for a while, or it has a log open and has only just been found.
+// has read this for a while, or it has its live log open and has only just been found.
 func (p *process) counts(fl *follow, v view, now time.Time) bool {
 	return !p.since.IsZero() || v.isReader(p.command) ||
-		len(fl.files) > 0 && now.Sub(p.first) < probation ||
+		now.Sub(p.first) < probation && fl.hasLive() ||
 		fl.read && !fl.opened.IsZero() && now.Sub(fl.opened) >= span
+}
+
+// hasLive reports whether a log is open that was the live log while it was open.
+func (fl *follow) hasLive() bool {
+	for _, f := range fl.files {
+		if f.live {
+			return true
+		}
+	}
+	return false
 }
 
 // exit notes that the process has exited.

@@ -160,6 +160,24 @@ func TestNearTheEnd(t *testing.T) {
 	}, c)
 }
 
+// TestReadsRotatedLogs: a process that has only rotated logs open does not follow the container.
+func TestReadsRotatedLogs(t *testing.T) {
+	c := start(t, program(t, "archiver"), 0)
+	inBubble(t, func(n *node) {
+		n.write(dirA, "0.log", 1000)
+		rotated := n.rotate()
+		n.write(dirA, "0.log", 10)
+		c.do("open", rotated)
+		c.do("read", rotated, 500)
+		for range 5 {
+			n.discover()
+			n.expect(dirA)
+			c.do("read", rotated, 100)
+			time.Sleep(time.Second)
+		}
+	}, c)
+}
+
 // TestStopped: a reader that does not progress counts until the timeout, and again once it
 // progresses.
 func TestStopped(t *testing.T) {
