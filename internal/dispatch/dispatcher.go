@@ -174,7 +174,7 @@ type container struct {
 	compressing podlogs.Name       // zero: nothing
 	cancel      context.CancelFunc // of the compression
 	blocked     bool               // pruning waits for the compression to end
-	pruning     bool               // no compression may begin
+	pruning     chan struct{}      // closed when the prune ends that is under way; nil: none
 	deferred    time.Time          // since when pruning waits for a rotation
 
 	// When the next request may be sent.

@@ -70,7 +70,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		c.deferred = time.Time{}
 		requests, c.prunes = c.prunes, nil
 		cleans, c.cleans = c.cleans, nil
-		busy, c.pruning = c.compressing, true
+		busy, c.pruning = c.compressing, make(chan struct{})
 	})
 	if wait {
 		for _, r := range requests {
@@ -79,7 +79,10 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		d.prunes.AddAfter(dir, rotatingPause)
 		return
 	}
-	defer d.with(dir, func(c *container) { c.pruning = false })
+	defer d.with(dir, func(c *container) {
+		close(c.pruning)
+		c.pruning = nil
+	})
 	for _, r := range cleans {
 		d.cleanLog(ctx, dir, r)
 	}
@@ -142,14 +145,8 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 	cctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rep, err := d.rotator.Compress(cctx, dir, policy, func(n podlogs.Name) {
-		d.with(dir, func(c *container) {
-			if c.compressing, c.cancel = n, cancel; n.Base == "" {
-				c.cancel = nil
-			}
-			if c.blocked || c.pruning || len(c.prunes) > 0 {
-				cancel() // what must go comes first
-			}
-		})
+		for !d.compressing(dir, n, cancel) && cctx.Err() == nil {
+		}
 	})
 	d.count(dir, rep)
 	d.o.Metrics.CompressedIn.Add(float64(rep.BytesIn))
@@ -167,6 +164,31 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 	if len(rep.Done) > 0 {
 		d.prunes.Add(dir) // a compression changes what fits
 	}
+}
+
+// compressing notes which generation is compressed from now on; the zero Name: none.
+// It waits for a prune of the directory and returns false, to be called again: a
+// generation that is pruned must not be compressed at the same time.
+func (d *Dispatcher) compressing(dir string, n podlogs.Name, cancel context.CancelFunc) (noted bool) {
+	var pruning chan struct{}
+	d.with(dir, func(c *container) {
+		c.compressing, c.cancel = podlogs.Name{}, nil
+		if pruning = c.pruning; pruning != nil && n.Base != "" {
+			return
+		}
+		noted = true
+		if n.Base == "" {
+			return
+		}
+		c.compressing, c.cancel = n, cancel
+		if c.blocked || len(c.prunes) > 0 {
+			cancel() // what must go comes first
+		}
+	})
+	if !noted {
+		<-pruning
+	}
+	return noted
 }
 
 // cleanLog removes the logs of a container that was removed, unless the runtime has
