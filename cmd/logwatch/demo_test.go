@@ -44,8 +44,8 @@ func TestDemoExitCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	os.Stderr = os.Stdout
-	code := make(chan int, 1) // two logs are compressed in 2 s, or in more on a busy machine
-	go func() { code <- run([]string{"demo", "--duration", "15s", "--max-size", "64Ki"}) }()
+	code := make(chan int, 1) // two logs are compressed in 2 s, or in many more on a busy machine
+	go func() { code <- run([]string{"demo", "--duration", "30s", "--max-size", "64Ki"}) }()
 	testutil.Eventually(t, "two compressed logs", func() bool {
 		logs, err := filepath.Glob(dir + "/*/pods/shop_payments_*/payments/0.log.*.gz")
 		if err != nil {
