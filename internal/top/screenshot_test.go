@@ -17,7 +17,7 @@ import (
 	"github.com/logwatch/logwatch/internal/api"
 )
 
-var screenshots = flag.Bool("screenshots", false, "draw the pictures in docs/img anew")
+var screenshots = flag.Bool("screenshots", false, "draw the pictures in docs/img again")
 
 // TestScreenshots draws what a terminal shows.
 func TestScreenshots(t *testing.T) {
