@@ -23,6 +23,7 @@ func TestDueBeforeLimit(t *testing.T) {
 		l := Limits{MaxSize: limit, Reaction: Reaction{Median: 10 * time.Millisecond, High: 20 * time.Millisecond}}
 		withLog(t, l, func(b *bubble) {
 			for len(b.reports) == 0 {
+				b.turn()
 				b.grow(perMs, time.Millisecond)
 			}
 			due := b.reports[0]
@@ -59,9 +60,11 @@ func TestNewFileKeepsLead(t *testing.T) {
 	withLog(t, Limits{MaxSize: limit, Reaction: Reaction{Median: 200 * time.Millisecond, High: 200 * time.Millisecond}}, func(b *bubble) {
 		const perMs = 2000
 		for len(b.reports) == 0 {
+			b.turn()
 			b.grow(perMs, time.Millisecond)
 		}
 		b.reports = nil
+		b.turn()
 		b.exchange()
 		b.checkDir()
 		for range 20 { // empty
