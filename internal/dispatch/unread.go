@@ -116,6 +116,7 @@ func (d *Dispatcher) slowest(dir, log string, now, since time.Time) (waiting *Wa
 		switch {
 		case open && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds())):
 		case !open && live.Born != 0 && now.Sub(born) > maxDiscovery: // it does not follow this log
+		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
 		case f.Kubelet && now.Sub(since) > maxPersonWait:
 		case waiting == nil || unread > waiting.Unread:
 			waiting = &Waiting{Command: f.Command, PID: f.PID, Since: since, Unread: unread}

@@ -83,7 +83,7 @@ func TestRotationWaitsForReaders(t *testing.T) {
 			return f
 		}},
 		{name: "has the log before open only", reader: func(string) readers.Follower { return at(0, "/dev/null") }, waits: true},
-		{name: "expected", reader: func(string) readers.Follower { return readers.Follower{Expected: true} }, waits: true},
+		{name: "expected", reader: func(string) readers.Follower { return readers.Follower{Expected: true, Progress: time.Now()} }, waits: true},
 		{name: "died behind", reader: func(log string) readers.Follower {
 			f := at(0, log)
 			f.Dead = true

@@ -31,6 +31,7 @@ type view struct {
 	// Set for Followers.
 	commands map[string]int // of readers: the most containers that one process follows
 	most     int
+	all      int // containers with a directory
 }
 
 // views returns how to look into containers' directories, once into each.

@@ -39,6 +39,7 @@ type Tracker struct {
 	tracked  []*process           // have a log open, or died as readers
 	commands map[string]int       // of readers: the most containers that one process follows; never changed, only replaced
 	most     int                  // the most of any command
+	all      int                  // containers with a directory
 	dirs     map[string]directory // by container
 	stats    Stats
 }
@@ -118,13 +119,13 @@ func (t *Tracker) Unseen() time.Duration {
 // exchanged its descriptors since they were last listed: see relistPause.
 func (t *Tracker) Followers(dir string, maxAge time.Duration) []Follower {
 	t.mu.Lock()
-	tracked, commands, most := t.countedLocked(), t.commands, t.most
+	tracked, commands, most, all := t.countedLocked(), t.commands, t.most, t.all
 	t.mu.Unlock()
 	if len(tracked) == 0 {
 		return nil
 	}
 	v := t.look(dir)
-	v.commands, v.most = commands, most
+	v.commands, v.most, v.all = commands, most, all
 	var followers []Follower
 	var dead []*process
 	var successors []successor
@@ -153,10 +154,15 @@ func (v view) isReader(command string) bool {
 	return ok
 }
 
+// newContainers is how many containers may be so new that no process follows them yet.
+const newContainers = 3
+
 // expects reports whether processes of a command should open each new container's log: they
-// follow at least half as many containers as any does.
+// follow at least half as many containers as any does, and half of those that there are. One
+// that follows a single container, such as tail, says nothing about the others.
 func (v view) expects(command string) bool {
-	return command != kubelet && v.isReader(command) && 2*v.commands[command] >= v.most
+	follows := 2 * v.commands[command]
+	return command != kubelet && v.isReader(command) && follows >= v.most && follows+newContainers >= v.all
 }
 
 // countedLocked returns the tracked processes that are not ignored.
@@ -185,10 +191,11 @@ func (t *Tracker) Discover(ctx context.Context) error {
 	t.mu.Unlock()
 
 	commands, readers, partial := summarize(tracked)
+	all := len(podlogs.ContainerDirs(t.podLogsDir))
 	unreadable += partial
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.commands, t.most = commands, 0
+	t.commands, t.most, t.all = commands, 0, all
 	for _, containers := range commands {
 		t.most = max(t.most, containers)
 	}

@@ -1,6 +1,7 @@
 package readers
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -175,6 +176,31 @@ func TestReadsRotatedLogs(t *testing.T) {
 			c.do("read", rotated, 100)
 			time.Sleep(time.Second)
 		}
+	}, c)
+}
+
+// TestOneOfMany: a process that follows one of many containers is not expected to open the logs
+// of the others.
+func TestOneOfMany(t *testing.T) {
+	c := start(t, program(t, "tail"), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		for i := range newContainers {
+			n.write(fmt.Sprintf("ns_other%d_uid/c", i), "0.log", 10)
+		}
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		n.expect(dirA, "tail")
+		n.discover()
+		if f := n.one("ns_other0_uid/c"); !f.Expected {
+			n.Errorf("%+v", f)
+		}
+		for i := range newContainers {
+			n.write(fmt.Sprintf("ns_more%d_uid/c", i), "0.log", 10)
+		}
+		n.discover()
+		n.expect("ns_other0_uid/c")
 	}, c)
 }
 

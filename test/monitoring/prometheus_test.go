@@ -2,6 +2,7 @@ package monitoring
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -182,11 +183,25 @@ func busyNode(t *testing.T) *node {
 		{Namespace: "ingress", Name: "proxy", Writer: &fake.Pattern{BytesPerSecond: 150e3}},
 		{Namespace: "shop", Name: "quiet", Writer: &fake.Pattern{BytesPerSecond: 1e3}},
 	} {
-		if _, err := n.runtime.RunContainer(spec); err != nil {
+		c, err := n.runtime.RunContainer(spec)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if spec.Name == "quiet" {
+			follow(t, filepath.Join(c.Dir(), "0.log"))
 		}
 	}
 	return n
+}
+
+// follow runs a log reader.
+func follow(t *testing.T, log string) {
+	t.Helper()
+	reader := exec.Command("tail", "-n", "+1", "-F", log)
+	if err := reader.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(reader.Process.Kill(), reader.Wait()) }) // it ends by the signal
 }
 
 // TestRealDaemon: on a healthy node no alert is pending; faults make the matching
