@@ -79,10 +79,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		d.prunes.AddAfter(dir, rotatingPause)
 		return
 	}
-	defer d.with(dir, func(c *container) {
-		close(c.pruning)
-		c.pruning = nil
-	})
+	defer d.pruned(dir)
 	for _, r := range cleans {
 		d.cleanLog(ctx, dir, r)
 	}
@@ -119,6 +116,14 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	if rep.Pending {
 		d.compressions.Add(dir)
 	}
+}
+
+// pruned lets compressions of a directory begin again.
+func (d *Dispatcher) pruned(dir string) {
+	d.with(dir, func(c *container) {
+		close(c.pruning)
+		c.pruning = nil
+	})
 }
 
 // unblock ends a compression of what must be removed, and tries again then. No

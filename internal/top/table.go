@@ -39,7 +39,7 @@ func (m *model) columns() []column {
 	if !l.unicode {
 		trend = math.MaxInt
 	}
-	limit := func(bytes int64, none string) (text, rest string, style paint) {
+	limit := func(bytes int64, none string) (text, rest string, style paint) { //nolint:unparam // a cell has a rest
 		if bytes <= 0 {
 			return none, "", s.faint
 		}
