@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 .PHONY: build image test test-unit lint demo fuzz torture torture-peer bench bench-compare measure clean
 
 build: ## bin/logwatch, static
-	CGO_ENABLED=0 go build -trimpath -o bin/logwatch ./cmd/logwatch
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/logwatch ./cmd/logwatch
 
 image: ## dist/logwatch-image.tar, the container image for amd64 and arm64 (with buildah; IMAGE=its name)
 	./hack/image
