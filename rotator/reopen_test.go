@@ -88,6 +88,15 @@ func crashed(t *testing.T, r *Rotator) {
 	r.runtime = runtime
 }
 
+func inodeAt(t *testing.T, path string) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
 type answers struct{ err error }
 
 func (a answers) ReopenContainerLog(context.Context, string) error { return a.err }
@@ -119,6 +128,54 @@ func TestRotateRepairs(t *testing.T) {
 			t.Errorf("files: %q", got)
 		}
 	})
+}
+
+// TestRotateReturns: after a crash between exchange or rename and reopen, the log that the
+// runtime still writes gets its name back, so that its readers read on. It does not if the
+// runtime reopens the log at that moment, or has stopped writing.
+func TestRotateReturns(t *testing.T) {
+	back := request(1 << 60)
+	back.Return = true
+	forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, root string) {
+		before := inodeAt(t, rt.path)
+		crashed(t, r)
+		rt.write(10)
+		done, err := r.Rotate(t.Context(), back)
+		if err != nil || !done.Returned || done.Reopened || done.To != "" || rt.asked != 0 {
+			t.Fatalf("%+v, asked %d times: %v", done, rt.asked, err)
+		}
+		if got := ls(t, root); len(got) != 1 || inodeAt(t, rt.path) != before {
+			t.Errorf("files: %q", got)
+		}
+		rt.write(10)
+		if done, err := r.Rotate(t.Context(), request(1)); err != nil || done.To == "" || rt.asked != 1 {
+			t.Fatalf("%+v, asked %d times: %v", done, rt.asked, err)
+		}
+		rt.live()
+		rt.write(10)
+		rt.wantLines(r, 0)
+	})
+	for _, reopens := range []bool{true, false} {
+		forms(t, func(t *testing.T, r *Rotator, rt *fakeRuntime, _ string) {
+			crashed(t, r)
+			rt.write(10)
+			if reopens {
+				act := func() { rt.do(); rt.write(1) }
+				if rt.rename {
+					r.fs = before(r.fs, "rename", "*", 1, act)
+				} else {
+					r.fs = before(r.fs, "exchange", "0.log", 1, act)
+				}
+			} else {
+				rt.stop()
+			}
+			done, err := r.Rotate(t.Context(), back)
+			if done.Returned || err != nil {
+				t.Fatalf("%+v, asked %d times: %v", done, rt.asked, err)
+			}
+			rt.wantLines(r, 0)
+		})
+	}
 }
 
 // TestRotateLate: the runtime acts after its deadline, on one request or on two.

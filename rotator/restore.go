@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
@@ -76,6 +77,21 @@ func (r *Rotator) Restore(ctx context.Context, dirName, log string) (restored bo
 		return false, fmt.Errorf("restore %s/%s: %w", dirName, log, err)
 	}
 	return true, nil
+}
+
+// returnWritten gives the newest rotated log its live name back, if it is open for
+// writing. If it is not, or the runtime has reopened the live log in the meantime, it does
+// nothing.
+func returnWritten(d podlogs.Dir, log string) (returned bool, err error) {
+	last, state, err := lastRotated(d, log)
+	if err != nil || last == "" || state.leases != nil || !state.written {
+		return false, err
+	}
+	err = giveBack(d, log, last)
+	if errors.Is(err, ErrBusy) || errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // lastRotated returns the newest rotated log of a live log, if it is uncompressed

@@ -27,6 +27,11 @@ type Request struct {
 	// Without it, the runtime writes on into the rotated log, and another call
 	// requests the reopen again.
 	Undo bool
+	// Return gives the live log its name back, instead of the reopen that is missing,
+	// if the runtime still writes the newest rotated log: a log reader that has left that
+	// one reads on. Only for a runtime that appends to what it reopens, such as containerd:
+	// one that replaces it (CRI-O) may still carry out a reopen that was requested before.
+	Return bool
 }
 
 // Hold is a time in which a live log is left to grow, with its rotation prepared. It
@@ -57,8 +62,9 @@ type Rotation struct {
 	Fallback error
 	// Reopened is set when the runtime is proved to write to the live log's path.
 	Reopened bool
-	// Undone is set when the live log has its name back.
-	Undone bool
+	// Undone is set when the live log has its name back after a reopen that failed, and
+	// Returned when it has so because of Request.Return.
+	Undone, Returned bool
 }
 
 var errSwapped = errors.New("another process replaced the live log during its rotation")
@@ -87,7 +93,7 @@ func (r *Rotator) Rotate(ctx context.Context, req Request) (done Rotation, err e
 	defer d.Close() //nolint:errcheck // opened for reading
 	put, err := r.move(ctx, d, req, &done)
 	done.Moved = time.Since(start)
-	if err == nil {
+	if err == nil && !done.Returned {
 		// Nothing cancels from the exchange to the answer.
 		err = r.reopen(context.WithoutCancel(ctx), d, req, put)
 		done.Reopened = err == nil
@@ -111,7 +117,10 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 	}
 	f, err := d.Open(req.Log)
 	if isGone(err) {
-		return 0, ctx.Err()
+		if err = ctx.Err(); err == nil && req.Return {
+			done.Returned, err = returnWritten(d, req.Log)
+		}
+		return 0, err
 	}
 	if err != nil {
 		return 0, err
@@ -124,7 +133,10 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 	case ctx.Err() != nil:
 		return 0, ctx.Err()
 	case live.unused():
-		return live.Inode, nil
+		if req.Return {
+			done.Returned, err = returnWritten(d, req.Log)
+		}
+		return live.Inode, err
 	case live.Size == 0 || live.Size < req.MinSize:
 		return 0, fmt.Errorf("%w: %d bytes, due from %d", ErrNotDue, live.Size, req.MinSize)
 	}

@@ -57,7 +57,12 @@ func (n *node) logged(text string) int {
 
 func newNode(t *testing.T, yaml string) *node {
 	t.Helper()
-	rt, err := fake.Start(fake.Options{Dir: t.TempDir()})
+	return newNodeOf(t, fake.Containerd, yaml)
+}
+
+func newNodeOf(t *testing.T, style fake.Style, yaml string) *node {
+	t.Helper()
+	rt, err := fake.Start(fake.Options{Dir: t.TempDir(), Style: style})
 	must(t, err)
 	client, err := cri.Dial(rt.Endpoint(), time.Second)
 	must(t, err)

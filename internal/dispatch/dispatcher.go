@@ -181,6 +181,7 @@ type container struct {
 	failures    int
 	followed    bool      // log readers have been seen
 	discovered  time.Time // when readers were looked for
+	returned    time.Time // when the live log got its name back
 	inode       uint64    // of the live log that failed
 	notBefore   time.Time // for requests in general
 	reopenAfter time.Time // for another reopen of reopenID

@@ -150,10 +150,15 @@ func (d *Dispatcher) done(w want, c cri.Container, done rotator.Rotation) {
 	}
 	r := Rotated{Time: time.Now(), Container: c, Due: w.Due, Rotation: done}
 	ev := named(d.log.Info(), c).Str("cause", string(w.Cause)).Dur("duration_ms", done.Took)
-	if done.To == "" {
+	switch {
+	case done.To == "":
 		d.with(w.Dir, func(e *container) { e.state.rotating = nil })
-		ev.Msg("reopened a missing live log")
-	} else {
+		if done.Returned {
+			ev.Msg("restored the live log's name; the runtime still writes to it")
+		} else {
+			ev.Msg("reopened a missing live log")
+		}
+	default:
 		d.rotated.Add(1)
 		d.o.Metrics.Rotation.Observe(done.Took.Seconds())
 		if bySize(w.Cause) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -177,12 +178,19 @@ func (d *Dispatcher) attempt(ctx context.Context, w want) (cri.Container, rotato
 	d.with(w.Dir, func(e *container) { undo = e.failures >= failuresBeforeUndo })
 	done, err := d.rotator.Rotate(ctx, rotator.Request{
 		Dir: w.Dir, Log: w.Log, ContainerID: c.ID, MinSize: w.Limit - w.Lead, Hold: d.hold(w), Undo: undo,
+		Return: w.Cause == watcher.CauseMissing && d.appends(ctx),
 	})
 	if err == nil && done.To != "" && !w.at.IsZero() && w.Cause == watcher.CauseWrite {
 		d.reactions.note(time.Since(w.at) - done.Held)
 		d.reopens.note(done.Took - done.Moved)
 	}
 	return c, done, err
+}
+
+// appends reports whether the runtime appends to a log that it reopens.
+func (d *Dispatcher) appends(ctx context.Context) bool {
+	version, err := d.o.Client.Version(ctx)
+	return err == nil && strings.HasPrefix(version, "containerd ")
 }
 
 const (
@@ -272,11 +280,14 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		if o.hangs {
 			e.reopenAfter, e.reopenID = now.Add(hangPause), c.ID
 		}
+		if done.Returned {
+			e.returned = now
+		}
 	})
 	if retry > 0 {
 		d.rotations.AddAfter(w.Dir, retry)
 	}
-	if done.To != "" || done.Reopened {
+	if done.To != "" || done.Reopened || done.Returned {
 		d.Changed(w.Dir)
 		d.o.Check(w.Dir)
 	}

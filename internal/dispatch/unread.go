@@ -38,6 +38,9 @@ const (
 	// maxDiscovery is how long a reader may take to open a new live log: Fluent Bit
 	// and Vector look for new logs every 60 seconds.
 	maxDiscovery = 75 * time.Second
+	// returnPause is for how long a log is not rotated that has got its name back: its
+	// readers may have left it.
+	returnPause = 5 * time.Second
 	// discoverPause is between two times that readers are looked for because of one
 	// container.
 	discoverPause = 10 * time.Second
@@ -65,8 +68,9 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	if d.o.Readers == nil || !row.waits || len(w.operators) > 0 {
 		return false
 	}
-	var since time.Time
+	var since, returned time.Time
 	d.with(dir, func(c *container) {
+		returned = c.returned
 		if c.state.waiting != nil {
 			since = c.state.waiting.Since
 		}
@@ -75,7 +79,10 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	if since.IsZero() {
 		since = now
 	}
-	waiting := d.slowest(dir, w.Log, now, since)
+	waiting := d.slowest(dir, w.Log, now, since, returned)
+	if waiting == nil && now.Sub(returned) < returnPause {
+		waiting = &Waiting{Command: unknownReader, Since: returned}
+	}
 	if waiting != nil && !d.hasRoom(dir, w.Log) {
 		waiting = nil
 	}
@@ -99,7 +106,8 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 }
 
 // slowest returns the log reader that a rotation must wait for; nil: there is none.
-func (d *Dispatcher) slowest(dir, log string, now, since time.Time) (waiting *Waiting) {
+// The log got its name at returned, if that is not zero, else when it was created.
+func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (waiting *Waiting) {
 	followers := d.o.Readers.Followers(dir, positionsAge)
 	if len(followers) == 0 {
 		d.discover(dir, now)
@@ -109,13 +117,16 @@ func (d *Dispatcher) slowest(dir, log string, now, since time.Time) (waiting *Wa
 	if err != nil {
 		return nil
 	}
-	born := time.Unix(0, live.Born)
+	named := time.Unix(0, live.Born)
+	if named.Before(returned) {
+		named = returned
+	}
 	for _, f := range followers {
 		pos, open := f.Positions[live.Inode]
 		unread := max(0, live.Size-pos)
 		switch {
 		case open && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds())):
-		case !open && live.Born != 0 && now.Sub(born) > maxDiscovery: // it does not follow this log
+		case !open && live.Born != 0 && now.Sub(named) > maxDiscovery: // it does not follow this log
 		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
 		case f.Kubelet && now.Sub(since) > maxPersonWait:
 		case waiting == nil || unread > waiting.Unread:

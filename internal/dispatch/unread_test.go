@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,7 +49,11 @@ func at(bytes int64, paths ...string) readers.Follower {
 }
 
 func readNode(t *testing.T, yaml string) (*node, *followers) {
-	n, f := newNode(t, yaml), &followers{}
+	return readNodeOf(t, fake.Containerd, yaml)
+}
+
+func readNodeOf(t *testing.T, style fake.Style, yaml string) (*node, *followers) {
+	n, f := newNodeOf(t, style, yaml), &followers{}
 	n.o.Readers, n.o.Discover = f, func() {}
 	return n, f
 }
@@ -131,6 +136,33 @@ func TestRotationWaitsForReaders(t *testing.T) {
 				t.Errorf("still waits for %+v", w)
 			}
 		})
+	}
+}
+
+// TestReturnedLogWaits: a log that the runtime writes under its rotated name, since logwatch
+// was killed before the reopen, gets its name back where the runtime appends to what it
+// reopens. It is not rotated again at once: readers that have left it come back first.
+func TestReturnedLogWaits(t *testing.T) {
+	for _, style := range []fake.Style{fake.Containerd, fake.CRIO} {
+		n, _ := readNodeOf(t, style, "")
+		ct, dir := n.run(t, fake.ContainerSpec{})
+		must(t, ct.WriteNumbered("stdout", 100, 200))
+		n.list(t)
+		log := filepath.Join(ct.Dir(), "0.log")
+		must(t, os.Rename(log, log+".20260102-150405"))
+		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseMissing, Limit: math.MaxInt64})
+		if style == fake.CRIO {
+			testutil.Eventually(t, "the reopen", func() bool { return n.runtime.Calls("ReopenContainerLog") == 1 && n.logged("reopened a missing live log") == 1 })
+			continue
+		}
+		testutil.Eventually(t, "the name", func() bool { return names(t, ct.Dir()) == "0.log" && n.logged("restored the live log's name") == 1 })
+		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+		testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+		if n.runtime.Calls("ReopenContainerLog") > 0 || n.rotated.Load() > 0 {
+			t.Error("it was rotated at once")
+		}
+		n.with(dir, func(c *container) { c.returned = c.returned.Add(-returnPause) })
+		testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 	}
 }
 

@@ -2,9 +2,7 @@ package shippers
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,9 +65,9 @@ func startShipper(t *testing.T, n *node, s shipper) (*process, *output) {
 // leaves it: it misses no line but those that the runtime writes to it between the
 // exchange and the reopen.
 //
-// The next rotation waits until the shipper has a line of each live log, so that a slow
-// machine rotates less often: a log that is gone before the shipper looks is not what is
-// tested here.
+// The next rotation waits until the shipper has shipped what is in each live log, so that a
+// slow machine rotates less often: a log that is gone before the shipper looks is not what
+// is tested here.
 func TestShippers(t *testing.T) {
 	needRoot(t)
 	for name, fresh := range map[string]func(*testing.T) *node{"containerd": newContainerd, "conmon": newConmon} {
@@ -122,36 +120,35 @@ func shipRotated(t *testing.T, n *node, s shipper) {
 // requested rotates only by request, and keeps all logs.
 const requested = "containerLogMaxSize: -1\ncontainerLogMaxFiles: 100000\ncompression: {codec: none}\ncontrolSocket: %q\n"
 
-// waitLive waits until the shipper has shipped a line of each live log.
+// waitLive waits until the shipper has shipped what is in each live log now, and at least
+// one line of it.
 func (o *output) waitLive(n *node, shipper *process, ws []writer) {
 	o.t.Helper()
 	for _, w := range ws {
-		first := n.firstLine(w)
-		shipper.eventually("ship the live log", func() bool { o.read(); return o.last(w) >= first })
+		last := n.lastLine(w)
+		shipper.eventually("ship the live log", func() bool { o.read(); return o.last(w) >= last })
 	}
 }
 
-// firstLine waits for the live log's first whole line, and returns its number.
-func (n *node) firstLine(w writer) (number uint64) {
+// lastLine waits until the live log has a whole line, and returns the last one's number.
+func (n *node) lastLine(w writer) (number uint64) {
 	n.t.Helper()
 	testutil.Eventually(n.t, "a line", func() bool {
-		f, err := os.Open(w.log)
+		content, err := os.ReadFile(w.log)
 		if err != nil {
 			n.t.Fatal(err)
 		}
-		defer f.Close() //nolint:errcheck // opened for reading
-		content := make([]byte, 4096)
-		size, err := f.ReadAt(content, 0)
-		if err != nil && !errors.Is(err, io.EOF) {
-			n.t.Fatal(err)
-		}
-		for line := range bytes.Lines(content[:size]) {
+		found := false
+		for line := range bytes.Lines(content[max(0, len(content)-4096):]) {
 			var stamp, tag string // after a cut line's end
+			if !bytes.HasSuffix(line, []byte{'\n'}) {
+				break
+			}
 			if _, err := fmt.Sscanf(string(line), "%s stdout %s stdout %d ", &stamp, &tag, &number); err == nil {
-				return true
+				found = true
 			}
 		}
-		return false
+		return found
 	})
 	return number
 }

@@ -17,9 +17,11 @@ import (
 var torture = flag.Duration("torture", 20*time.Second, "how long TestTortureShipper kills logwatch")
 
 // TestTortureShipper kills logwatch at random moments of a rotation while a shipper reads
-// the logs. A shipper that follows the live log leaves the one before soon after the
-// rotation; where logwatch was killed before the reopen, the runtime writes to that until
-// logwatch has started again. No other line is missing.
+// the logs. Where it was killed before the reopen, the runtime writes to the rotated log,
+// which shippers leave soon after the rotation, until logwatch has started again and has
+// given that log its name back. OpenTelemetry misses no line. rsyslog leaves a rotated log at
+// once, also if the reopen follows, and may miss what is written to it from the request on.
+// Lines arrive twice if a shipper no longer knows how far it had read a log that comes back.
 func TestTortureShipper(t *testing.T) {
 	needRoot(t)
 	for _, s := range shippers {
@@ -51,7 +53,7 @@ func tortureShipper(t *testing.T, s shipper) {
 		l.kill()
 		<-asked //nolint:errcheck // logwatch was killed
 		for i, w := range ws {
-			if n.live(w).Size() == 0 || s.name == "rsyslog" { // which leaves a log at once
+			if n.live(w).Size() == 0 || s.name == "rsyslog" {
 				cut[inode(before[i])] = before[i].Size()
 			}
 		}
@@ -66,7 +68,11 @@ func tortureShipper(t *testing.T, s shipper) {
 	sum := out.wait(ws)
 	t.Logf("%d kills, %d in a rotation, %d files; %d of %d lines missing, %d doubled; %d were written to a log since its rotation was requested",
 		kills, len(cut), files, missing(sum), sum.Written, sum.Doubled, late)
-	if missing(sum) > late || sum.Doubled > 0 || files < 10 {
-		t.Errorf("%d lines missing, at most %d may be; %d doubled; %d files", missing(sum), late, sum.Doubled, files)
+	allowed := uint64(0)
+	if s.name == "rsyslog" {
+		allowed = late
+	}
+	if missing(sum) > allowed || files < 10 {
+		t.Errorf("%d lines missing, at most %d may be; %d files", missing(sum), allowed, files)
 	}
 }
