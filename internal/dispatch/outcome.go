@@ -150,15 +150,14 @@ func (d *Dispatcher) done(w want, c cri.Container, done rotator.Rotation) {
 	}
 	r := Rotated{Time: time.Now(), Container: c, Due: w.Due, Rotation: done}
 	ev := named(d.log.Info(), c).Str("cause", string(w.Cause)).Dur("duration_ms", done.Took)
-	switch {
-	case done.To == "":
+	if done.To == "" {
 		d.with(w.Dir, func(e *container) { e.state.rotating = nil })
+		message := "reopened a missing live log"
 		if done.Returned {
-			ev.Msg("restored the live log's name; the runtime still writes to it")
-		} else {
-			ev.Msg("reopened a missing live log")
+			message = "restored the live log's name; the runtime still writes to it"
 		}
-	default:
+		ev.Msg(message)
+	} else {
 		d.rotated.Add(1)
 		d.o.Metrics.Rotation.Observe(done.Took.Seconds())
 		if bySize(w.Cause) {

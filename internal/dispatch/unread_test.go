@@ -152,7 +152,9 @@ func TestReturnedLogWaits(t *testing.T) {
 		must(t, os.Rename(log, log+".20260102-150405"))
 		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseMissing, Limit: math.MaxInt64})
 		if style == fake.CRIO {
-			testutil.Eventually(t, "the reopen", func() bool { return n.runtime.Calls("ReopenContainerLog") == 1 && n.logged("reopened a missing live log") == 1 })
+			testutil.Eventually(t, "the reopen", func() bool {
+				return n.runtime.Calls("ReopenContainerLog") == 1 && n.logged("reopened a missing live log") == 1
+			})
 			continue
 		}
 		testutil.Eventually(t, "the name", func() bool { return names(t, ct.Dir()) == "0.log" && n.logged("restored the live log's name") == 1 })
