@@ -255,7 +255,7 @@ func (pl *planner) pruneSize(files []podlogs.File) (kept []podlogs.File) {
 	}
 	// A reserve, so that the total is not crossed again at the next write, yet no
 	// more than the live log is going to need.
-	reserve := max(0, min(pl.policy.Limit/16, pl.policy.Limit-live), min(pl.policy.Reserve, total, maxSize))
+	reserve := max(0, min(pl.policy.Limit/16, pl.policy.Limit-live), pl.reserve())
 	over := sum - min(total, maxSize) + reserve
 	drop := make([]bool, len(files))
 	mark := func(unread bool) {
@@ -279,6 +279,9 @@ func (pl *planner) pruneSize(files []podlogs.File) (kept []podlogs.File) {
 	}
 	return kept
 }
+
+// reserve is the policy's Reserve, which no result of a compression takes.
+func (pl *planner) reserve() int64 { return min(pl.policy.Reserve, pl.policy.MaxTotalSize, maxSize) }
 
 // isLive reports whether f is the live log of the latest restart. The containers
 // of earlier restarts have ended.
@@ -322,7 +325,7 @@ func (pl *planner) compress(files []podlogs.File) {
 	}
 	const logsShrink = 4 // the least factor by which logs shrink, as a rule; 4 to 20 is usual
 	newest := newestRotated(files)
-	left := pl.policy.MaxTotalSize
+	left := pl.policy.MaxTotalSize - pl.reserve()
 	for _, f := range files {
 		left = max(-1, left-f.Size)
 	}

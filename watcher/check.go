@@ -106,7 +106,7 @@ func (g *liveLog) replaced(st *unix.Stat_t, now time.Time) {
 // not rotated.
 func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool) {
 	g := &d.log
-	speed := g.growth.at(now)
+	speed := g.growth.now(now)
 	since := d.limits.MinInterval
 	if !g.rotated.IsZero() {
 		since = now.Sub(g.rotated)

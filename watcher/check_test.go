@@ -112,6 +112,7 @@ func TestNextCheckIsWhenTheLimitCouldBeReached(t *testing.T) {
 				d := b.dir()
 				b.check(os.Truncate(b.path(log0), test.size))
 				d.log.size, d.log.checked = test.before, time.Now().Add(-test.elapsed)
+				d.log.growth = growth{}
 				d.log.growth.restart(test.before, d.log.checked)
 				b.l.fastest.note(test.fastest, time.Now())
 				b.l.check(d, CauseWrite)

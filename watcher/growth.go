@@ -24,27 +24,45 @@ type speed struct{ mean, peak float64 }
 
 // growth is how fast a log grows, over its rotations.
 type growth struct {
-	size int64     // at the beginning of the window
-	from time.Time // when the window began; zero: not seen yet
+	// The last check's size and time.
+	size int64
+	at   time.Time
+	// The window: how much it grew in which time, and when the one before it ended. It
+	// may be of several files: a fast log may be rotated before a window is over.
+	bytes   int64
+	elapsed time.Duration
+	ended   time.Time
 	speed
 	// last is when it had grown. A log that is empty counts as one that grows if the
 	// one before it did: its runtime may not have reopened it yet.
 	last time.Time
 }
 
-// restart begins a window, in another file.
-func (g *growth) restart(size int64, now time.Time) { g.size, g.from = size, now }
+// restart continues in another file.
+func (g *growth) restart(size int64, now time.Time) { g.size, g.at = size, now }
 
-// update takes in a size, and returns the rate of the window that it ends; 0: none.
+// update takes in a size, and returns the rate of the window that it ends; 0: none. What
+// is written while the log is empty goes to the one before it, until the runtime has
+// reopened it: that is not part of a window.
 func (g *growth) update(size int64, now time.Time, reaction time.Duration) (rate float64) {
-	elapsed := now.Sub(g.from)
-	if elapsed < min(max(reaction/4, minRateWindow), maxRateWindow) {
+	before, at := g.size, g.at
+	g.restart(size, now)
+	if before == 0 {
 		return 0
 	}
-	rate = float64(size-g.size) / elapsed.Seconds()
-	g.peak = max(rate, g.peak*left(elapsed, peakHalfLife))
-	g.mean = rate + (g.mean-rate)*left(elapsed, meanHalfLife)
-	g.restart(size, now)
+	g.bytes += size - before
+	g.elapsed += now.Sub(at)
+	if g.elapsed < min(max(reaction/4, minRateWindow), maxRateWindow) {
+		return 0
+	}
+	rate = float64(g.bytes) / g.elapsed.Seconds()
+	decay := max(g.elapsed, now.Sub(g.ended))
+	if g.ended.IsZero() {
+		g.mean, decay = rate, 0
+	}
+	g.peak = max(rate, g.peak*left(decay, peakHalfLife))
+	g.mean = rate + (g.mean-rate)*left(decay, meanHalfLife)
+	g.bytes, g.elapsed, g.ended = 0, 0, now
 	return rate
 }
 
@@ -56,8 +74,8 @@ func left(elapsed, halfLife time.Duration) float64 {
 // active reports whether the log grew at a time.
 func (g *growth) active(at time.Time) bool { return at.Sub(g.last) <= stillTime }
 
-// at is how fast the log grows at a time.
-func (g *growth) at(now time.Time) speed {
+// now is how fast the log grows at a time.
+func (g *growth) now(now time.Time) speed {
 	if !g.active(now) {
 		return speed{}
 	}

@@ -80,6 +80,53 @@ func TestNewFileKeepsLead(t *testing.T) {
 	})
 }
 
+// TestRateOfFastLog: the rate of a log that is rotated after a few milliseconds each time
+// is that of the times in which it is not empty; what its runtime puts in place late
+// lowers neither the mean nor the peak.
+func TestRateOfFastLog(t *testing.T) {
+	const perMs, life = 100_000, 5 // bytes, and milliseconds until the next rotation
+	now := time.Now()
+	var g growth
+	for range 100 {
+		for ms := range 60 { // empty until the reopen
+			g.restart(0, now)
+			now = now.Add(time.Millisecond)
+			if ms%10 == 0 {
+				g.update(0, now, 80*time.Millisecond)
+			}
+		}
+		for ms := range int64(life) {
+			now = now.Add(time.Millisecond)
+			g.update((ms+1)*perMs, now, 80*time.Millisecond)
+		}
+		g.last = now
+		if got := g.now(now); !g.ended.IsZero() && (math.Abs(got.mean/(1000*perMs)-1) > 0.01 || math.Abs(got.peak/(1000*perMs)-1) > 0.01) {
+			t.Fatalf("mean %.0f, peak %.0f, want %d", got.mean, got.peak, 1000*perMs)
+		}
+	}
+	if g.ended.IsZero() {
+		t.Error("no rate was taken")
+	}
+}
+
+// TestPeakDecaysInTime: a peak that a fast log no longer has is forgotten, however short
+// the times are in which the log is not empty.
+func TestPeakDecaysInTime(t *testing.T) {
+	now := time.Now()
+	var g growth
+	g.update(1, now, 0)
+	now = now.Add(minRateWindow)
+	g.update(1e6, now, 0)
+	before := g.peak
+	now = now.Add(peakHalfLife - minRateWindow)
+	g.restart(1, now)
+	now = now.Add(minRateWindow)
+	g.update(2, now, 0)
+	if share := g.peak / before; math.Abs(share-0.5) > 0.01 {
+		t.Errorf("after its half-life, a peak is %g of it", share)
+	}
+}
+
 // TestFastestDecays: what one log could do once is forgotten.
 func TestFastestDecays(t *testing.T) {
 	now := time.Now()

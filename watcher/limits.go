@@ -28,7 +28,7 @@ const (
 	// limit at the most, if its rotation takes the median time.
 	maxEarly = 1. / 3
 	// maxLead is the share of a limit that a lead has at the most.
-	maxLead = 7. / 8
+	maxLead = 31. / 32
 )
 
 // lead returns by how many bytes a log is due before it has limit bytes, so that it

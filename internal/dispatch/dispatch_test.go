@@ -192,8 +192,7 @@ func TestOutcomeTable(t *testing.T) {
 
 // TestRotatingDirectoryIsLeftAlone: between rename and reopen there is a rotated log
 // more than the policy keeps, and it may get its name back. Neither housekeeping
-// nor pressure prunes then; if rotations follow one another without a gap, pruning
-// gets a turn between two of them.
+// nor pressure prunes then; the next rotation waits for pruning.
 func TestRotatingDirectoryIsLeftAlone(t *testing.T) {
 	n := newNode(t, "containerLogMaxFiles: 3\ncompression: {codec: none}\n")
 	c, dir := n.run(t, fake.ContainerSpec{})
@@ -211,12 +210,8 @@ func TestRotatingDirectoryIsLeftAlone(t *testing.T) {
 	if now := names(t, c.Dir()); now != before {
 		t.Errorf("pruned while a rotation was under way: %s", now)
 	}
-	// The next rotation waits once pruning has waited for long.
 	rotating(time.Time{})
-	n.with(dir, func(e *container) {
-		e.deferred = time.Now().Add(-maxDeferred - time.Second)
-		e.want = &want{Due: watcher.Due{Dir: dir, Log: "0.log"}}
-	})
+	n.with(dir, func(e *container) { e.want = &want{Due: watcher.Due{Dir: dir, Log: "0.log"}} })
 	if w, _ := n.begin(dir); w != nil {
 		t.Error("a rotation began before pruning had its turn")
 	}

@@ -129,7 +129,7 @@ func New(o Options) *Dispatcher {
 		})
 	}
 	d.rotations = pool(telemetry.PoolRotate, o.RotateWorkers, maxSlow, d.rotate)
-	d.prunes = pool(telemetry.PoolPrune, pruneWorkers, maxSlow, d.prune)
+	d.prunes = pool(telemetry.PoolPrune, pruneWorkers, maxSlow, d.pruneInTurn)
 	d.compressions = pool(telemetry.PoolCompress, o.CompressWorkers, 0, d.compress)
 	d.lookups = pool(telemetry.PoolLookup, lookupWorkers, maxSlow, d.lookup)
 	return d
@@ -176,6 +176,8 @@ type container struct {
 	blocked     bool               // pruning waits for the compression to end
 	pruning     chan struct{}      // closed when the prune ends that is under way; nil: none
 	deferred    time.Time          // since when pruning waits for a rotation
+	unpruned    bool               // it has not run since the last rotation
+	yielded     bool               // a rotation waits for pruning
 
 	// When the next request may be sent.
 	failures    int

@@ -13,13 +13,16 @@ const (
 	// recentTimes is of how many times the quantiles are. One that took long, such as
 	// after a pause of the machine, is forgotten after so many rotations.
 	recentTimes = 128
-	// exceeded is how many of recentTimes are longer than the high quantile, and
-	// firstExceeded how many times it takes until one is.
-	exceeded      = 2
-	firstExceeded = 8
-	// firstTime is what a rotation may take before the first one was seen: more than
-	// a healthy runtime's does.
-	firstTime = 10 * time.Millisecond
+	// The high quantile is the longest time, so that less than one in a hundred is longer.
+	// Up to maxOutliers times are left out that are outlierFactor times as long as the
+	// next, as after a pause of the machine; one for each perOutlier times.
+	maxOutliers   = 2
+	perOutlier    = 8
+	outlierFactor = 2
+	// firstMedian and firstHigh are what a rotation may take before the first one was
+	// seen: more than a healthy runtime's does, and what a busy one's may.
+	firstMedian = 10 * time.Millisecond
+	firstHigh   = 100 * time.Millisecond
 )
 
 // recent holds the latest times of one kind.
@@ -42,9 +45,18 @@ func (r *recent) note(d time.Duration) {
 	}
 	sorted := slices.Clone(r.times)
 	slices.Sort(sorted)
+	r.value.Store(&watcher.Reaction{Median: sorted[len(sorted)/2], High: longest(sorted)})
+}
+
+// longest returns the longest of sorted times, without outliers.
+func longest(sorted []time.Duration) time.Duration {
 	n := len(sorted)
-	high := n - 1 - max(min(n/firstExceeded, 1), exceeded*n/recentTimes)
-	r.value.Store(&watcher.Reaction{Median: sorted[n/2], High: sorted[high]})
+	for out := min(maxOutliers, n/perOutlier); out > 0; out-- {
+		if next := sorted[n-1-out]; sorted[n-out] > outlierFactor*next {
+			return next
+		}
+	}
+	return sorted[n-1]
 }
 
 // reaction returns the quantiles.
@@ -52,7 +64,7 @@ func (r *recent) reaction() watcher.Reaction {
 	if v := r.value.Load(); v != nil {
 		return *v
 	}
-	return watcher.Reaction{Median: firstTime, High: firstTime}
+	return watcher.Reaction{Median: firstMedian, High: firstHigh}
 }
 
 const (

@@ -1,9 +1,12 @@
 package dispatch
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -17,27 +20,37 @@ func TestReaction(t *testing.T) {
 			t.Errorf("after %d times: %v, want %v and %v", len(r.times), got, median, high)
 		}
 	}
-	want(firstTime, firstTime)
-	r.note(50 * ms)
+	note := func(count int, d time.Duration) {
+		for range count {
+			r.note(d)
+		}
+	}
+	want(firstMedian, firstHigh)
+	note(1, 50*ms)
 	want(50*ms, 50*ms)
-	for range firstExceeded - 2 {
-		r.note(ms)
-	}
+	note(perOutlier-2, ms)
 	want(ms, 50*ms)
-	r.note(ms)
-	want(ms, ms) // one long time is forgiven once there are enough
-	for range recentTimes / 2 {
-		r.note(ms)
-	}
+	note(1, ms)
+	want(ms, ms) // one outlier is left out once there are enough
+	note(1, 20*ms)
+	want(ms, 20*ms) // two are not yet
+	note(perOutlier, ms)
 	want(ms, ms)
-	for range recentTimes / 4 {
-		r.note(80 * ms)
-	}
-	want(ms, 80*ms)
-	for range recentTimes {
-		r.note(2 * ms)
-	}
+	note(1, 20*ms)
+	want(ms, 20*ms) // three are no longer exceptions
+	note(recentTimes, 2*ms)
 	want(2*ms, 2*ms)
+}
+
+// TestLongestOfEvenTimes: times without an exception count, the longest too.
+func TestLongestOfEvenTimes(t *testing.T) {
+	var r recent
+	for i := range recentTimes {
+		r.note(time.Duration(20+60*i/recentTimes) * time.Millisecond)
+	}
+	if got := r.reaction(); got.High != 79*time.Millisecond {
+		t.Errorf("of 20 to 79 ms: %v", got)
+	}
 }
 
 // TestHold: a log that was found due early is left to grow, unless it must be rotated
@@ -81,5 +94,35 @@ func TestReserve(t *testing.T) {
 	n.with("pod/c", func(c *container) { c.rateAt = time.Now().Add(-rateLasts) })
 	if got := n.reserve("pod/c", 50e6); got != 0 {
 		t.Errorf("of a log that was due long ago: %d", got)
+	}
+}
+
+// TestPruningTakesTurns: after a rotation the directory is pruned first, and the next
+// rotation follows; it does not wait for a prune that takes long.
+func TestPruningTakesTurns(t *testing.T) {
+	n := newNode(t, "")
+	c, dir := n.run(t, fake.ContainerSpec{})
+	n.list(t)
+	must(t, c.WriteNumbered("stdout", 10, 100))
+	must(t, n.prunes.Stop(context.Background())) // no prune ends
+	due := watcher.Due{Dir: dir, Log: "0.log", Limit: 1, Cause: watcher.CauseWrite, Growing: true}
+	n.Due(due)
+	testutil.Eventually(t, "a rotation", func() bool { return n.Totals().Rotations == 1 && n.rotations.Stats().Running == 0 })
+	unpruned := false
+	n.with(dir, func(e *container) { unpruned, e.yielded = e.unpruned, true })
+	before := n.rotations.Stats().Done
+	n.pruneInTurn(context.Background(), dir)
+	testutil.Eventually(t, "the rotation that waited", func() bool { return n.rotations.Stats().Done > before })
+	n.with(dir, func(e *container) {
+		if !unpruned || e.unpruned {
+			t.Errorf("to be pruned: %t after a rotation, %t after pruning", unpruned, e.unpruned)
+		}
+		e.unpruned, e.yielded, e.want = true, false, &want{Due: due}
+	})
+	if w, _ := n.begin(dir); w != nil {
+		t.Error("the next rotation began before pruning")
+	}
+	if w, _ := n.begin(dir); w == nil {
+		t.Error("the next rotation waits for a prune that does not end")
 	}
 }

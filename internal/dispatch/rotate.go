@@ -112,9 +112,23 @@ func (d *Dispatcher) rotate(ctx context.Context, dir string) {
 	d.finish(ctx, *w, c, done, err)
 }
 
-// maxDeferred is how long pruning waits for a directory's rotations to end before
-// it takes a turn between two of them.
-const maxDeferred = 100 * time.Millisecond
+// pruneTurn is how long a rotation waits for a directory's pruning, which waits for
+// rotations in its turn. A fast log's follow each other at once, and what one is going
+// to write must have room first.
+const pruneTurn = 10 * time.Millisecond
+
+// pruneInTurn is the run of the prune queue. A rotation that waits for it follows.
+func (d *Dispatcher) pruneInTurn(ctx context.Context, dir string) {
+	d.prune(ctx, dir)
+	waits := false
+	d.with(dir, func(c *container) {
+		c.unpruned = c.unpruned && !c.rotating.IsZero()
+		waits = c.yielded
+	})
+	if waits {
+		d.rotations.Add(dir)
+	}
+}
 
 // begin takes what is wanted, if it may be done now. If not, the key is added
 // again when it may.
@@ -130,10 +144,10 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 		return nil, restores
 	}
 	now := time.Now()
-	if !c.deferred.IsZero() && now.Sub(c.deferred) > maxDeferred {
-		c.deferred = now // pruning takes a turn
+	if !c.yielded && (c.unpruned || c.pruning != nil || !c.deferred.IsZero()) {
+		c.yielded = true
 		d.prunes.Add(dir)
-		d.rotations.AddAfter(dir, rotatingPause/2)
+		d.rotations.AddAfter(dir, pruneTurn)
 		return nil, restores
 	}
 	if now.Before(c.notBefore) && (len(w.operators) > 0 || inode != 0 && inode != c.inode) {
@@ -148,7 +162,7 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 		d.rotations.AddAfter(dir, wait)
 		return nil, restores
 	}
-	c.want = nil
+	c.want, c.yielded = nil, false
 	c.rotating = time.Now()
 	return w, restores
 }
@@ -264,6 +278,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 	}
 	d.with(w.Dir, func(e *container) {
 		e.rotating = time.Time{}
+		e.unpruned = done.To != ""
 		now := time.Now()
 		if o.retry == 0 {
 			e.failures, e.notBefore = 0, time.Time{}
