@@ -1,12 +1,16 @@
 package fake
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Pattern is what a container writes: numbered lines (package internal/linecheck),
 // counted by stream.
 type Pattern struct {
 	BytesPerSecond float64       // in the log's file; 0: no limit
 	On, Off        time.Duration // writes for On, then is quiet for Off; Off 0: steady
+	CatchUp        time.Duration // of a stall, what is written at once after it; 0: 100 ms
 	LineBytes      int           // content of a line; 0: 120
 	StderrEvery    int           // every k-th line is on stderr; 0: none
 	LongEvery      int           // every k-th line is longer than 16 KiB, so that it is cut; 0: none
@@ -21,14 +25,14 @@ const (
 	minTick = time.Millisecond
 	maxTick = 100 * time.Millisecond
 
-	// maxDebt bounds what is written at once after a stall, as a pipe does by blocking
-	// the container.
-	maxDebt = 100 * time.Millisecond
+	// catchUp is Pattern.CatchUp's default. A pipe bounds it by blocking the container.
+	catchUp = 100 * time.Millisecond
 )
 
 // pace computes how much is due for writing.
 type pace struct {
 	rate  float64 // bytes a second; 0: no limit
+	debt  time.Duration
 	since time.Time
 	sent  int64 // bytes before since
 }
@@ -39,8 +43,8 @@ func (p *pace) due(now time.Time, sent int64) int {
 		return maxBatch
 	}
 	want := p.rate*now.Sub(p.since).Seconds() - float64(sent-p.sent)
-	if limit := p.rate * maxDebt.Seconds(); want > limit && want > maxBatch {
-		p.since, p.sent = now.Add(-maxDebt), sent
+	if limit := p.rate * p.debt.Seconds(); want > limit && want > maxBatch {
+		p.since, p.sent = now.Add(-p.debt), sent
 		want = limit
 	}
 	return int(want)
@@ -57,7 +61,7 @@ func (c *Container) runPattern() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	start := time.Now()
-	at := pace{rate: p.BytesPerSecond, since: start}
+	at := pace{rate: p.BytesPerSecond, debt: cmp.Or(p.CatchUp, catchUp), since: start}
 	for {
 		select {
 		case <-c.stop:

@@ -21,7 +21,7 @@ import (
 // module, with the versions that it ships with.
 func build(ctx context.Context, root, bin string) (subject.Tools, error) {
 	t := subject.Tools{Logwatch: filepath.Join(bin, "logwatch"), KubeletRotator: filepath.Join(bin, "kubelet-rotator")}
-	t.Logrotate, t.WhyNot = subject.FindLogrotate()
+	t.Logrotate, t.S6Log = subject.Find("logrotate"), subject.Find("s6-log")
 	for _, p := range []struct{ dir, pkg, out string }{
 		{root, "./cmd/logwatch", t.Logwatch},
 		{filepath.Join(root, "bench"), "./kubelet-rotator", t.KubeletRotator},
@@ -111,7 +111,11 @@ func versions(ctx context.Context, root string, env *measure.Env) map[string]str
 			}
 		}
 	}
-	v["logrotate"] = env.Tools.WhyNot
+	if env.Tools.S6Log != "" { // it has no option for its version
+		out, _ := exec.CommandContext(ctx, "dpkg-query", "--show", "--showformat=${Version}", "s6").Output()
+		v["s6"] = string(out)
+	}
+	v["logrotate"] = "not installed"
 	if env.Tools.Logrotate != "" {
 		out, _ := exec.CommandContext(ctx, env.Tools.Logrotate, "--version").CombinedOutput()
 		first, _, _ := strings.Cut(string(out), "\n")

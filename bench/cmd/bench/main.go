@@ -71,6 +71,7 @@ func role(ctx context.Context, args []string) error {
 
 type options struct {
 	short, keep    bool
+	runs           int
 	only, subjects string
 	out, plotsOf   string
 	root           string
@@ -81,6 +82,7 @@ func parse(args []string) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.BoolVar(&o.short, "short", false, "a short run: shorter loads, more noise")
 	flags.BoolVar(&o.keep, "keep", false, "keep the subjects' own logs and print where they are")
+	flags.IntVar(&o.runs, "runs", 1, "how often to take each measure: the tables have the medians, and the lowest and highest")
 	flags.StringVar(&o.only, "only", "", "measures to take, by comma; none: all of "+strings.Join(names(), ","))
 	flags.StringVar(&o.subjects, "subjects", "", "subjects to compare, by comma; none: all of "+strings.Join(subject.All, ","))
 	flags.StringVar(&o.out, "out", "results", "where the results go")
@@ -88,6 +90,9 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.plotsOf, "plot", "", "measure nothing: write tables and plots from the results.json in this directory")
 	if err := flags.Parse(args); err != nil {
 		return o, err
+	}
+	if o.runs < 1 {
+		return o, fmt.Errorf("-runs %d: must be at least 1", o.runs)
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
@@ -163,22 +168,28 @@ func take(ctx context.Context, o options, env *measure.Env, rep *report.Report) 
 		if len(only) > 0 && !slices.Contains(only, m.Name) {
 			continue
 		}
-		began := time.Now()
-		out := &report.Measure{Name: m.Name, Title: m.Title}
-		err := m.Run(ctx, env, out)
-		if ctx.Err() != nil {
-			return ctx.Err()
+		var runs []*report.Measure
+		at := len(rep.Measures)
+		rep.Measures = append(rep.Measures, nil)
+		for range o.runs {
+			began := time.Now()
+			out := &report.Measure{Name: m.Name, Title: m.Title}
+			err := m.Run(ctx, env, out)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err != nil {
+				env.Problems = append(env.Problems, fmt.Sprintf("%s: %v", m.Name, err))
+				out.Notes = append(out.Notes, "Broken off: "+err.Error())
+			}
+			out.Took = time.Since(began)
+			runs = append(runs, out)
+			rep.Measures[at] = report.Median(runs)
+			if err := rep.Write(o.out); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			env.Problems = append(env.Problems, fmt.Sprintf("%s: %v", m.Name, err))
-			out.Notes = append(out.Notes, "Broken off: "+err.Error())
-		}
-		out.Took = time.Since(began)
-		rep.Measures = append(rep.Measures, out)
-		if err := rep.Write(o.out); err != nil {
-			return err
-		}
-		for _, c := range out.Checks {
+		for _, c := range rep.Measures[at].Checks {
 			env.Log("  %-11s %s: %s (%s)", word(c.Reached), c.What, c.Got, c.Limit)
 		}
 	}

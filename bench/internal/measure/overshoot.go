@@ -87,7 +87,8 @@ func conmon(rate float64) func(context.Context, *Env, *report.Measure) error {
 			"writes on into the old file, up to %.1f MB", rate/mb, d, rate*.08/mb)
 		m.Columns, m.Ratio, m.Base = overshootColumns(), "p99", subject.Strict
 		m.Columns = slices.Insert(m.Columns, 1, report.Column{Key: "rate", Title: "MB/s", Scale: mb, Digits: 1})
-		loads := []node.Load{{Name: "a", Rate: rate, Lines: linesFor(rate, d)}}
+		// conmon passes on no more than this rate after a stall either.
+		loads := []node.Load{{Name: "a", Rate: rate, CatchUp: 2 * time.Millisecond, Lines: linesFor(rate, d)}}
 		err := e.each(ctx, m, e.subjects(subject.Logwatch, subject.Strict, subject.Kubelet), func(name string) scenario {
 			return scenario{subject: name, embedded: node.Conmon, policy: usual, loads: loads, aside: -1}
 		}, func(row *report.Row, out outcome) {

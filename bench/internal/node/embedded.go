@@ -94,7 +94,7 @@ func (s *Server) Info(_ struct{}, out *Info) error {
 func (s *Server) Run(l Load, out *Container) error {
 	spec := fake.ContainerSpec{Pod: l.Name, Name: "app"}
 	if l.Lines > 0 {
-		spec.Writer = &fake.Pattern{BytesPerSecond: l.Rate, On: l.On, Off: l.Off, LineBytes: ContentBytes, Lines: l.Lines}
+		spec.Writer = &fake.Pattern{BytesPerSecond: l.Rate, On: l.On, Off: l.Off, CatchUp: l.CatchUp, LineBytes: ContentBytes, Lines: l.Lines}
 	}
 	c, err := s.rt.RunContainer(spec)
 	if err != nil {

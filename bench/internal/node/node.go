@@ -21,6 +21,7 @@ type Load struct {
 	Lines   uint64        // then it is quiet, or ends; 0: none
 	Rate    float64       // bytes a second in the log; 0: no limit
 	On, Off time.Duration // bursts; both 0: steady
+	CatchUp time.Duration // fake.Pattern's; a real container has none
 }
 
 // Container is a container that was run.

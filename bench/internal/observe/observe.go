@@ -218,15 +218,18 @@ func (o *Observer) totals() {
 	}
 }
 
-func total(path string) int64 {
+// total counts each file once, although it may get another name in the meantime.
+func total(path string) (sum int64) {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return 0
 	}
-	sum := int64(0)
+	counted := map[uint64]bool{}
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil {
-			sum += info.Size()
+		var st unix.Stat_t
+		if unix.Lstat(filepath.Join(path, e.Name()), &st) == nil && !counted[st.Ino] {
+			counted[st.Ino] = true
+			sum += st.Size
 		}
 	}
 	return sum

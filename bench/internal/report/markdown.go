@@ -17,8 +17,8 @@ func (m *Measure) Brief(r *Row) string {
 	}
 	var parts []string
 	for _, c := range m.Columns {
-		if v, ok := r.Figures[c.Key]; ok {
-			parts = append(parts, c.Title+" "+c.format(v))
+		if _, ok := r.Figures[c.Key]; ok {
+			parts = append(parts, c.Title+" "+r.format(c))
 		}
 	}
 	return strings.Join(parts, " · ")
@@ -30,6 +30,18 @@ func (c Column) format(v float64) string {
 		scale = 1
 	}
 	return strconv.FormatFloat(v/scale, 'f', c.Digits, 64)
+}
+
+// format is a figure, with the lowest and the highest of several runs if they differ.
+func (r *Row) format(c Column) string {
+	text := c.format(r.Figures[c.Key])
+	if r.Low == nil {
+		return text
+	}
+	if low, high := c.format(r.Low[c.Key]), c.format(r.High[c.Key]); low != high {
+		text += " (" + low + " to " + high + ")"
+	}
+	return text
 }
 
 func (r *Report) markdown(plots map[string][]string) []byte {
@@ -81,8 +93,8 @@ func (m *Measure) markdown(b *bytes.Buffer, plots []string) {
 			continue
 		}
 		for _, c := range m.Columns {
-			if v, ok := row.Figures[c.Key]; ok {
-				fmt.Fprintf(b, " %s |", c.format(v))
+			if _, ok := row.Figures[c.Key]; ok {
+				fmt.Fprintf(b, " %s |", row.format(c))
 			} else {
 				fmt.Fprint(b, " – |")
 			}

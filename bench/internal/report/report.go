@@ -46,7 +46,9 @@ type Column struct {
 // Row is a subject's figures. A figure that is absent is unknown.
 type Row struct {
 	Name    string             `json:"name"`
-	Figures map[string]float64 `json:"figures,omitempty"`
+	Figures map[string]float64 `json:"figures,omitempty"` // the medians, with several runs
+	Low     map[string]float64 `json:"low,omitempty"`     // the lowest of several runs
+	High    map[string]float64 `json:"high,omitempty"`
 	LeftOut string             `json:"leftOut,omitempty"` // why there are none
 	Points  []observe.Point    `json:"points,omitempty"`
 }

@@ -30,7 +30,7 @@ type logrotate struct {
 // of all subjects.
 func (t Tools) startLogrotate(dir, podLogsDir string, p Policy) (Running, error) {
 	if t.Logrotate == "" {
-		return nil, fmt.Errorf("%w: %s", ErrLeftOut, t.WhyNot)
+		return nil, NotInstalled("logrotate", "logrotate")
 	}
 	compress := "compress\n\tdelaycompress"
 	if p.NoGzip {

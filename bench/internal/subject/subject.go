@@ -53,10 +53,9 @@ type Policy struct {
 	NoGzip    bool  // for logwatch and logrotate only
 }
 
-// Tools are the programs, by path. Logrotate may be "", for the reason in WhyNot.
+// Tools are the programs, by path. Logrotate and S6Log may be "".
 type Tools struct {
-	Logwatch, KubeletRotator, Logrotate string
-	WhyNot                              string
+	Logwatch, KubeletRotator, Logrotate, S6Log string
 }
 
 // Running is a started subject.
@@ -151,12 +150,19 @@ func (none) RSS() int64             { return 0 }
 func (none) Startup() time.Duration { return 0 }
 func (none) Stop() error            { return nil }
 
-// FindLogrotate finds logrotate in PATH or in /usr/sbin, which only root's PATH has.
-func FindLogrotate() (path, whyNot string) {
-	for _, name := range []string{"logrotate", "/usr/sbin/logrotate"} {
+// Find finds a program in PATH or in /usr/sbin, which only root's PATH has; "": it is in
+// neither.
+func Find(program string) string {
+	for _, name := range []string{program, "/usr/sbin/" + program} {
 		if path, err := exec.LookPath(name); err == nil {
-			return path, ""
+			return path
 		}
 	}
-	return "", "logrotate is neither in PATH nor in /usr/sbin (Debian: apt-get install --no-install-recommends logrotate)"
+	return ""
+}
+
+// NotInstalled is the reason why there are no figures of a program.
+func NotInstalled(program, debianPackage string) error {
+	return fmt.Errorf("%w: %s is neither in PATH nor in /usr/sbin (Debian: apt-get install --no-install-recommends %s)",
+		ErrLeftOut, program, debianPackage)
 }
