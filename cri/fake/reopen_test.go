@@ -305,7 +305,7 @@ func TestRestart(t *testing.T) {
 
 func TestPace(t *testing.T) {
 	at := time.Now()
-	p := pace{rate: 1e6, since: at}
+	p := pace{rate: 1e6, debt: catchUp, since: at}
 	for _, c := range []struct {
 		after time.Duration
 		made  int64
@@ -321,6 +321,10 @@ func TestPace(t *testing.T) {
 		if got := p.due(at.Add(c.after), c.made); got < c.want-1 || got > c.want+1 {
 			t.Errorf("after %v with %d made: %d due; want %d", c.after, c.made, got, c.want)
 		}
+	}
+	short := pace{rate: 10e6, debt: 10 * time.Millisecond, since: at} // Pattern.CatchUp
+	if got := short.due(at.Add(time.Second), 0); got != 100_000 {
+		t.Errorf("%d due after a stall; want 100000", got)
 	}
 	if got := (&pace{}).due(at, 1e9); got != maxBatch {
 		t.Errorf("%d due without a limit", got)
