@@ -15,8 +15,9 @@ import (
 // measure is how long TestOvershoot's containers write; make measure sets it.
 var measure = flag.Duration("measure", 5*time.Second, "how long TestOvershoot writes")
 
-// TestOvershoot prints how far logs exceed their limit. It does not assert time, only
-// that no line is lost, doubled or out of order.
+// TestOvershoot prints how far finished logs are over their limit, and how many lines
+// the rotations split. It does not assert time, only that no line is lost, doubled or
+// out of order.
 func TestOvershoot(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")
@@ -54,7 +55,7 @@ func overshoot(t *testing.T, n node, yaml string, count, rate int) {
 	for i, c := range cs {
 		found(t, n, c.dir(), loads[i].written())
 	}
-	report(t, l.Rotated(), top)
+	report(t, l.Finished(), top)
 }
 
 // largestLive samples the live logs' sizes until the returned function is called, which
@@ -98,19 +99,25 @@ func sizes(dir string) (live, all int64) {
 	return live, all
 }
 
-func report(t *testing.T, done []agent.Rotated, top [2]int64) {
+func report(t *testing.T, done []agent.Finished, top [2]int64) {
 	t.Helper()
 	if len(done) == 0 {
 		t.Fatal("no rotations")
 	}
 	var percent, took []float64
-	for _, r := range done {
-		percent = append(percent, 100*float64(r.Overshoot)/float64(r.Due.Limit))
-		took = append(took, r.Took.Seconds()*1000)
+	var late int64
+	splits := 0
+	for _, f := range done {
+		percent = append(percent, 100*float64(f.Overshoot())/float64(f.Due.Limit))
+		took = append(took, f.Took.Seconds()*1000)
+		late += f.Late()
+		splits += f.Splits
 	}
 	slices.Sort(percent)
 	slices.Sort(took)
 	at := func(s []float64, p float64) float64 { return s[min(len(s)-1, int(p*float64(len(s))))] }
-	t.Logf("%d rotations; overshoot p50 %.2f %% p99 %.2f %% max %.2f %%; rename + reopen p50 %.2f ms p99 %.2f ms; largest live log %.2f MB, files together %.1f MB",
-		len(done), at(percent, .5), at(percent, .99), percent[len(percent)-1], at(took, .5), at(took, .99), float64(top[0])/1e6, float64(top[1])/1e6)
+	t.Logf("%d rotations; finished files over the limit: p50 %.2f %% p99 %.2f %% max %.2f %%; rename + reopen p50 %.2f ms p99 %.2f ms; "+
+		"%d splits, %.1f per 1000; written after the exchange: %.1f kB a rotation; largest live log %.2f MB, files together %.1f MB",
+		len(done), at(percent, .5), at(percent, .99), percent[len(percent)-1], at(took, .5), at(took, .99),
+		splits, 1000*float64(splits)/float64(len(done)), float64(late)/1e3/float64(len(done)), float64(top[0])/1e6, float64(top[1])/1e6)
 }

@@ -43,7 +43,9 @@ type Options struct {
 	Watchdog time.Duration
 	// Rotated, if set, is called after each rotation, from its worker.
 	Rotated func(Rotated)
-	Reload  Reload
+	// Finished, if set, is called once the runtime has closed a rotated log.
+	Finished func(Finished)
+	Reload   Reload
 	// Listen: serve metrics, health and the control socket, where Config says.
 	Listen bool
 	// Version is reported by status and metrics.
@@ -56,6 +58,9 @@ type Options struct {
 
 // Rotated is a rotation that was done.
 type Rotated = dispatch.Rotated
+
+// Finished is a rotated log that its runtime has closed.
+type Finished = dispatch.Finished
 
 // agent is one run. It exists before its parts, since the start may have to wait.
 type agent struct {
@@ -175,8 +180,9 @@ func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 				a.o.Rotated(r)
 			}
 		},
-		Failed: a.events.failed,
-		Log:    a.log,
+		Finished: a.o.Finished,
+		Failed:   a.events.failed,
+		Log:      a.log,
 	})
 	p.dispatcher.SetRules(resolver, cfg.CleanRemovedContainers, cfg.UnreadLogBudget)
 	p.pressure = pressure.NewController(pressure.Options{

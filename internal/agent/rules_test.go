@@ -79,7 +79,7 @@ overrides:
 	limits := map[string]int64{}
 	for len(limits) < len(want) {
 		r := n.WaitRotations(1)[0]
-		if _, again := limits[r.Due.Dir]; !again && r.Overshoot < 200<<10 {
+		if _, again := limits[r.Due.Dir]; !again && r.Size-r.Due.Limit < 200<<10 {
 			limits[r.Due.Dir] = r.Due.Limit
 		}
 	}

@@ -22,7 +22,7 @@ func newEvents(o Options) *events {
 func (e *events) rotated(r dispatch.Rotated) {
 	ev := web.Event{
 		Time: r.Time, Kind: web.KindRotated, Dir: r.Due.Dir, Cause: string(r.Due.Cause), Names: namesOf(r.Container), ID: r.Container.ID,
-		To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
+		To: r.To, Size: r.Size, Seconds: r.Took.Seconds(),
 	}
 	if r.To == "" {
 		ev.Kind = web.KindReopened

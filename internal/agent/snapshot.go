@@ -116,7 +116,7 @@ func (p *parts) describe(c cri.Container, detail bool) api.Container {
 	}
 	if r := s.Last; r != nil {
 		out.LastRotation = &api.Rotation{
-			Time: r.Time, Cause: string(r.Due.Cause), To: r.To, Size: r.Size, Overshoot: max(0, r.Overshoot), Seconds: r.Took.Seconds(),
+			Time: r.Time, Cause: string(r.Due.Cause), To: r.To, Size: r.FinalSize, Overshoot: r.Overshoot(), Seconds: r.Took.Seconds(),
 		}
 	}
 	if w := s.Waiting; w != nil {

@@ -79,9 +79,10 @@ type Daemon struct {
 	t    testing.TB
 	stop func()
 
-	mu      sync.Mutex
-	rotated []agent.Rotated
-	taken   int // of rotated, by WaitRotations
+	mu       sync.Mutex
+	rotated  []agent.Rotated
+	finished []agent.Finished
+	taken    int // of rotated, by WaitRotations
 }
 
 // NewDaemon returns an agent for a runtime, with a configuration in YAML. It does
@@ -99,6 +100,10 @@ func NewDaemon(t testing.TB, endpoint, podLogsDir, yaml string) *Daemon {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.rotated = append(d.rotated, r)
+	}, Finished: func(f agent.Finished) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.finished = append(d.finished, f)
 	}}
 	return d
 }
@@ -140,6 +145,13 @@ func (d *Daemon) Rotated() []agent.Rotated {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return slices.Clone(d.rotated)
+}
+
+// Finished returns the rotated logs that were closed so far.
+func (d *Daemon) Finished() []agent.Finished {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.finished)
 }
 
 // WaitRotations waits for so many rotations that it has not returned before.

@@ -161,9 +161,11 @@ type Rotation struct {
 	Time  time.Time `json:"time"`
 	Cause string    `json:"cause"`
 	To    string    `json:"to"` // the rotated log's name
-	Size  int64     `json:"sizeBytes"`
-	// Overshoot is what it had over its limit, in bytes; 0 for a cause without a limit
-	// (age, pressure, operator).
+	// Size is the rotated log's in bytes: what the runtime wrote until its reopen is
+	// included some milliseconds after the rotation, once it has closed the log.
+	Size int64 `json:"sizeBytes"`
+	// Overshoot is Size minus the limit, so that it is negative below the limit; 0 for a
+	// cause without a limit (age, pressure, operator).
 	Overshoot int64   `json:"overshootBytes"`
 	Seconds   float64 `json:"seconds"` // until the live log existed again
 }

@@ -36,7 +36,7 @@ func (d *daemon) start(ctx context.Context, cfg config.Config, onEnd func()) {
 		defer close(d.ended)
 		d.err = agent.Run(ctx, agent.Options{
 			Config: cfg, Log: log, Listen: true, Version: "demo",
-			Rotated: func(r agent.Rotated) { d.rotations.add(r.Overshoot) },
+			Finished: func(f agent.Finished) { d.rotations.add(f.Overshoot()) },
 		})
 	}()
 }

@@ -33,7 +33,8 @@ const (
 	lookupWorkers = 8
 )
 
-// Options configure a Dispatcher. All but Readers, Rotated, Failed and Log are required.
+// Options configure a Dispatcher. All but Readers, Rotated,
+// Finished, Failed and Log are required.
 type Options struct {
 	// PodLogsDir is an absolute, clean path.
 	PodLogsDir string
@@ -52,10 +53,12 @@ type Options struct {
 	// Check makes the watcher look at a directory soon. Must not block.
 	Check func(dir string)
 	// Rotated is called after each rotation and each reopened live log, Failed for
-	// each problem that begins. Both are called from a worker.
-	Rotated func(Rotated)
-	Failed  func(Failed)
-	Log     zerolog.Logger
+	// each problem that begins, Finished for each rotated log once it is closed. All
+	// are called from a worker.
+	Rotated  func(Rotated)
+	Finished func(Finished)
+	Failed   func(Failed)
+	Log      zerolog.Logger
 }
 
 // Rotated is a rotation that was done.
@@ -65,9 +68,6 @@ type Rotated struct {
 	Due       watcher.Due
 	// Rotation.To is empty if a live log was only reopened.
 	rotator.Rotation
-	// Overshoot is by how many bytes the log was past its limit when it was
-	// renamed; 0 for causes that have no limit (age, pressure, operator).
-	Overshoot int64
 }
 
 // Failed is a problem of one container's directory that has just begun.
@@ -116,6 +116,9 @@ type rules struct {
 func New(o Options) *Dispatcher {
 	if o.Rotated == nil {
 		o.Rotated = func(Rotated) {}
+	}
+	if o.Finished == nil {
+		o.Finished = func(Finished) {}
 	}
 	if o.Failed == nil {
 		o.Failed = func(Failed) {}
@@ -188,6 +191,8 @@ type container struct {
 	notBefore   time.Time // for requests in general
 	reopenAfter time.Time // for another reopen of reopenID
 	reopenID    string
+
+	unfinished []Rotated // whose logs may be open for writing
 
 	policy  cachedPolicy
 	missing bool                // the last sweep did not find the live log

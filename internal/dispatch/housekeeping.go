@@ -80,6 +80,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 		return
 	}
 	defer d.pruned(dir)
+	d.finishRotated(dir)
 	for _, r := range cleans {
 		d.cleanLog(ctx, dir, r)
 	}
@@ -147,6 +148,7 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 	if !known {
 		return
 	}
+	d.finishRotated(dir)
 	cctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	rep, err := d.rotator.Compress(cctx, dir, policy, func(n podlogs.Name) {

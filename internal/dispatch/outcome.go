@@ -130,9 +130,13 @@ func (d *Dispatcher) report(w want, c cri.Container, done rotator.Rotation, o ou
 	if o.reopen != "" {
 		d.o.Metrics.ReopenFailures.WithLabelValues(o.reopen).Inc()
 	}
+	r := Rotated{Time: time.Now(), Container: c, Due: w.Due, Rotation: done}
+	if done.To != "" {
+		d.unfinished(r)
+	}
 	switch {
 	case err == nil:
-		d.done(w, c, done)
+		d.done(r)
 	case o.skip:
 		d.skip(w.Dir, c, err)
 	case o.message != "":
@@ -144,29 +148,25 @@ func (d *Dispatcher) report(w want, c cri.Container, done rotator.Rotation, o ou
 }
 
 // done records a rotation, or a live log that was reopened.
-func (d *Dispatcher) done(w want, c cri.Container, done rotator.Rotation) {
-	if d.warn.Clear("rotate " + w.Dir) {
-		named(d.log.Info(), c).Str("dir", w.Dir).Msg("log is rotated again")
+func (d *Dispatcher) done(r Rotated) {
+	dir := r.Due.Dir
+	if d.warn.Clear("rotate " + dir) {
+		named(d.log.Info(), r.Container).Str("dir", dir).Msg("log is rotated again")
 	}
-	r := Rotated{Time: time.Now(), Container: c, Due: w.Due, Rotation: done}
-	ev := named(d.log.Info(), c).Str("cause", string(w.Cause)).Dur("duration_ms", done.Took)
-	if done.To == "" {
-		d.with(w.Dir, func(e *container) { e.state.rotating = nil })
+	ev := named(d.log.Info(), r.Container).Str("cause", string(r.Due.Cause)).Dur("duration_ms", r.Took)
+	if r.To == "" {
+		d.with(dir, func(e *container) { e.state.rotating = nil })
 		message := "reopened a missing live log"
-		if done.Returned {
+		if r.Returned {
 			message = "restored the live log's name; the runtime still writes to it"
 		}
 		ev.Msg(message)
 	} else {
 		d.rotated.Add(1)
-		d.o.Metrics.Rotation.Observe(done.Took.Seconds())
-		if bySize(w.Cause) {
-			r.Overshoot = done.Size - w.Limit
-			d.o.Metrics.Overshoot.Observe(float64(max(0, r.Overshoot)))
-		}
-		d.noteFallback(w.Dir, done.Fallback)
+		d.o.Metrics.Rotation.Observe(r.Took.Seconds())
+		d.noteFallback(dir, r.Fallback)
 		d.noteRotated(r)
-		ev.Int64("size", done.Size).Int64("overshoot", r.Overshoot).Str("to", done.To).Msg("rotated")
+		ev.Int64("size", r.Size).Str("to", r.To).Msg("rotated")
 	}
 	d.o.Rotated(r)
 }

@@ -195,7 +195,9 @@ func (d *Dispatcher) attempt(ctx context.Context, w want) (cri.Container, rotato
 		Return: w.Cause == watcher.CauseMissing && d.appends(ctx),
 	})
 	if err == nil && done.To != "" && !w.at.IsZero() && w.Cause == watcher.CauseWrite {
-		d.reactions.note(time.Since(w.at) - done.Held)
+		took := time.Since(w.at) - done.Held
+		d.reactions.note(took)
+		d.o.Metrics.Reaction.Observe(took.Seconds())
 		d.reopens.note(done.Took - done.Moved)
 	}
 	return c, done, err
@@ -303,7 +305,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		d.rotations.AddAfter(w.Dir, retry)
 	}
 	if done.To != "" || done.Reopened || done.Returned {
-		d.Changed(w.Dir)
+		defer d.Changed(w.Dir) // once it is reported
 		d.o.Check(w.Dir)
 	}
 	if ctx.Err() != nil && err != nil {

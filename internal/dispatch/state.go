@@ -31,7 +31,7 @@ type state struct {
 	id           string // the container that logs there
 	seen         time.Time
 	rotations    uint64
-	last         *Rotated
+	last         *Finished // FinalSize is that at the exchange until it is closed
 	rotatedAt    time.Time
 	rotating     *Problem // why the last rotation failed; nil: it did not
 	housekeeping *Problem
@@ -77,7 +77,7 @@ func (d *Dispatcher) noteRotated(r Rotated) {
 		s.rotations++
 		s.rotating = nil
 		early = bySize(r.Due.Cause) && !s.rotatedAt.IsZero() && r.Time.Sub(s.rotatedAt) < interval
-		s.last, s.rotatedAt = &r, r.Time
+		s.last, s.rotatedAt = &Finished{Rotated: r, FinalSize: r.Size}, r.Time
 	})
 	if early {
 		d.o.Metrics.ForcedInterval.Inc()
@@ -158,9 +158,9 @@ type Container struct {
 	Rate    float64
 	// Rotations is since the daemon first saw the directory.
 	Rotations uint64
-	Last      *Rotated
-	Problem   *Problem // one that lasts; nil: none
-	Skipped   error    // why the log is not rotated; nil: it is
+	Last      *Finished // FinalSize is that at the exchange until it is closed
+	Problem   *Problem  // one that lasts; nil: none
+	Skipped   error     // why the log is not rotated; nil: it is
 	// Lag is what the slowest log reader has not read, in bytes; -1: there is none.
 	Lag      int64
 	Waiting  *Waiting // the log reader that a rotation waits for; nil: none

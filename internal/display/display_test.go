@@ -1,6 +1,7 @@
 package display
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func FuzzEscape(f *testing.F) {
 
 // TestNumbers: the page's formats are compared with these by TestPageFormats in package test.
 func TestNumbers(t *testing.T) {
-	for bytes, want := range map[int64]string{0: "0", 999: "999", 1000: "1Ki", 1024: "1Ki", 1536: "1.5Ki", 10 << 20: "10Mi", 104 << 20: "104Mi", 1023 << 20: "1Gi", 1 << 62: "4Ei"} {
+	for bytes, want := range map[int64]string{0: "0", 999: "999", 1000: "1Ki", 1024: "1Ki", 1536: "1.5Ki", 10 << 20: "10Mi", 104 << 20: "104Mi", 1023 << 20: "1Gi", 1 << 62: "4Ei", -999: "-999", -1536: "-1.5Ki", math.MinInt64: "-9223372036854775808"} {
 		if got := Bytes(bytes); got != want {
 			t.Errorf("Bytes(%d) = %s, want %s", bytes, got, want)
 		}

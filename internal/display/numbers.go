@@ -12,6 +12,9 @@ var units = []string{"Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
 
 // Bytes is a number of bytes in few characters: 512, 9.8Mi, 104Mi.
 func Bytes(bytes int64) string {
+	if bytes < 0 && bytes > math.MinInt64 {
+		return "-" + Bytes(-bytes)
+	}
 	if bytes < 1000 {
 		return strconv.FormatInt(bytes, 10)
 	}

@@ -51,6 +51,9 @@ type Metrics struct {
 	RotationFallbacks *prometheus.CounterVec // by reason
 	Overshoot         prometheus.Histogram   // bytes
 	Rotation          prometheus.Histogram   // seconds
+	Reaction          prometheus.Histogram   // seconds
+	LateBytes         prometheus.Counter
+	SplitRecords      prometheus.Counter
 	ReopenFailures    *prometheus.CounterVec // by reason
 	SweepSeconds      prometheus.Histogram
 	SweepFinds        prometheus.Counter
@@ -78,11 +81,19 @@ func New(reg prometheus.Registerer, build Build, state func() State) *Metrics {
 			"Total number of rotations done by rename because the live log could not be exchanged atomically, by reason. The path of such a log is absent until the runtime reopens it.",
 			"reason"),
 		Overshoot: histogram("rotation_overshoot_bytes",
-			"Bytes by which logs exceeded their limit when they were rotated. Excludes rotations for age, disk pressure or an operator, which have no limit.",
-			prometheus.ExponentialBuckets(1<<10, 4, 11)), // 1 KiB to 1 GiB
+			"Bytes by which rotated logs exceed their limit once the runtime has closed them. Negative for a log that stayed below its limit, so the sum may decrease. Excludes rotations for age, disk pressure or an operator, which have no limit.",
+			append([]float64{-16 << 20, -4 << 20, -1 << 20, -256 << 10, -64 << 10, -16 << 10, -4 << 10, 0},
+				prometheus.ExponentialBuckets(1<<10, 4, 11)...)), // -16 MiB to 1 GiB
 		Rotation: histogram("rotation_duration_seconds",
 			"Time spent on a rotation, from its start until the new live log is in use, including the runtime's response. Excludes failed rotations and the time in the queue.",
 			prometheus.ExponentialBuckets(0.0005, 2, 16)), // 0.5 ms to 16 s
+		Reaction: histogram("rotation_reaction_seconds",
+			"Time spent from finding a log due until the runtime writes to the new live log. Excludes the time for which logwatch left the log to grow on purpose, and rotations that were retried, waited for log readers, or were not found due by an event or a size check.",
+			prometheus.ExponentialBuckets(0.0005, 2, 16)), // 0.5 ms to 16 s
+		LateBytes: counter("rotation_late_bytes_total",
+			"Total bytes that runtimes wrote to rotated logs after the exchange. A log reader that leaves the rotated log at once misses them."),
+		SplitRecords: counter("rotation_split_records_total",
+			"Total number of lines that a rotation split: the last record of a stream in a rotated log is partial (P), and the rest of the line is in the next log."),
 		ReopenFailures: counters("reopen_failures_total", "Total number of failed ReopenContainerLog requests, by reason.", "reason"),
 		SweepSeconds: histogram("sweep_duration_seconds",
 			"Time spent on a sweep, from listing the runtime's containers to checking the last directory. Excludes sweeps after lost events or a reload.",
@@ -111,7 +122,7 @@ func New(reg prometheus.Registerer, build Build, state func() State) *Metrics {
 			"Time spent by a worker on a container.", prometheus.ExponentialBuckets(0.0005, 4, 10), "pool"),
 	}
 	m.createSeries()
-	reg.MustRegister(m.Rotations, m.RotationFallbacks, m.Overshoot, m.Rotation, m.ReopenFailures, m.SweepSeconds, m.SweepFinds,
+	reg.MustRegister(m.Rotations, m.RotationFallbacks, m.Overshoot, m.Rotation, m.Reaction, m.LateBytes, m.SplitRecords, m.ReopenFailures, m.SweepSeconds, m.SweepFinds,
 		m.CompressedIn, m.CompressedOut, m.PrunedFiles, m.PrunedBytes, m.CleanedFiles, m.ForcedInterval, m.ForcedGrace,
 		m.LeaseRefusals, m.UnreadPruned, m.UnreadLinesPruned, m.HousekeepingErrors, m.queueTime, m.workTime, newStates(state), buildInfo(build))
 	return m

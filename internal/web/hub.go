@@ -43,11 +43,11 @@ type Event struct {
 	Dir string `json:"dir"` // relative to podLogsDir
 
 	Cause string `json:"cause,omitempty"`
-	// What follows is of KindRotated, as in api.Rotation.
-	To        string  `json:"to,omitempty"`
-	Size      int64   `json:"sizeBytes,omitempty"`
-	Overshoot int64   `json:"overshootBytes,omitempty"`
-	Seconds   float64 `json:"seconds,omitempty"`
+	// What follows is of KindRotated, as in api.Rotation; the size is that at the
+	// exchange.
+	To      string  `json:"to,omitempty"`
+	Size    int64   `json:"sizeBytes,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"`
 
 	Error string `json:"error,omitempty"`
 }

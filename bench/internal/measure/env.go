@@ -44,6 +44,7 @@ var All = []Measure{
 	{"flatout1", "Overshoot: 1 container as fast as the runtime goes", flatout},
 	{"conmon110", "Overshoot: conmon with slow reopens, 110 MB/s", conmon(110 * mb)},
 	{"conmon150", "Overshoot: conmon with slow reopens, 150 MB/s", conmon(150 * mb)},
+	{"splits", "Lines split by a rotation: 4 containers, 2 MB/s each", splits},
 	{"s6log", "A rotator in the writer's way: s6-log", s6log},
 	{"hundred", "100 containers that cross their limit at the same time", hundred},
 	{"idleburst", "Idle for a minute, then 100 MB in a second", idleburst},

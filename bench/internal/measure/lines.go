@@ -14,6 +14,7 @@ import (
 // Lines counts the lines of all containers.
 type Lines struct {
 	Written, Found, Lost, Doubled, Pruned, Disordered, Corrupt uint64
+	Splits                                                     int    // lines that a rotation split, in the files that are left
 	First                                                      string // the first fault
 }
 
@@ -40,6 +41,7 @@ func count(podLogsDir string, written map[string]uint64, p subject.Policy) (Line
 			return sum, err
 		}
 		sum.Written += lines
+		sum.Splits += res.Splits
 		r := res.Streams[crilog.Stdout]
 		good := r.Lines - r.Doubled
 		sum.Found += good

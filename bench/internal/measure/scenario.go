@@ -208,6 +208,7 @@ func (e *Env) fill(measure, name string, row *report.Row, out outcome) {
 		row.Set(key, float64(v))
 	}
 	row.Set("bytes", out.bytes)
+	row.Set("splits", float64(out.Splits))
 	row.Set("seconds", out.writing.Seconds())
 	row.Set("rotations", float64(len(out.Rotations)))
 	row.Set("largestLive", float64(out.LargestLive))
@@ -236,12 +237,15 @@ func overshoot(row *report.Row, rotations []observe.Rotation, limit int64) {
 		return
 	}
 	var at, final []float64
+	late := 0.
 	for _, r := range rotations {
+		late += float64(r.Final - r.Size)
 		at = append(at, 100*float64(r.Size-limit)/float64(limit))
 		final = append(final, 100*float64(r.Final-limit)/float64(limit))
 	}
 	slices.Sort(at)
 	slices.Sort(final)
+	row.Set("late", late/float64(len(rotations)))
 	row.Set("p50", percentile(final, .5))
 	row.Set("p99", percentile(final, .99))
 	row.Set("max", final[len(final)-1])

@@ -96,7 +96,7 @@ export class Details {
       ["Last rotation", r ? `${age(now - Date.parse(r.time))} ago, ${date(Date.parse(r.time))}` : "none yet"],
       ["· to", r ? escape(r.to) : ""],
       ["· cause", r ? cause(r.cause) : ""],
-      ["· size", r ? `${size(r.sizeBytes)}${r.overshootBytes ? `, ${size(r.overshootBytes)} over the limit` : ""}` : ""],
+      ["· size", r ? `${size(r.sizeBytes)}${r.overshootBytes > 0 ? `, ${size(r.overshootBytes)} over the limit` : ""}` : ""],
       ["· took", r ? took(r.seconds || 0) : ""],
       ["Tracking", c.skipped ? "" : c.polled ? "polled: its size is checked on a timer" : "watched: through inotify"],
       ["Log", c.dir ? escape(`${c.dir}/${c.log}`) : ""],

@@ -89,10 +89,7 @@ export class Events {
 
 function more(e) {
   switch (e.kind) {
-    case "rotated": {
-      const over = e.overshootBytes ? `, ${size(e.overshootBytes)} over` : "";
-      return `${cause(e.cause)} · ${took(e.seconds || 0)}${over}`;
-    }
+    case "rotated": return `${cause(e.cause)} · ${took(e.seconds || 0)}`;
     case "reopened": return "reopened: it was missing";
     case "failed": return `rotation failed: ${escape(e.error)}`;
     default: return `housekeeping failed: ${escape(e.error)}`;
