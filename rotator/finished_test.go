@@ -62,7 +62,7 @@ func TestFinished(t *testing.T) {
 // TestFinishedIsOfRotatedLogs: not of a link, of a live log or of one that is gone.
 func TestFinishedIsOfRotatedLogs(t *testing.T) {
 	root := t.TempDir()
-	newRuntime(t, root, false)
+	newRuntime(t, root, false).stop()
 	if err := os.Symlink("0.log", filepath.Join(root, container, "0.log.20260102-030405")); err != nil {
 		t.Fatal(err)
 	}

@@ -106,6 +106,11 @@ func TestOvershootIsOfTheFinishedLog(t *testing.T) {
 			if got, _ := sumOf(t, f.o.Metrics.SplitRecords); int(got) != test.lateSplits {
 				t.Errorf("%v splits, want %d", got, test.lateSplits)
 			}
+			f.with(f.dir, func(c *container) {
+				if want := f.size + int64(len(test.text)); c.state.past != want {
+					t.Errorf("%d bytes were written before the live log, want %d", c.state.past, want)
+				}
+			})
 			last := f.Describe(f.dir, "0.log", false).Last
 			if last.FinalSize != f.size+int64(len(test.text)) || last.Overshoot() != test.overshoot || last.To != rotated.To || end.FinalSize != last.FinalSize {
 				t.Errorf("the last rotation is %+v", last)
