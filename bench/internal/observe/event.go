@@ -3,6 +3,7 @@ package observe
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,8 @@ func (o *Observer) event(d *dir, mask uint32, name string, now time.Time) {
 	}
 }
 
-// rotated records a new rotated log.
+// rotated records a new rotated log. One that is exchanged with an empty file of its
+// name, as logwatch does, is created first: that was not a rotation.
 func (o *Observer) rotated(d *dir, name string, copied bool, now time.Time) {
 	fd, err := unix.Openat(d.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -67,6 +69,10 @@ func (o *Observer) rotated(d *dir, name string, copied bool, now time.Time) {
 		if s.inode == st.Ino || copied && i == 0 && s.inode != 0 {
 			r.Latency = now.Sub(s.at)
 		}
+	}
+	if created := d.rotations[name]; created != nil && created.Copied && !copied {
+		created.finish() // closes it
+		o.all = slices.DeleteFunc(o.all, func(r *open) bool { return r == created })
 	}
 	d.rotations[name] = r
 	o.all = append(o.all, r)
