@@ -18,7 +18,7 @@ import (
 
 const (
 	publicWriteTimeout = 30 * time.Second
-	maxScrapes         = 8 // at once
+	maxScrapes         = 4 // at once; with series for 5000 containers, each takes 15 MB
 )
 
 // publicHandler has /metrics, /healthz, /readyz and the page.

@@ -107,7 +107,7 @@ func (e *Env) grow(ctx context.Context, row *report.Row, name string, containers
 func idle(ctx context.Context, e *Env, m *report.Measure) error {
 	const containers = 1000
 	d := pick(e, time.Minute, sweepEvery)
-	m.How = fmt.Sprintf("embedded runtime, %d containers that write nothing, %v", containers, d)
+	m.How = fmt.Sprintf("embedded runtime, %d containers that write nothing (one row: 250), %v", containers, d)
 	m.Columns = []report.Column{
 		{Key: "share", Title: "CPU % of a core", Scale: 1, Digits: 3},
 		{Key: "perSweep", Title: "RPCs a sweep", Scale: 1, Digits: 1},
@@ -127,7 +127,15 @@ func idle(ctx context.Context, e *Env, m *report.Measure) error {
 		}
 		e.Log("  %s", m.Brief(row))
 	}
+	if slices.Contains(e.Subjects, subject.Logwatch) {
+		row := m.Row("logwatch, 250")
+		if err := e.idle(ctx, row, subject.Logwatch, 250, d); err != nil {
+			return err
+		}
+		e.Log("  %s", m.Brief(row))
+	}
 	check(m, "CPU of a core", subject.Logwatch, "share", 0.2, 1, "%.3f%%")
+	check(m, "RSS at 250", "logwatch, 250", "rss", 30, mb, "%.1f MB")
 	check(m, "RPCs a sweep", subject.Logwatch, "perSweep", 1, 1, "%.1f")
 	return nil
 }
