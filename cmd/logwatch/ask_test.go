@@ -14,7 +14,9 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
+	"github.com/logwatch/logwatch/internal/agent"
 	"github.com/logwatch/logwatch/internal/api"
 	"github.com/logwatch/logwatch/internal/server"
 	"github.com/logwatch/logwatch/internal/testutil"
@@ -124,13 +126,51 @@ func TestAskTheDaemon(t *testing.T) {
 	}
 }
 
-// blocks is set for a process that is only there for its command line.
+// blocks is set for a process that is only there for its command line and the lock of
+// a directory, if it is set to one.
 const blocks = "LOGWATCH_TEST_BLOCKS"
 
 func init() {
-	if os.Getenv(blocks) != "" {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(0)
+	dir := os.Getenv(blocks)
+	if dir == "" {
+		return
+	}
+	if f, err := os.Open(dir); err == nil {
+		defer f.Close() //nolint:errcheck // ends with the process
+		_ = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	os.Exit(0)
+}
+
+// TestReloadSignalsNoProcess: a process that holds the lock of podLogsDir is not taken
+// for the daemon, whatever its name.
+func TestReloadSignalsNoProcess(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "a.yaml")
+	if err := os.WriteFile(file, []byte("podLogsDir: "+dir+"\ncontrolSocket: "+dir+"/s.sock\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	holder := exec.Command("/proc/self/exe", "run", "--config", file)
+	holder.Args[0], holder.Env = "logwatch", []string{blocks + "=" + dir}
+	in, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	testutil.Eventually(t, "the lock", func() bool {
+		pid, _ := agent.Find(dir) // none yet
+		return pid == holder.Process.Pid
+	})
+	cmd := newCommand()
+	cmd.SetArgs([]string{"reload", "--config", file})
+	if err := cmd.ExecuteContext(t.Context()); err == nil || !strings.Contains(err.Error(), "no daemon answers") {
+		t.Errorf("reload: %v", err)
+	}
+	if err := errors.Join(in.Close(), holder.Wait()); err != nil {
+		t.Errorf("the holder of the lock ended: %v", err)
 	}
 }
 

@@ -20,6 +20,9 @@ import (
 // directory.
 const statusTimeout = 30 * time.Second
 
+// checkTimeout is for a Check, which lists nothing. Probes have 10 seconds.
+const checkTimeout = 5 * time.Second
+
 const maxError = 64 << 10 // bytes of an answer that is an error
 
 // Client sends requests to a daemon. NewClient creates it.
@@ -103,7 +106,7 @@ var Checks = []string{"ready", "healthy"}
 
 // Check returns why the daemon is not what Checks names; nil: it is.
 func (c *Client) Check(ctx context.Context, what string) error {
-	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	body, err := c.do(ctx, http.MethodGet, "/v1/"+what, nil)
 	if err != nil {

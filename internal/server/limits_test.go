@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -50,7 +52,7 @@ func (p *pipes) dial(send string) net.Conn {
 }
 
 // attacked serves an endpoint on pipes to an attack, in a bubble.
-func attacked(t *testing.T, attack func(t *testing.T, p *pipes)) {
+func attacked(t *testing.T, attack func(t *testing.T, o Options, p *pipes)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		o := public("", zerolog.Nop())
@@ -59,7 +61,7 @@ func attacked(t *testing.T, attack func(t *testing.T, p *pipes)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var g sync.WaitGroup
 		g.Go(func() { _ = e.serveUntil(ctx, p) })
-		attack(t, p)
+		attack(t, o, p)
 		cancel()
 		g.Wait()
 	})
@@ -90,7 +92,7 @@ func closedAfter(t *testing.T, c net.Conn) time.Duration {
 
 // TestIdleConnections: they leave descriptors for the rotations, and end soon.
 func TestIdleConnections(t *testing.T) {
-	attacked(t, func(t *testing.T, p *pipes) {
+	attacked(t, func(t *testing.T, _ Options, p *pipes) {
 		var idle []net.Conn
 		for range maxConnections {
 			c := p.dial(request)
@@ -118,7 +120,7 @@ func TestIdleConnections(t *testing.T) {
 
 // TestUnfinishedHeaders: a header costs little memory, and little time.
 func TestUnfinishedHeaders(t *testing.T) {
-	attacked(t, func(t *testing.T, p *pipes) {
+	attacked(t, func(t *testing.T, _ Options, p *pipes) {
 		c := p.dial("GET / HTTP/1.1\r\nX: ")
 		if took := closedAfter(t, c); took > headerTimeout {
 			t.Errorf("an unfinished header is waited for for %v", took)
@@ -139,5 +141,33 @@ func TestUnfinishedHeaders(t *testing.T) {
 			t.Errorf("it reads %d bytes of a header", sent)
 		}
 		_ = client.Close()
+	})
+}
+
+// TestSlowScrapers: clients that do not read their metrics hold few answers in memory.
+func TestSlowScrapers(t *testing.T) {
+	attacked(t, func(t *testing.T, o Options, p *pipes) {
+		large := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "large"}, []string{"n"})
+		for i := range 10_000 { // more than what buffers take
+			large.WithLabelValues(fmt.Sprint(i)).Set(1)
+		}
+		o.Registry.MustRegister(large)
+		var slow []net.Conn
+		for range 4 * maxScrapes {
+			slow = append(slow, p.dial("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+		}
+		synctest.Wait()
+		served := 0
+		for _, c := range slow {
+			if answered(t, c, "200") {
+				served++
+			}
+		}
+		if served != maxScrapes {
+			t.Errorf("%d scrapes at once, want %d", served, maxScrapes)
+		}
+		for _, c := range slow {
+			_ = c.Close()
+		}
 	})
 }
