@@ -19,11 +19,11 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestEmbeddedContainerd(t *testing.T) {
-	suite(t, func(t *testing.T) node { return newEmbedded(t, fake.Containerd) })
+	suite(t, func(t *testing.T) node { t.Parallel(); return newEmbedded(t, fake.Containerd) })
 }
 
 func TestEmbeddedConmon(t *testing.T) {
-	suite(t, func(t *testing.T) node { return newEmbedded(t, fake.CRIO) })
+	suite(t, func(t *testing.T) node { t.Parallel(); return newEmbedded(t, fake.CRIO) })
 }
 
 func TestContainerd(t *testing.T) {
@@ -132,7 +132,7 @@ func reopensMissing(t *testing.T, n node) {
 // a killed containerd loses lines of a fast one by itself.
 func runtimeComesBack(t *testing.T, n node) {
 	l := start(t, n, strict)
-	w := workload{name: "survivor", lines: 60_000, rate: 1e6}
+	w := workload{name: "survivor", lines: 40_000, rate: 1e6}
 	c := n.run(t, w)
 	rotatedAtLeast(t, l, c, 2)
 	n.bounce(t)

@@ -70,11 +70,11 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// TestFlatMemory: what 200 MB need at a time.
+// TestFlatMemory: what 100 MB need at a time.
 func TestFlatMemory(t *testing.T) {
 	tr := newTree(t)
-	tr.fill("app", ".zst", 12<<20)
-	tr.fill("side", ".gz", 12<<20)
+	tr.fill("app", ".zst", 6<<20)
+	tr.fill("side", ".gz", 6<<20)
 	live := func() uint64 {
 		var m runtime.MemStats
 		runtime.GC()
@@ -88,7 +88,7 @@ func TestFlatMemory(t *testing.T) {
 		o := tr.options()
 		o.Container, o.Warnings = "", io.Discard
 		o.Out = writerFunc(func(p []byte) (int, error) {
-			if written += len(p); written > 10<<20 {
+			if written += len(p); written > 8<<20 {
 				most, written = max(most, live()), 0
 			}
 			return len(p), nil

@@ -15,7 +15,7 @@ import (
 )
 
 // measure is how long containers write; figures in docs are from -measure=60s.
-var measure = flag.Duration("measure", 5*time.Second, "how long containers write")
+var measure = flag.Duration("measure", 3*time.Second, "how long containers write")
 
 // all rotates often and prunes nothing.
 const all = `

@@ -33,10 +33,11 @@ const (
 func edited(t *testing.T, sample, maxSize string) string {
 	t.Helper()
 	for from, to := range map[string]string{
-		"containerLogMaxSize: 10Mi":    "containerLogMaxSize: " + maxSize + " # edited",
-		"containerLogMaxFiles: 5":      "containerLogMaxFiles: 100000",
-		`minRotationInterval: ""`:      "minRotationInterval: 0s",
-		"containerLogMaxTotalSize: \"": "containerLogMaxTotalSize: \"10Gi",
+		"containerLogMaxSize: 10Mi":        "containerLogMaxSize: " + maxSize + " # edited",
+		"containerLogMaxFiles: 5":          "containerLogMaxFiles: 100000",
+		`minRotationInterval: ""`:          "minRotationInterval: 0s",
+		"containerLogMonitorInterval: 10s": "containerLogMonitorInterval: 1s",
+		"containerLogMaxTotalSize: \"":     "containerLogMaxTotalSize: \"10Gi",
 	} {
 		if strings.Count(sample, "\n"+from) != 1 {
 			t.Fatalf("the sample configuration has no line %q", from)
@@ -176,10 +177,21 @@ type load struct {
 // load starts a container that writes for a time.
 func (n *node) load(t *testing.T, name string, duration time.Duration) *load {
 	t.Helper()
-	l := &load{n: n, lines: uint64(duration.Seconds() * rate / width)}
+	return n.writer(t, name, uint64(duration.Seconds()*rate/width), false)
+}
+
+// idle starts a container that writes a line, and keeps running.
+func (n *node) idle(t *testing.T, name string) {
+	t.Helper()
+	n.writer(t, name, 1, true)
+}
+
+func (n *node) writer(t *testing.T, name string, lines uint64, linger bool) *load {
+	t.Helper()
+	l := &load{n: n, lines: lines}
 	pod, err := n.rt.RunPod(t.Context(), containerd.PodSpec{Name: name, Containers: []containerd.ContainerSpec{{
 		Name: "app",
-		Args: []string{"-linger=false", fmt.Sprint("-line=", width-1), fmt.Sprint("-lines=", l.lines), fmt.Sprint("-rate=", rate)},
+		Args: []string{fmt.Sprint("-linger=", linger), fmt.Sprint("-line=", width-1), fmt.Sprint("-lines=", l.lines), fmt.Sprint("-rate=", rate)},
 	}}})
 	if err != nil {
 		t.Fatal(err)

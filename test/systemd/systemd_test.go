@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +16,10 @@ import (
 	"github.com/logwatch/logwatch/internal/testutil"
 )
 
-const second = time.Second
+const (
+	second  = time.Second
+	dropIns = "/etc/systemd/system/logwatch.service.d"
+)
 
 // TestSystemd runs logwatch on one machine, step by step: each depends on those before.
 func TestSystemd(t *testing.T) {
@@ -168,7 +172,6 @@ func otherHosts(t *testing.T, n *node) {
 	if out, err := n.metrics(host); err == nil {
 		t.Errorf("another host has metrics without the drop-in: %.200s", out)
 	}
-	const dropIns = "/etc/systemd/system/logwatch.service.d"
 	n.run(t, "mkdir", dropIns)
 	n.write(t, dropIns+"/metrics.conf", "[Service]\nIPAddressAllow=any\n")
 	n.run(t, "systemctl", "daemon-reload")
@@ -182,10 +185,11 @@ func otherHosts(t *testing.T, n *node) {
 
 // reloads: by systemctl and by a change of the file, and not with an invalid file.
 func reloads(t *testing.T, n *node) {
-	l := n.load(t, "reloaded", 45*second)
+	l := n.load(t, "reloaded", 10*second)
+	n.idle(t, "idle")
 	limit := func() int64 {
 		for _, c := range n.status(t).Containers {
-			if c.Pod == "reloaded" {
+			if c.Pod == "idle" {
 				return c.Limit
 			}
 		}
@@ -235,7 +239,12 @@ func watchdog(t *testing.T, n *node) {
 	if err != nil || usec == 0 {
 		t.Fatalf("no watchdog: %v, %v", usec, err)
 	}
-	l := n.load(t, "hung", usec+8*second)
+	const sooner = 8 * second
+	n.run(t, "mkdir", dropIns)
+	n.write(t, dropIns+"/watchdog.conf", fmt.Sprintf("[Service]\nWatchdogSec=%d\n", sooner/second))
+	n.run(t, "systemctl", "daemon-reload")
+	n.run(t, "systemctl", "restart", unit)
+	l := n.load(t, "hung", sooner+8*second)
 	l.rotated(t)
 	before, begin := n.pid(t), time.Now()
 	n.run(t, "kill", "-STOP", before)
@@ -252,6 +261,8 @@ func watchdog(t *testing.T, n *node) {
 	}
 	l.rotated(t)
 	l.complete(t)
+	n.run(t, "rm", "-r", dropIns)
+	n.run(t, "systemctl", "daemon-reload")
 }
 
 // frugal: its limits are effective, and usage is far below them after all that work.
