@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -133,6 +134,34 @@ func TestRefreshIsOneCall(t *testing.T) {
 		if _, ok := inv.ByDir(conts[4].Dir()); ok {
 			t.Error("the removed one is still there")
 		}
+	}
+}
+
+// TestResolveCostsOneContainer: however many there are, so that the start on a full node
+// is not quadratic.
+func TestResolveCostsOneContainer(t *testing.T) {
+	allocated := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.TotalAlloc
+	}
+	each := func(count uint64) uint64 {
+		rt, client := dial(t, fake.Options{}, time.Minute)
+		for i := range count {
+			_, err := rt.RunContainer(fake.ContainerSpec{Pod: fmt.Sprintf("p%d", i)})
+			must(t, err)
+		}
+		inv := cri.NewInventory(client)
+		must(t, inv.Refresh(t.Context()))
+		before := allocated()
+		for _, id := range inv.Unresolved() {
+			_, err := inv.Resolve(t.Context(), id)
+			must(t, err)
+		}
+		return (allocated() - before) / count
+	}
+	if few, many := each(100), each(2000); many > 2*few {
+		t.Errorf("%d bytes for each of 2000 containers, %d for each of 100", many, few)
 	}
 }
 
