@@ -92,6 +92,12 @@ func (l Limits) decide(size, otherBytes int64, since time.Duration, s speed) (d 
 		room(dueAt - size)
 	case since >= l.MinInterval:
 		d.due, d.target, d.lead = true, target, limit-dueAt
+		if l.MinInterval > 0 && size > limit { // it was held back, and can be until a gap between two writes
+			d.target = size + l.lead(size, s)
+			if l.MaxTotalSize > 0 {
+				d.target = min(d.target, half)
+			}
+		}
 	default:
 		d.wait = l.MinInterval - since
 		if l.MaxTotalSize > 0 {

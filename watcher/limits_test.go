@@ -62,6 +62,8 @@ func TestLead(t *testing.T) {
 	fast := Limits{MaxSize: 1000, MaxTotalSize: 5000, Reaction: Reaction{Median: time.Second, High: 2 * time.Second}}
 	tail := fast
 	tail.Reaction.Median = 0
+	paced := Limits{MaxSize: 1000, MaxTotalSize: 5000, MinInterval: time.Minute, Reaction: fast.Reaction}
+	pacedOnly := Limits{MaxSize: 1000, MinInterval: time.Minute, Reaction: fast.Reaction}
 	for _, test := range []struct {
 		name        string
 		limits      Limits
@@ -80,10 +82,13 @@ func TestLead(t *testing.T) {
 		{"of the total, reached", fast, 0, 4800, 0, 100, decision{full: true, headroom: 800}},
 		{
 			"of half of the total",
-			Limits{MaxSize: 1000, MaxTotalSize: 5000, MinInterval: time.Minute, Reaction: fast.Reaction},
+			paced,
 			2200, 0, 0, 100,
 			decision{due: true, target: 2400, wait: time.Minute, headroom: 2600},
 		},
+		{"held back, until a gap", paced, 1500, 0, time.Minute, 100, decision{due: true, target: 1700, lead: 200, headroom: 3300}},
+		{"held back, until half of the total", paced, 2399, 0, time.Minute, 100, decision{due: true, target: 2400, lead: 200, headroom: 2401}},
+		{"held back, with no total", pacedOnly, 2399, 0, time.Minute, 100, decision{due: true, target: 2599, lead: 200}},
 		{
 			"of half of a small total",
 			Limits{MaxSize: 1000, MaxTotalSize: 2000, Reaction: fast.Reaction},
