@@ -21,13 +21,14 @@ var measure = flag.Duration("measure", 2*time.Second, "how long TestOvershoot wr
 func TestOvershoot(t *testing.T) {
 	needRoot(t)
 	n := newReal(t, "")
-	const steady, limit10 = "", "containerLogMaxSize: 10Mi\n"
+	const limit10, limit1 = "containerLogMaxSize: 10Mi\n", "containerLogMaxSize: 1Mi\ncontainerLogMaxFiles: 1000\n"
 	for _, c := range []struct {
 		name, yaml string
 		containers int
 		rate       int // bytes/s each; 0: as fast as it goes
 	}{
-		{"4x6MBps", limit10 + steady, 4, 6e6},
+		{"4x2MBps_1Mi_default", limit1, 4, 2e6},
+		{"4x2MBps_1Mi_strict", limit1 + "minRotationInterval: 0s\n", 4, 2e6},
 		{"2x8MBps_strict", limit10 + "minRotationInterval: 0s\n", 2, 8e6},
 		{"1x50MBps_strict", limit10 + "minRotationInterval: 0s\n", 1, 50e6},
 		{"1x50MBps_default", limit10, 1, 50e6},

@@ -86,6 +86,7 @@ func TestLead(t *testing.T) {
 			2200, 0, 0, 100,
 			decision{due: true, target: 2400, wait: time.Minute, headroom: 2600},
 		},
+		{"past it", fast, 1500, 0, 0, 100, decision{due: true, target: 1000, lead: 200, headroom: 3300}},
 		{"held back, until a gap", paced, 1500, 0, time.Minute, 100, decision{due: true, target: 1700, lead: 200, headroom: 3300}},
 		{"held back, until half of the total", paced, 2399, 0, time.Minute, 100, decision{due: true, target: 2400, lead: 200, headroom: 2401}},
 		{"held back, with no total", pacedOnly, 2399, 0, time.Minute, 100, decision{due: true, target: 2599, lead: 200}},
