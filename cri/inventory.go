@@ -132,7 +132,10 @@ func (v *Inventory) refresh(ctx context.Context) error {
 		}
 	}
 	v.listed, v.byID = begin, byID
-	v.indexLocked()
+	v.byPath, v.byDir = make(map[string]*Container, len(byID)), make(map[string]*Container, len(byID))
+	for _, c := range byID {
+		v.indexLocked(c)
+	}
 	readPods := v.readPods && newPods
 	v.mu.Unlock()
 	if readPods {
@@ -141,20 +144,18 @@ func (v *Inventory) refresh(ctx context.Context) error {
 	return nil
 }
 
-// indexLocked rebuilds byPath and byDir. The caller holds mu.
-func (v *Inventory) indexLocked() {
-	v.byPath, v.byDir = make(map[string]*Container, len(v.byID)), make(map[string]*Container, len(v.byID))
-	for _, c := range v.byID {
-		if c.LogPath == "" {
-			continue
-		}
-		if v.byPath[c.LogPath] == nil || c.later(v.byPath[c.LogPath]) {
-			v.byPath[c.LogPath] = c
-		}
-		if dir := path.Dir(c.LogPath); v.byDir[dir] == nil || c.later(v.byDir[dir]) {
-			v.byDir[dir] = c
+// indexLocked adds a container to byPath and byDir. The caller holds mu.
+func (v *Inventory) indexLocked(c *Container) {
+	if c.LogPath == "" {
+		return
+	}
+	add := func(to map[string]*Container, name string) {
+		if old := to[name]; old == nil || old.ID == c.ID || c.later(old) {
+			to[name] = c
 		}
 	}
+	add(v.byPath, c.LogPath)
+	add(v.byDir, path.Dir(c.LogPath))
 }
 
 // later reports whether c rather than o is the container of their directory: one
@@ -208,7 +209,7 @@ func (v *Inventory) Resolve(ctx context.Context, id string) (Container, error) {
 		now.setPath(st.LogPath)
 	}
 	v.byID[id] = &now
-	v.indexLocked()
+	v.indexLocked(&now)
 	return now, err
 }
 
