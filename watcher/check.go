@@ -117,8 +117,8 @@ func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool) {
 		in = min(in, time.Duration(float64(v.headroom)/l.fastest.burst(now)*float64(time.Second)))
 	}
 	if v.full {
-		recent := l.full(d, now, c)
-		v.due = v.due || recent && v.wait > 0
+		inVain := l.full(d, now, c)
+		v.due = v.due || inVain && v.wait > 0 && g.size >= d.limits.limit()
 		in = min(in, max(clockTick, g.fulls.next.Sub(now)))
 	} else {
 		g.fulls = pace{}
@@ -143,13 +143,15 @@ func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool) {
 }
 
 // full is called when a check finds the container's total reached. Housekeeping
-// may have removed logs since they were listed: it requests another listing, and
-// reports whether the last listing is recent enough to be sure.
-func (l *loop) full(d *logDir, now time.Time, c Cause) bool {
-	recent := now.Sub(d.otherBytesAt) <= clockTick
+// may have removed logs since they were listed: it requests another listing. Once the
+// last listing is recent enough to be sure, it requests a prune; it reports whether one
+// was in vain.
+func (l *loop) full(d *logDir, now time.Time, c Cause) (inVain bool) {
 	if c == CauseWrite && now.Before(d.log.fulls.next) {
-		return recent
+		return false
 	}
+	recent := now.Sub(d.otherBytesAt) <= clockTick
+	inVain = recent && d.log.fulls != (pace{})
 	if recent {
 		d.log.fulls.delay(now, reportPause, maxReportPause)
 		l.cfg.Changed(d.rel)
@@ -159,7 +161,7 @@ func (l *loop) full(d *logDir, now time.Time, c Cause) bool {
 			l.list(d, c)
 		}
 	}
-	return recent
+	return inVain
 }
 
 // due reports a log that is due and sees to its next check. It is reported when

@@ -174,6 +174,51 @@ func TestTotalOverridesMinInterval(t *testing.T) {
 	}
 }
 
+// TestPruneComesFirst: a log that MinInterval holds back is not rotated because of its
+// total before a prune was in vain, nor below its limit, though its lead is long.
+func TestPruneComesFirst(t *testing.T) {
+	limits := Limits{MaxSize: limit, MaxTotalSize: 10 * limit, MinInterval: time.Hour}
+	for _, test := range []struct {
+		name   string
+		live   int64
+		pruned bool
+		due    int
+	}{
+		{"pruned", 2 * limit, true, 0},
+		{"in vain", 2 * limit, false, 1},
+		{"below the limit", limit - 1, false, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			withLog(t, limits, func(b *bubble) {
+				b.write(log0, limit)
+				b.wantDue(1)
+				b.rotated()
+				b.limits.Reaction = Reaction{Median: time.Second, High: time.Second}
+				b.changed = nil
+				b.write(rotated0, 9*limit)
+				b.check(os.Truncate(b.path(log0), test.live-1000))
+				b.checkDir()
+				b.advance(maxRateWindow)
+				b.check(os.Truncate(b.path(log0), test.live-1))
+				b.checkDir()
+				b.wantDue(0)
+				if len(b.changed) == 0 {
+					t.Error("no prune was requested")
+				}
+				if test.pruned {
+					b.check(os.Truncate(b.path(rotated0), 0))
+					b.checkDir()
+				}
+				b.advance(reportPause)
+				b.check(os.Truncate(b.path(log0), test.live))
+				b.checkDir()
+				b.turn()
+				b.wantDue(test.due)
+			})
+		})
+	}
+}
+
 // TestRotatedCountsTowardsTheTotal: what was rotated counts, though a log that
 // grows at each check has no check that stats the directory.
 func TestRotatedCountsTowardsTheTotal(t *testing.T) {
@@ -183,7 +228,7 @@ func TestRotatedCountsTowardsTheTotal(t *testing.T) {
 		b.rotated()
 		b.write(rotated0, 4*limit)
 		b.checkDir()
-		for range 2100 {
+		for range 2300 { // a prune is requested first, in vain
 			b.write(log0, limit/1000)
 			b.advance(time.Millisecond)
 		}
@@ -198,7 +243,7 @@ func TestRotatedCountsWithoutCheck(t *testing.T) {
 		b.write(log0, 4*limit)
 		b.wantDue(1)
 		b.exchange()
-		for range 2100 {
+		for range 2300 { // a prune is requested first, in vain
 			b.write(log0, limit/1000)
 			b.advance(time.Millisecond)
 		}

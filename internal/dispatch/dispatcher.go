@@ -179,7 +179,7 @@ type container struct {
 	blocked     bool               // pruning waits for the compression to end
 	pruning     chan struct{}      // closed when the prune ends that is under way; nil: none
 	deferred    time.Time          // since when pruning waits for a rotation
-	unpruned    bool               // it has not run since the last rotation
+	unpruned    bool               // it was requested, and has not run
 	yielded     bool               // a rotation waits for pruning
 
 	// When the next request may be sent.

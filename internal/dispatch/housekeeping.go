@@ -33,7 +33,10 @@ type pruneRequest struct {
 }
 
 // Changed requests that a directory is brought within its policy.
-func (d *Dispatcher) Changed(dir string) { d.prunes.Add(dir) }
+func (d *Dispatcher) Changed(dir string) {
+	d.with(dir, func(c *container) { c.unpruned = true })
+	d.prunes.Add(dir)
+}
 
 // Prune removes rotated logs of a directory, for the sake of other containers. done
 // is called with the result, from a worker.

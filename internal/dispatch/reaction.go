@@ -72,13 +72,17 @@ const (
 	rateLasts = 10 * time.Second
 	// maxReserve is the share of a total that is kept free at the most.
 	maxReserve = 1. / 4
+	// reserveMargin is by how much more a prune keeps free than the watcher does, which
+	// has the log's rate of now: a prune that it requests must not find nothing to do.
+	reserveMargin = 1.25
 )
 
 // reserve is what a container may write, in bytes, until its logs are pruned again.
 func (d *Dispatcher) reserve(dir string, total int64) (bytes int64) {
 	d.with(dir, func(c *container) {
 		if time.Since(c.rateAt) < rateLasts {
-			bytes = int64(min(c.rate*d.reactions.reaction().High.Seconds(), maxReserve*float64(total)))
+			lead := c.rate * (d.reactions.reaction().High + gapTime).Seconds()
+			bytes = int64(min(reserveMargin*lead, maxReserve*float64(total)))
 		}
 	})
 	return bytes

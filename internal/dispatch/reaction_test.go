@@ -83,7 +83,7 @@ func TestReserve(t *testing.T) {
 	n := newNode(t, "")
 	n.reactions.note(20 * time.Millisecond)
 	n.Due(watcher.Due{Dir: "pod/c", Log: "0.log", Limit: 1 << 20, Rate: 100e6})
-	for _, test := range []struct{ total, want int64 }{{50e6, 2e6}, {4e6, 1e6}} {
+	for _, test := range []struct{ total, want int64 }{{50e6, 3e6}, {4e6, 1e6}} {
 		if got := n.reserve("pod/c", test.total); got != test.want {
 			t.Errorf("of a total of %d: %d, want %d", test.total, got, test.want)
 		}

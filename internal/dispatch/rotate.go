@@ -280,7 +280,6 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 	}
 	d.with(w.Dir, func(e *container) {
 		e.rotating = time.Time{}
-		e.unpruned = done.To != ""
 		now := time.Now()
 		if o.retry == 0 {
 			e.failures, e.notBefore = 0, time.Time{}
