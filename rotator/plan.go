@@ -331,7 +331,7 @@ func (pl *planner) compress(files []podlogs.File) {
 	}
 	for i, f := range files {
 		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
-		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.inGrace(f) && !pl.held(f) {
+		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.missed(f) && !pl.inGrace(f) && !pl.held(f) {
 			pl.steps = append(pl.steps, Step{
 				Action: Compress, Name: f.Name, Compressed: f.As(pl.policy.Codec.Kind()), Size: f.Size,
 			})

@@ -14,10 +14,15 @@ import (
 // not in it.
 type Positions map[uint64]int64
 
+// Missed is the position of a log that was rotated before a reader had opened it. It does
+// not wait for its readers, which look for live logs only, but counts as lost when it is
+// pruned, and is not compressed, so that its lines can be counted.
+const Missed = -1
+
 // unread returns how many of size bytes have not been read.
 func (p Positions) unread(inode uint64, size int64) int64 {
 	if pos, ok := p[inode]; ok {
-		return max(0, size-pos)
+		return max(0, size-max(0, pos))
 	}
 	return 0
 }
@@ -37,8 +42,10 @@ const maxSize = 1 << 48
 // unread reports whether a reader has not read a log to its end. A live log is not
 // held: its rotation waits for the readers.
 func (pl *planner) unread(f podlogs.File) bool {
-	return f.Kind != podlogs.Live && pl.policy.Positions.unread(f.Inode, f.Size) > 0
+	return f.Kind != podlogs.Live && !pl.missed(f) && pl.policy.Positions.unread(f.Inode, f.Size) > 0
 }
+
+func (pl *planner) missed(f podlogs.File) bool { return pl.policy.Positions[f.Inode] == Missed }
 
 // holdPause is after how long a log that is held for its readers is looked at again:
 // nothing reports that they have read it.

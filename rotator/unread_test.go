@@ -32,6 +32,7 @@ func TestLostIsCounted(t *testing.T) {
 		{"at a line's end", len(strings.Join(lines[:15], "")), BySize, Lost{Lines: 4, From: at(15), To: at(19)}},
 		{"within a line", len(strings.Join(lines[:15], "")) + 7, BySize, Lost{Lines: 4, From: at(16), To: at(19)}},
 		{"nothing", 0, ByPressure, Lost{Lines: 19, From: at(0), To: at(19)}},
+		{"not opened", Missed, BySize, Lost{Lines: 19, From: at(0), To: at(19)}},
 		{"all, for pressure", len(content), ByPressure, Lost{}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -42,7 +43,7 @@ func TestLostIsCounted(t *testing.T) {
 			reader, err := os.Open(path)
 			must(t, err)
 			defer reader.Close() //nolint:errcheck // opened for reading
-			if _, err := io.CopyN(io.Discard, reader, int64(c.read)); err != nil {
+			if _, err := io.CopyN(io.Discard, reader, int64(max(0, c.read))); err != nil {
 				t.Fatal(err)
 			}
 			st, err := podlogs.ListDir(podlogs.At(root), container, 0)
@@ -58,7 +59,7 @@ func TestLostIsCounted(t *testing.T) {
 			if len(rep.Done) != 1 {
 				t.Fatalf("done: %+v", rep.Done)
 			}
-			c.want.Bytes = int64(len(content) - c.read)
+			c.want.Bytes = int64(len(content) - max(0, c.read))
 			if got := rep.Done[0].Lost; got != c.want {
 				t.Errorf("lost %+v\nwant %+v", got, c.want)
 			}
@@ -93,5 +94,30 @@ func TestReadLogIsNotEmptied(t *testing.T) {
 	}
 	if st, err := reader.Stat(); err != nil || st.Size() != 2 {
 		t.Errorf("%d bytes are left (%v)", st.Size(), err)
+	}
+}
+
+// TestMissedLogIsNotHeld: a log that its readers have not opened does not wait for them,
+// and stays as it is until it is pruned, so that its lines can be counted then.
+func TestMissedLogIsNotHeld(t *testing.T) {
+	files := []podlogs.File{
+		{Name: parseName(t, "0.log")[0], Size: 10, Regular: true, Inode: 1},
+		{Name: parseName(t, "0.log.20260101-000001")[0], Size: 100, Regular: true, Inode: 2},
+		{Name: parseName(t, "0.log.20260101-000002")[0], Size: 100, Regular: true, Inode: 3},
+	}
+	for _, c := range []struct {
+		total int64
+		pos   int64
+		want  Action
+	}{{1000, 100, Compress}, {1000, Missed, 0}, {120, Missed, Prune}, {120, 0, 0}} {
+		p := Policy{MaxFiles: 9, MaxTotalSize: c.total, Codec: podlogs.Gzip, Positions: Positions{2: c.pos}, Allowance: 1000}
+		steps, _ := Plan(files, p, planNow)
+		got := Action(0)
+		if len(steps) > 0 {
+			got = steps[0].Action
+		}
+		if got != c.want {
+			t.Errorf("total %d, position %d: %v, want %v", c.total, c.pos, got, c.want)
+		}
 	}
 }

@@ -184,12 +184,13 @@ type container struct {
 
 	// When the next request may be sent.
 	failures    int
-	followed    bool      // log readers have been seen
-	discovered  time.Time // when readers were looked for
-	returned    time.Time // when the live log got its name back
-	inode       uint64    // of the live log that failed
-	notBefore   time.Time // for requests in general
-	reopenAfter time.Time // for another reopen of reopenID
+	followed    bool                 // log readers have been seen
+	discovered  time.Time            // when readers were looked for
+	returned    time.Time            // when the live log got its name back
+	missed      map[uint64]missedLog // by inode
+	inode       uint64               // of the live log that failed
+	notBefore   time.Time            // for requests in general
+	reopenAfter time.Time            // for another reopen of reopenID
 	reopenID    string
 
 	unfinished []Rotated // whose logs may be open for writing

@@ -24,6 +24,8 @@ type want struct {
 	operators   []operator
 	// at is when it was found due; zero once it has waited for more than its turn.
 	at time.Time
+	// missed are the commands of the log readers that have not opened the log.
+	missed []string
 }
 
 // operator is a rotation that an operator asked for.
@@ -298,6 +300,12 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		}
 		if done.Returned {
 			e.returned = now
+		}
+		if done.To != "" && len(w.missed) > 0 {
+			if e.missed == nil {
+				e.missed = map[uint64]missedLog{}
+			}
+			e.missed[done.Inode] = missedLog{w.missed, now}
 		}
 	})
 	if retry > 0 {

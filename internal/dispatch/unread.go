@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -41,6 +42,8 @@ const (
 	// returnPause is for how long a log is not rotated that has got its name back: its
 	// readers may have left it.
 	returnPause = 5 * time.Second
+	// missedLasts is for how long a log that was rotated need not be in a list.
+	missedLasts = 10 * time.Second
 	// discoverPause is between two times that readers are looked for because of one
 	// container.
 	discoverPause = 10 * time.Second
@@ -65,7 +68,7 @@ type Waiting struct {
 // ends when there is no more room for what is unread.
 func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	_, row := rank(w.Cause)
-	if d.o.Readers == nil || !row.waits || len(w.operators) > 0 {
+	if d.o.Readers == nil {
 		return false
 	}
 	var since, returned time.Time
@@ -79,7 +82,11 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	if since.IsZero() {
 		since = now
 	}
-	waiting := d.slowest(dir, w.Log, now, since, returned)
+	waiting, missed := d.slowest(dir, w.Log, now, since, returned)
+	w.missed = missed
+	if !row.waits || len(w.operators) > 0 {
+		return false
+	}
 	if waiting == nil && now.Sub(returned) < returnPause {
 		waiting = &Waiting{Command: unknownReader, Since: returned}
 	}
@@ -105,17 +112,19 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	return waiting != nil
 }
 
-// slowest returns the log reader that a rotation must wait for; nil: there is none.
+// slowest returns the log reader that a rotation must wait for; nil: there is none. missed
+// are the commands of those that have not opened the log, and will not any more if it is
+// rotated now.
 // The log got its name at returned, if that is not zero, else when it was created.
-func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (waiting *Waiting) {
+func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (waiting *Waiting, missed []string) {
 	followers := d.o.Readers.Followers(dir, positionsAge)
 	if len(followers) == 0 {
 		d.discover(dir, now)
-		return nil
+		return nil, nil
 	}
 	live, err := d.statLog(dir, log)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	named := time.Unix(0, live.Born)
 	if named.Before(returned) {
@@ -129,11 +138,16 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 		case !open && live.Born != 0 && now.Sub(named) > maxDiscovery: // it does not follow this log
 		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
 		case f.Kubelet && now.Sub(since) > maxPersonWait:
-		case waiting == nil || unread > waiting.Unread:
-			waiting = &Waiting{Command: f.Command, PID: f.PID, Since: since, Unread: unread}
+		default:
+			if waiting == nil || unread > waiting.Unread {
+				waiting = &Waiting{Command: f.Command, PID: f.PID, Since: since, Unread: unread}
+			}
+			if !open && !f.Kubelet {
+				missed = append(missed, f.Command)
+			}
 		}
 	}
-	return waiting
+	return waiting, missed
 }
 
 // discover makes the readers of a directory looked for, of which none is known: a
@@ -207,12 +221,40 @@ func (d *Dispatcher) unreadPolicy(dir string, p *rotator.Policy) {
 	if p.Followed || unseen > 0 {
 		files, _ = podlogs.ListDir(d.fs, dir, maxListed) // what cannot be listed has nothing to hold
 	}
+	d.forgetMissed(dir, files)
 	d.holdInUse(dir, files, unseen, p.Positions)
 	var borrowed int64
 	if p.MaxTotalSize > 0 && (p.Followed || len(p.Positions) > 0) {
 		borrowed = sizeOf(files) - p.MaxTotalSize
 	}
 	p.Allowance = d.borrow(dir, borrowed)
+}
+
+// missedLog is a log that was rotated before its readers had opened it.
+type missedLog struct {
+	readers []string // their commands
+	at      time.Time
+}
+
+// takeMissed forgets a log that was pruned, and returns the commands of the readers that
+// missed it.
+func (d *Dispatcher) takeMissed(dir string, inode uint64) (commands []string) {
+	d.with(dir, func(c *container) {
+		commands = c.missed[inode].readers
+		delete(c.missed, inode)
+	})
+	return commands
+}
+
+// forgetMissed forgets the logs that are not listed, which another program removed: a new
+// log may get their inode. One that was rotated just now may be missing in the list.
+func (d *Dispatcher) forgetMissed(dir string, files []podlogs.File) {
+	d.with(dir, func(c *container) {
+		maps.DeleteFunc(c.missed, func(inode uint64, m missedLog) bool {
+			listed := slices.ContainsFunc(files, func(f podlogs.File) bool { return f.Inode == inode && f.Kind == podlogs.Rotated })
+			return !listed && time.Since(m.at) > missedLasts
+		})
+	})
 }
 
 // holdInUse adds as unread the rotated logs that a process has open which is not known,
@@ -252,6 +294,7 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 		return nil, false
 	}
 	p = rotator.Positions{}
+	opened := map[uint64]bool{}
 	for _, f := range d.o.Readers.Followers(dir, heldLogsAge) {
 		if f.Kubelet || f.Expected {
 			continue
@@ -261,11 +304,22 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 			if before, ok := p[inode]; !ok || pos < before {
 				p[inode] = pos
 			}
+			opened[inode] = true
+		}
+		for inode := range f.Closed {
+			opened[inode] = true
 		}
 	}
 	d.with(dir, func(c *container) {
 		c.followed = c.followed || followed
 		followed = c.followed
+		for inode := range c.missed {
+			if opened[inode] {
+				delete(c.missed, inode) // a reader that looks for rotated logs too
+			} else {
+				p[inode] = rotator.Missed
+			}
+		}
 	})
 	return p, followed
 }
@@ -278,7 +332,7 @@ func (d *Dispatcher) lag(dir string, files []podlogs.File) (bytes int64) {
 		return -1
 	}
 	for _, f := range files {
-		if pos, ok := positions[f.Inode]; ok {
+		if pos, ok := positions[f.Inode]; ok && pos != rotator.Missed {
 			bytes += max(0, f.Size-pos)
 		}
 	}
@@ -319,6 +373,10 @@ func (d *Dispatcher) noteLost(dir string, done []rotator.Step) {
 				behind = append(behind, f.Command)
 				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(s.Size - pos))
 			}
+		}
+		for _, command := range d.takeMissed(dir, s.Inode) {
+			behind = append(behind, command)
+			d.o.Metrics.UnreadPruned.WithLabelValues(command).Add(float64(s.Lost.Bytes))
 		}
 		if len(behind) == 0 { // see holdInUse
 			behind = []string{unknownReader}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -229,6 +230,39 @@ func TestUnreadLogsAreHeld(t *testing.T) {
 	f.set() // it has read all, and closed it
 	testutil.Eventually(t, "the container within its total", func() bool { return rotated() < 2 })
 	testutil.Eventually(t, "the allowance back", func() bool { _, used := n.UnreadBudget(); return used == 0 })
+}
+
+// TestMissedLogsAreCounted: a log that is rotated, for want of room or by request, before
+// its reader has opened it counts as lost when it is pruned. Until then it is not lag. It
+// does not count if the reader opens it after all.
+func TestMissedLogsAreCounted(t *testing.T) {
+	const lines = 700
+	for _, cause := range []watcher.Cause{watcher.CauseWrite, watcher.CauseOperator} {
+		for _, opens := range []bool{false, true} {
+			n, f := readNode(t, "containerLogMaxSize: 64Ki\ncontainerLogMaxTotalSize: 128Ki\nunreadLogBudget: 0\nrotatedLogGracePeriod: 0s\n")
+			ct, dir := n.run(t, fake.ContainerSpec{})
+			n.list(t)
+			f.set(at(0, "/dev/null"))
+			for i := range 3 {
+				must(t, ct.WriteNumbered("stdout", lines, 100))
+				live := filepath.Join(ct.Dir(), "0.log")
+				inode, bytes := inodeOf(live), size(live)
+				n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: cause, Limit: 1})
+				testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == uint64(i+1) })
+				if lag := n.Describe(dir, "0.log", false).Lag; lag > 0 {
+					t.Errorf("lag %d", lag)
+				}
+				if opens {
+					f.set(readers.Follower{Command: "shipper", Closed: map[uint64]int64{inode: bytes}})
+				}
+				n.Changed(dir)
+			}
+			testutil.Eventually(t, "a prune", func() bool { return n.logged(`"action":"prune"`) > 0 })
+			if opens && n.logged("has not read") > 0 || !opens && n.logged(fmt.Sprintf(`"lines":%d,`, lines)) == 0 {
+				t.Errorf("%s, opened %v: %s", cause, opens, n.log.String())
+			}
+		}
+	}
 }
 
 // TestLogsInUseAreHeld: while not all processes can be seen, a rotated log that one has
