@@ -31,7 +31,7 @@ func (r *Rotator) Clean(ctx context.Context, dirName, log string) ([]string, err
 		if n.Base != log || ctx.Err() != nil {
 			continue
 		}
-		switch err := r.remove(d, &Step{Name: n}); {
+		switch err := r.remove(d, &Step{Name: n}, nil); {
 		case err == nil:
 			removed = append(removed, n.String())
 		case !isGone(err):

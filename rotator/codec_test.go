@@ -35,7 +35,7 @@ func TestCodecs(t *testing.T) {
 				}
 			}
 			names := logNames(t, "0.log.20260101-000000 0.log.20260101-000001")
-			if _, err := r.Prune(t.Context(), container, names, podlogs.Name{}, nil); err != nil {
+			if _, err := r.Prune(t.Context(), container, names, podlogs.Name{}, Read{}); err != nil {
 				t.Fatal(err)
 			}
 			wantNames(t, root, "0.log", "0.log.20260101-000002")

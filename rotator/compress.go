@@ -87,7 +87,7 @@ func (r *Rotator) reconcile(ctx context.Context, d podlogs.Dir, source, compress
 	}
 	if !whole {
 		rep.soonest(busyPause) // the next run compresses the source again
-		return r.remove(d, &Step{Name: compressed})
+		return r.remove(d, &Step{Name: compressed}, nil)
 	}
 	if err := r.unchanged(d, src, before, source); err != nil {
 		return err

@@ -77,9 +77,9 @@ func (r *Rotator) Tidy(ctx context.Context, dirName string, p Policy, busy podlo
 		case s.Action == Prune && s.Name.SameGeneration(busy):
 			rep.Blocked = true
 		case s.Action == Prune:
-			errs = append(errs, r.prune(d, s, p.Positions, &rep))
+			errs = append(errs, r.prune(d, s, p.Read, &rep))
 		default:
-			errs = append(errs, r.removeStep(d, s, &rep))
+			errs = append(errs, r.removeStep(d, s, nil, &rep))
 		}
 	}
 	return rep, errors.Join(errs...)
@@ -132,10 +132,10 @@ func withoutTemp(files []podlogs.File, busy podlogs.Name) []podlogs.File {
 // as for Tidy, sets Report.Blocked. What is newer than a log that stays is left
 // too, so that the lines have no gap. A live log's name is an error, and nothing
 // is removed then. Calls for one directory must not overlap with each other, nor
-// with Tidy. positions are those of the log readers, see Step.Lost.
+// with Tidy. read is for Step.Lost.
 //
 // It returns early when ctx ends. All errors are joined.
-func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Name, busy podlogs.Name, positions Positions) (Report, error) {
+func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Name, busy podlogs.Name, read Read) (Report, error) {
 	var rep Report
 	for _, n := range names {
 		if n.Kind <= podlogs.Live || n.Kind > podlogs.Temp {
@@ -163,7 +163,7 @@ func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Nam
 			stays[n.Base], rep.Blocked = true, true
 		default:
 			before := rep.Busy
-			err := r.prune(d, Step{Action: Prune, Name: n, Reason: ByPressure}, positions, &rep)
+			err := r.prune(d, Step{Action: Prune, Name: n, Reason: ByPressure}, read, &rep)
 			stays[n.Base] = err != nil || rep.Busy > before
 			errs = append(errs, err)
 		}
@@ -173,7 +173,7 @@ func (r *Rotator) Prune(ctx context.Context, dirName string, names []podlogs.Nam
 
 // prune removes the files of one generation. The source is last: until then it is
 // what counts, whatever stands beside it.
-func (r *Rotator) prune(d podlogs.Dir, s Step, positions Positions, rep *Report) error {
+func (r *Rotator) prune(d podlogs.Dir, s Step, read Read, rep *Report) error {
 	kinds := s.Name.Kinds()
 	if s.Name.Kind != podlogs.Live {
 		kinds = append(kinds, podlogs.Temp)
@@ -186,10 +186,10 @@ func (r *Rotator) prune(d podlogs.Dir, s Step, positions Positions, rep *Report)
 		}
 		if err == nil && st.Regular && st.Links == 1 {
 			s.Size, s.Inode = st.Size, st.Inode
-			s.Lost.Bytes = positions.unread(st.Inode, st.Size)
+			s.Lost.Bytes = read.Positions.unread(st.Inode, st.Size)
 		}
 		before := rep.Busy
-		if err := r.removeStep(d, s, rep); err != nil || rep.Busy > before {
+		if err := r.removeStep(d, s, read.Again, rep); err != nil || rep.Busy > before {
 			return err
 		}
 	}
@@ -197,8 +197,8 @@ func (r *Rotator) prune(d podlogs.Dir, s Step, positions Positions, rep *Report)
 }
 
 // removeStep removes one file.
-func (r *Rotator) removeStep(d podlogs.Dir, s Step, rep *Report) error {
-	err := r.remove(d, &s)
+func (r *Rotator) removeStep(d podlogs.Dir, s Step, again func(inode uint64) int64, rep *Report) error {
+	err := r.remove(d, &s, again)
 	return r.did(s, err, rep)
 }
 
@@ -240,7 +240,7 @@ func (rep *Report) soonest(d time.Duration) {
 // name is removed, and what it leads to stays. A log that is removed unread, or to
 // free disk space, is emptied first: unlinking a file frees nothing while a reader has
 // it open.
-func (r *Rotator) remove(d podlogs.Dir, step *Step) error {
+func (r *Rotator) remove(d podlogs.Dir, step *Step, again func(inode uint64) int64) error {
 	name := step.Name.String()
 	f, err := d.Open(name)
 	switch {
@@ -257,7 +257,11 @@ func (r *Rotator) remove(d podlogs.Dir, step *Step) error {
 	case step.Action == RemoveLeftover && step.Name.Kind == podlogs.Rotated && s.Size > 0:
 		return fmt.Errorf("%s: %w", name, errChanged)
 	case s.Links == 1 && (step.Lost.Bytes > 0 || step.Reason == ByPressure):
-		if step.Lost, err = empty(f, s.Size, step.Lost.Bytes); err != nil {
+		position := func() int64 { return 0 }
+		if again != nil {
+			position = func() int64 { return again(s.Inode) }
+		}
+		if step.Lost, err = empty(f, s.Size, step.Lost.Bytes, position); err != nil {
 			return err
 		}
 	}

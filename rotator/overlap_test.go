@@ -117,7 +117,7 @@ func TestTidyBusy(t *testing.T) {
 		t.Errorf("%+v, %v", rep, err)
 	}
 	wantNames(t, root, "0.log", "0.log.20260101-000002", "0.log.20260101-000002.tmp", "0.log.20260101-000004")
-	rep, err = r.Prune(t.Context(), container, parseName(t, "0.log.20260101-000002", "0.log.20260101-000004"), busy, nil)
+	rep, err = r.Prune(t.Context(), container, parseName(t, "0.log.20260101-000002", "0.log.20260101-000004"), busy, Read{})
 	if err != nil || !rep.Blocked || len(rep.Done) != 0 {
 		t.Errorf("Prune: %+v, %v", rep, err)
 	}

@@ -31,10 +31,10 @@ type Policy struct {
 	Grace time.Duration
 	// MaxAge is how long after its last line a rotated log is kept; 0: no limit.
 	MaxAge time.Duration
-	// Positions are those of the log readers. A log that they have not read to its end
+	// Read is what the log readers have read. A log that they have not read to its end
 	// is neither compressed nor removed while all logs together are within
 	// MaxTotalSize + Allowance.
-	Positions Positions
+	Read
 	// Allowance is how many bytes beyond MaxTotalSize unread logs may take.
 	Allowance int64
 	// Followed is set when log readers are known. The newest rotated log is then

@@ -40,7 +40,7 @@ func TestPruneRemovesJustThese(t *testing.T) {
 		place(t, root, name, []byte("12345"))
 	}
 	r := newRotator(root, nil)
-	rep, err := r.Prune(t.Context(), container, logNames(t, second+".gz 1.log.20260101-000001.zst "+first+" "+first), podlogs.Name{}, nil)
+	rep, err := r.Prune(t.Context(), container, logNames(t, second+".gz 1.log.20260101-000001.zst "+first+" "+first), podlogs.Name{}, Read{})
 	if err != nil || rep.Busy != 0 || rep.Again != 0 {
 		t.Errorf("Prune = %+v, %v", rep, err)
 	}
@@ -66,7 +66,7 @@ func TestPruneTakesTheGeneration(t *testing.T) {
 	for _, name := range []string{"0.log", first + ".gz", second, second + ".gz", second + ".tmp", third} {
 		place(t, root, name, []byte("12345"))
 	}
-	rep, err := newRotator(root, nil).Prune(t.Context(), container, logNames(t, first+" "+second), podlogs.Name{}, nil)
+	rep, err := newRotator(root, nil).Prune(t.Context(), container, logNames(t, first+" "+second), podlogs.Name{}, Read{})
 	if err != nil || len(rep.Done) != 4 || rep.Done[3].Name.String() != second {
 		t.Errorf("Prune = %+v, %v; want the source of the second last", rep.Done, err)
 	}
@@ -80,7 +80,7 @@ func TestPruneRefusesLiveLogs(t *testing.T) {
 	place(t, root, "0.log", nil)
 	place(t, root, first, []byte("content"))
 	for _, bad := range []podlogs.Name{logNames(t, "0.log")[0], {}, {Base: "0.log", Kind: podlogs.Temp + 1}} {
-		rep, err := newRotator(root, nil).Prune(t.Context(), container, append(logNames(t, first), bad), podlogs.Name{}, nil)
+		rep, err := newRotator(root, nil).Prune(t.Context(), container, append(logNames(t, first), bad), podlogs.Name{}, Read{})
 		if err == nil || !strings.Contains(err.Error(), "not a rotated log") || len(rep.Done) > 0 {
 			t.Errorf("%+v: %+v, %v", bad, rep, err)
 		}
@@ -102,7 +102,7 @@ func TestPruneLeavesNoHole(t *testing.T) {
 	}
 	r := newRotator(root, nil)
 	all := logNames(t, first+" "+second+" "+third+" 1.log.20260101-000001")
-	rep, err := r.Prune(t.Context(), container, all, podlogs.Name{}, nil)
+	rep, err := r.Prune(t.Context(), container, all, podlogs.Name{}, Read{})
 	if err != nil || rep.Busy != 1 || len(rep.Done) != 2 || rep.Again == 0 {
 		t.Errorf("Prune = %+v, %v", rep, err)
 	}
@@ -112,7 +112,7 @@ func TestPruneLeavesNoHole(t *testing.T) {
 	if err := writer.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if rep, err := r.Prune(t.Context(), container, all, podlogs.Name{}, nil); err != nil || len(rep.Done) != 2 {
+	if rep, err := r.Prune(t.Context(), container, all, podlogs.Name{}, Read{}); err != nil || len(rep.Done) != 2 {
 		t.Errorf("Prune again = %+v, %v", rep, err)
 	}
 }
@@ -126,7 +126,7 @@ func TestPruneRemovesNamesOnly(t *testing.T) {
 			if err := make(filepath.Join(root, container, first), outside); err != nil {
 				t.Fatal(err)
 			}
-			rep, err := newRotator(root, nil).Prune(t.Context(), container, logNames(t, first), podlogs.Name{}, nil)
+			rep, err := newRotator(root, nil).Prune(t.Context(), container, logNames(t, first), podlogs.Name{}, Read{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -149,19 +149,19 @@ func TestPruneRemovesNamesOnly(t *testing.T) {
 func TestPruneOfWhatIsGone(t *testing.T) {
 	root := t.TempDir()
 	r := newRotator(root, nil)
-	rep, err := r.Prune(t.Context(), container, logNames(t, first), podlogs.Name{}, nil)
+	rep, err := r.Prune(t.Context(), container, logNames(t, first), podlogs.Name{}, Read{})
 	if err != nil || len(rep.Done) > 0 {
 		t.Errorf("no directory: %+v, %v", rep, err)
 	}
 	place(t, root, "0.log", nil)
-	rep, err = r.Prune(t.Context(), container, logNames(t, first), podlogs.Name{}, nil)
+	rep, err = r.Prune(t.Context(), container, logNames(t, first), podlogs.Name{}, Read{})
 	if err != nil || len(rep.Done) > 0 {
 		t.Errorf("no file: %+v, %v", rep, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	place(t, root, first, []byte("content"))
-	if _, err := r.Prune(ctx, container, logNames(t, first), podlogs.Name{}, nil); !errors.Is(err, context.Canceled) {
+	if _, err := r.Prune(ctx, container, logNames(t, first), podlogs.Name{}, Read{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that has ended: %v", err)
 	}
 	if got := ls(t, root); len(got) != 2 {
@@ -183,7 +183,7 @@ func TestPruneWithFaults(t *testing.T) {
 		f := &faults{at: at, err: unix.EIO}
 		broken := newRotator(root, nil)
 		broken.fs = hookFS{FS: broken.fs, hook: f.hook}
-		_, err := broken.Prune(t.Context(), container, logNames(t, first+" "+second), podlogs.Name{}, nil)
+		_, err := broken.Prune(t.Context(), container, logNames(t, first+" "+second), podlogs.Name{}, Read{})
 		if f.met == "" {
 			if err != nil {
 				t.Errorf("no fault, and yet: %v", err)
@@ -195,7 +195,7 @@ func TestPruneWithFaults(t *testing.T) {
 		if n := len(got); n%10 != 0 || got[0] != 30-n || got[n-1] != 29 {
 			t.Errorf("%s: left %v", f.met, got)
 		}
-		if _, err := r.Prune(t.Context(), container, logNames(t, first+" "+second), podlogs.Name{}, nil); err != nil {
+		if _, err := r.Prune(t.Context(), container, logNames(t, first+" "+second), podlogs.Name{}, Read{}); err != nil {
 			t.Errorf("%s: then %v", f.met, err)
 		}
 		if got := readLines(t, r); len(got) != 10 || got[0] != 20 {

@@ -14,6 +14,14 @@ import (
 // not in it.
 type Positions map[uint64]int64
 
+// Read is what log readers have read of a container's rotated logs.
+type Read struct {
+	Positions Positions
+	// Again returns a position as it is now; nil: as it is in Positions. A log is emptied
+	// before it is asked for, so that its readers cannot read on.
+	Again func(inode uint64) int64
+}
+
 // Missed is the position of a log that was rotated before a reader had opened it. It does
 // not wait for its readers, which look for live logs only, but counts as lost when it is
 // pruned, and is not compressed, so that its lines can be counted.
@@ -60,30 +68,78 @@ func (pl *planner) held(f podlogs.File) bool {
 	return true
 }
 
+// maxRace is how far, in bytes, a reader may read on while a log is emptied, to be counted
+// to the line.
+const maxRace = 16 << 20
+
+// record is the end of a record, from where the reader was, and its line.
+type record struct {
+	end  int64
+	line int64 // 0: another record completes the line
+	time time.Time
+}
+
 // empty empties a rotated log that is removed although it was not read to its end:
 // while a reader has it open, unlinking it would free nothing. It returns what the
-// last unread bytes of the file held.
-func empty(f podlogs.Handle, size, unread int64) (lost Lost, err error) {
+// last unread bytes of the file held. again returns the position of the reader once the
+// file is empty: it may have read on in the meantime.
+func empty(f podlogs.Handle, size, unread int64, again func() int64) (Lost, error) {
 	unread = min(unread, size)
-	lost.Bytes = unread
-	records := crilog.NewReader(io.NewSectionReader(f, size-unread, unread))
+	from := size - unread
+	var first []record // of maxRace
+	var late Lost
+	var err error
+	records := crilog.NewReader(io.NewSectionReader(f, from, unread))
 	for unread > 0 {
 		line, err := records.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if !line.Partial { // the rest of a line that was read in part cannot be parsed, and counts
-			lost.Lines++
+		r := record{end: records.Offset(), line: 1, time: line.Time}
+		if line.Partial { // the rest of a line that was read in part cannot be parsed, and counts
+			r.line = 0
 		}
-		if !line.Time.IsZero() {
-			if lost.From.IsZero() {
-				lost.From = line.Time
-			}
-			lost.To = line.Time
+		if r.end <= maxRace {
+			first = append(first, r)
+		} else {
+			late.add(r)
 		}
 		if err != nil && !errors.Is(err, crilog.ErrMalformed) {
 			break // a disk that cannot be read must not keep its space from being freed
 		}
 	}
-	return lost, f.Truncate()
+	if err = f.Truncate(); err == nil && unread > 0 {
+		unread = min(unread, max(0, size-again()))
+	}
+	lost := Lost{Bytes: unread}
+	for _, r := range first {
+		if r.end > size-from-unread { // the reader did not read on to there
+			lost.add(r)
+		}
+	}
+	return lost.and(late), err
+}
+
+// and adds what was lost behind it.
+func (l Lost) and(late Lost) Lost {
+	l.Lines += late.Lines
+	if l.From.IsZero() {
+		l.From = late.From
+	}
+	if !late.To.IsZero() {
+		l.To = late.To
+	}
+	return l
+}
+
+// add counts a record.
+func (l *Lost) add(r record) {
+	l.Lines += r.line
+	if r.time.IsZero() {
+		return
+	}
+	if l.From.IsZero() {
+		l.From = r.time
+	}
+	l.To = r.time
 }

@@ -20,6 +20,7 @@ type Reader struct {
 	in   *bufio.Reader
 	long []byte // a line that did not fit into in's buffer
 	n    uint64 // lines begun
+	read int64  // bytes of them
 	err  error  // final: returned by every further Next
 }
 
@@ -28,6 +29,10 @@ func NewReader(r io.Reader) *Reader {
 	const size = 64 << 10 // bytes; four of the longest records that runtimes write
 	return &Reader{in: bufio.NewReaderSize(r, size)}
 }
+
+// Offset returns how many bytes the lines that Next has returned have, newlines and damaged
+// lines included.
+func (r *Reader) Offset() int64 { return r.read }
 
 // Next returns the next line; its slices are valid until the following call.
 //
@@ -70,6 +75,7 @@ func (r *Reader) Next() (Line, error) {
 // together with the error that ended it.
 func (r *Reader) line() ([]byte, error) {
 	raw, err := r.in.ReadSlice('\n')
+	r.read += int64(len(raw))
 	if !errors.Is(err, bufio.ErrBufferFull) {
 		return raw, err
 	}
@@ -77,6 +83,7 @@ func (r *Reader) line() ([]byte, error) {
 	tooLong := false
 	for errors.Is(err, bufio.ErrBufferFull) {
 		raw, err = r.in.ReadSlice('\n')
+		r.read += int64(len(raw))
 		tooLong = tooLong || len(r.long)+len(raw) > MaxLine
 		if !tooLong {
 			r.long = append(r.long, raw...)

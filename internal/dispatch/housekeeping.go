@@ -89,7 +89,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	}
 	for _, r := range requests {
 		positions, _ := d.positions(dir)
-		rep, err := d.rotator.Prune(ctx, dir, r.names, busy, positions)
+		rep, err := d.rotator.Prune(ctx, dir, r.names, busy, rotator.Read{Positions: positions, Again: d.positionAgain(dir)})
 		d.count(dir, rep)
 		rep.Done = append(r.sofar, rep.Done...)
 		if rep.Blocked && err == nil {

@@ -90,7 +90,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	if waiting == nil && now.Sub(returned) < returnPause {
 		waiting = &Waiting{Command: unknownReader, Since: returned}
 	}
-	if waiting != nil && !d.hasRoom(dir, w.Log) {
+	if waiting != nil && !d.hasRoom(dir, w.Log, len(missed) > 0) {
 		waiting = nil
 	}
 	d.with(dir, func(c *container) {
@@ -174,8 +174,10 @@ func (d *Dispatcher) statLog(dir, log string) (podlogs.Stat, error) {
 }
 
 // hasRoom reports whether a live log may grow past its limit. It may take half of
-// what the container may have, so that the other half can hold it once it is rotated.
-func (d *Dispatcher) hasRoom(dir, log string) bool {
+// what the container may have, so that the other half can hold it once it is rotated. One
+// that a reader has not opened would be of no use to it then: it may take nearly all, and
+// what is older goes first.
+func (d *Dispatcher) hasRoom(dir, log string, missed bool) bool {
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
 	if err != nil {
 		return false
@@ -184,10 +186,16 @@ func (d *Dispatcher) hasRoom(dir, log string) bool {
 	if i < 0 {
 		return false
 	}
-	live := files[i].Size
+	live, sum := files[i].Size, sizeOf(files)
 	e, _ := d.Policy(dir)
-	may := e.MaxTotalSize + d.borrow(dir, sizeOf(files)-e.MaxTotalSize)
-	return live < may/2 && sizeOf(files) < may
+	may := e.MaxTotalSize + d.borrow(dir, sum-e.MaxTotalSize)
+	if missed {
+		if sum >= may {
+			d.prunes.Add(dir)
+		}
+		return live < may-may/8
+	}
+	return live < may/2 && sum < may
 }
 
 func sizeOf(files []podlogs.File) (sum int64) {
@@ -216,6 +224,7 @@ func (d *Dispatcher) unreadPolicy(dir string, p *rotator.Policy) {
 		return
 	}
 	p.Positions, p.Followed = d.positions(dir)
+	p.Again = d.positionAgain(dir)
 	unseen := d.o.Readers.Unseen()
 	var files []podlogs.File
 	if p.Followed || unseen > 0 {
@@ -322,6 +331,26 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 		}
 	})
 	return p, followed
+}
+
+// positionAgain returns a function that reads the position of a log's slowest reader now.
+func (d *Dispatcher) positionAgain(dir string) func(inode uint64) int64 {
+	return func(inode uint64) (pos int64) {
+		pos = math.MaxInt64
+		for _, f := range d.o.Readers.Followers(dir, 0) {
+			at, ok := f.Positions[inode]
+			if !ok {
+				at, ok = f.Closed[inode]
+			}
+			if ok && !f.Kubelet {
+				pos = min(pos, at)
+			}
+		}
+		if pos == math.MaxInt64 {
+			pos = 0
+		}
+		return pos
+	}
 }
 
 // lag returns what the reader that is the furthest behind has not read of a
