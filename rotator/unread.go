@@ -17,7 +17,7 @@ type Positions map[uint64]int64
 // Read is what log readers have read of a container's rotated logs.
 type Read struct {
 	Positions Positions
-	// Again returns a position as it is now; nil: as it is in Positions. A log is emptied
+	// Again returns the present position; nil: the one in Positions. A log is emptied
 	// before it is asked for, so that its readers cannot read on.
 	Again func(inode uint64) int64
 }

@@ -106,7 +106,7 @@ func TestReadLogIsNotEmptied(t *testing.T) {
 }
 
 // TestMissedLogIsNotHeld: a log that its readers have not opened does not wait for them,
-// and stays as it is until it is pruned, so that its lines can be counted then.
+// and stays uncompressed until it is pruned, so that its lines can be counted then.
 func TestMissedLogIsNotHeld(t *testing.T) {
 	files := []podlogs.File{
 		{Name: parseName(t, "0.log")[0], Size: 10, Regular: true, Inode: 1},

@@ -113,7 +113,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 }
 
 // slowest returns the log reader that a rotation must wait for; nil: there is none. missed
-// are the commands of those that have not opened the log, and will not any more if it is
+// are the commands of those that have not opened the log, and would miss it if it were
 // rotated now.
 // The log got its name at returned, if that is not zero, else when it was created.
 func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (waiting *Waiting, missed []string) {
