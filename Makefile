@@ -40,7 +40,7 @@ torture-peer: ## the same for kubelet's own log manager, for comparison (as root
 	cd bench && go build -o ../bin/kubelet-rotator ./kubelet-rotator
 	go test -count=1 -timeout 24h -v -run 'TestTorturePeer|TestTortureKill' ./test/ -torture=$(DURATION) -peer=$(CURDIR)/bin/kubelet-rotator
 
-bench: ## every measure, compared with other rotators, into bench/results (as root, about 40 minutes; BENCHFLAGS=-short: 8)
+bench: ## every measure, compared with other rotators, into bench/results (as root, about 50 minutes; BENCHFLAGS=-short: 10)
 	command -v logrotate >/dev/null || [ -x /usr/sbin/logrotate ] || apt-get install -y --no-install-recommends logrotate || true
 	cd bench && go run -mod=mod ./cmd/bench $(BENCHFLAGS)
 
