@@ -33,6 +33,7 @@ var shippers = []shipper{
 	{"otel", otelArgs, func() parser { return parseOTel }, true},
 	{"rsyslog", rsyslogArgs, parseRsyslog, true},
 	{"filebeat", filebeatArgs, func() parser { return parseFilebeat }, false},
+	{"promtail", promtailArgs, func() parser { return parsePromtail }, false},
 }
 
 // settings fill a shipper's configuration.
@@ -194,6 +195,41 @@ func parseFilebeat(output []byte, add func(string, []byte)) error {
 		return err
 	}
 	add(podOf(event.Log.File.Path), []byte(event.Message))
+	return nil
+}
+
+// promtailConfig is the scrape configuration of Promtail's Helm chart, without the labels
+// that the API server knows.
+const promtailConfig = `
+server: {disable: true}
+clients: [{url: "http://127.0.0.1:9/"}]
+positions: {filename: "{{.Dir}}/positions.yaml"}
+scrape_configs:
+  - job_name: kubernetes-pods
+    pipeline_stages: [{cri: {}}]
+    static_configs:
+      - labels: {__path__: "{{.Pods}}/*/*/*.log"}
+`
+
+// promtailArgs has Promtail print what it would send, and keep no positions.
+func promtailArgs(t *testing.T, s settings) []string {
+	t.Helper()
+	return []string{
+		"/bin/sh", "-c", `output=$1; shift; exec "$0" "$@" >>"$output"`, buildPromtail(t), s.Output,
+		"-dry-run", "-config.file=" + s.file(t, "promtail.yaml", promtailConfig),
+	}
+}
+
+// parsePromtail reads a time, labels and a line; what comes before the first entry has no
+// labels.
+func parsePromtail(output []byte, add func(string, []byte)) error {
+	_, rest, found := bytes.Cut(output, []byte(`filename="`))
+	path, rest, _ := bytes.Cut(rest, []byte{'"'})
+	_, line, _ := bytes.Cut(rest, []byte{'}'})
+	if found {
+		pod, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(filepath.Dir(filepath.Dir(string(path)))), "default_"), "_")
+		add(pod, bytes.TrimLeft(line, "\t "))
+	}
 	return nil
 }
 
