@@ -34,6 +34,7 @@ type idle struct {
 	changed    time.Time
 	scans      int
 	again      time.Time
+	writes     bool // has logs open for writing, such as a runtime: hundreds of them
 	unreadable bool
 }
 
@@ -158,13 +159,13 @@ func (t *Tracker) inspect(pid int, track, putOff bool) (p *process, rest idle, o
 	rest = t.idle[pid]
 	if rest.id != st.ID || !rest.changed.Equal(st.Changed) {
 		rest = idle{id: st.ID, changed: st.Changed}
-	} else if putOff && now.Before(rest.again) {
+	} else if (putOff || rest.writes) && now.Before(rest.again) {
 		return nil, rest, true
 	}
 	if rest.scans++; rest.scans >= earlyScans {
 		rest.again = now.Add(idlePause + time.Duration(pid%idleSpread)*idlePause/idleSpread)
 	}
-	p, rest.unreadable = t.open(pid, now)
+	p, rest.writes, rest.unreadable = t.open(pid, now)
 	if p != nil && !track {
 		_ = p.proc.Close() // opened for reading
 		p, rest.unreadable = nil, true
@@ -172,12 +173,12 @@ func (t *Tracker) inspect(pid int, track, putOff bool) (p *process, rest idle, o
 	return p, rest, true
 }
 
-// open returns a process if it has a log open for reading, and reports whether its descriptors could
-// not be read.
-func (t *Tracker) open(pid int, now time.Time) (p *process, unreadable bool) {
+// open returns a process if it has a log open for reading, and reports whether it has one open for
+// writing, and whether its descriptors could not be read.
+func (t *Tracker) open(pid int, now time.Time) (p *process, writes, unreadable bool) {
 	d, err := openProc(t.proc, strconv.Itoa(pid))
 	if err != nil {
-		return nil, !gone(err)
+		return nil, false, !gone(err)
 	}
 	defer func() {
 		if p == nil {
@@ -187,37 +188,37 @@ func (t *Tracker) open(pid int, now time.Time) (p *process, unreadable bool) {
 	executable, err := d.executable()
 	switch {
 	case gone(err): // a kernel thread
-		return nil, false
+		return nil, false, false
 	case err != nil:
-		return nil, !t.isKernelThread(pid)
+		return nil, false, !t.isKernelThread(pid)
 	case executable == t.ours:
-		return nil, false
+		return nil, false, false
 	}
 	sees, err := t.sees(d, pid, now)
 	if err != nil || !sees {
-		return nil, err != nil && !gone(err)
+		return nil, false, err != nil && !gone(err)
 	}
 	q := &process{
 		pid: pid, proc: d, first: now, held: now,
 		open: map[podlogs.ID]*file{}, follows: map[string]*follow{},
 	}
 	if err := q.list(t, t.views()); err != nil {
-		return nil, !gone(err)
+		return nil, false, !gone(err)
 	}
 	t.writer = t.writer || q.writes
 	if len(q.open) == 0 {
-		return nil, q.partial
+		return nil, q.writes, q.partial
 	}
 	proc, err := t.fs.Proc(pid)
 	if err != nil {
-		return nil, false // it has exited
+		return nil, false, false // it has exited
 	}
 	stat, err := proc.Stat()
 	if err != nil || d.exited() {
-		return nil, false
+		return nil, false, false
 	}
 	q.command, q.started = stat.Comm, stat.Starttime
-	return q, false
+	return q, q.writes, false
 }
 
 // isKernelThread reports whether a process whose executable cannot be read has none.

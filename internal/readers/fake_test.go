@@ -73,6 +73,13 @@ func (p fakeProc) process(pid, command string) {
 	}
 }
 
+// write adds a descriptor that is open for writing.
+func (p fakeProc) write(pid string, fd int, path string) {
+	p.Helper()
+	p.link(fmt.Sprintf("%s/fd/%d", pid, fd), path)
+	p.file(fmt.Sprintf("%s/fdinfo/%d", pid, fd), "pos:\t0\nflags:\t0102001\nmnt_id:\t27\n")
+}
+
 // open adds a descriptor, as kernels before 5.14 show it.
 func (p fakeProc) open(pid string, fd int, path string, pos int64) {
 	p.Helper()
@@ -113,6 +120,29 @@ func TestIdleProcesses(t *testing.T) {
 		p.exit("11")
 		p.process("11", "next")
 		p.open("11", 3, log, 1000)
+		n.discover()
+		n.mustTrack(2)
+	})
+}
+
+// TestRuntimeIsScannedSeldom: a process that writes logs has hundreds of descriptors. They
+// are not listed with each sweep, even if there is time for it.
+func TestRuntimeIsScannedSeldom(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		n.free = time.Hour
+		log := n.write(dirA, "0.log", 1000)
+		p.process("10", "containerd")
+		p.write("10", 3, log)
+		p.process("11", "sidecar")
+		for range earlyScans + 1 {
+			n.discover()
+			time.Sleep(10 * time.Second)
+		}
+		p.open("10", 4, log, 1000)
+		p.open("11", 4, log, 1000)
+		n.discover()
+		n.mustTrack(1)
+		time.Sleep(2*idlePause - 20*time.Second)
 		n.discover()
 		n.mustTrack(2)
 	})
