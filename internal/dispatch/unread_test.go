@@ -220,6 +220,7 @@ func TestUnreadLogsAreHeld(t *testing.T) {
 	paths[5] = next
 	f.set(at(10<<10, paths...), at(54<<10, paths...))
 	paths[5] = filepath.Join(ct.Dir(), "0.log.20260101-000009")
+	testutil.Eventually(t, "no prune with the positions of before", func() bool { return n.prunes.Stats().Running == 0 })
 	must(t, os.Rename(next, paths[5]))
 	n.Changed(dir)
 	testutil.Eventually(t, "what the allowance does not hold", func() bool { return rotated() == 5 })
