@@ -161,7 +161,9 @@ func TestDoctor(t *testing.T) {
 		"config", "daemon", "control-socket", "skipped-logs", "metrics-port", "privileges", "pod-logs-dir", "rename", "leases",
 		"runtime-socket", "runtime", "log-paths", "live-logs", "log-writers", "clock-stamps", "logrotate", "conmon", "shippers", "time-zone",
 	} {
-		if c := d.find(r, name); c.Status != doctor.OK {
+		c := d.find(r, name)
+		hidden := name == "shippers" && c.Status == doctor.Skip && !hostPIDs(t) // the node's processes are not visible
+		if c.Status != doctor.OK && !hidden {
 			t.Errorf("there is no problem, but %+v", c)
 		}
 	}
@@ -366,4 +368,14 @@ func (d *patient) readOnlyService(t *testing.T) {
 	p.sweep()
 	defer p.stop()
 	d.is("", "pod-logs-dir", doctor.Fail, "read-only")
+}
+
+// hostPIDs reports whether the test runs in the PID namespace of the host, PROC_PID_INIT_INO.
+func hostPIDs(t *testing.T) bool {
+	t.Helper()
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return namespace == "pid:[4026531836]"
 }
