@@ -380,3 +380,35 @@ func TestWantKeepsTheRunningLog(t *testing.T) {
 		t.Errorf("the running container's log is not wanted: %+v", w.Due)
 	}
 }
+
+// TestSilentLogIsProvenSeldom: that a runtime writes an empty live log is not checked with
+// each sweep. Another file at its path is checked at once.
+func TestSilentLogIsProvenSeldom(t *testing.T) {
+	n := newNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	n.list(t)
+	log := filepath.Join(ct.Dir(), "0.log")
+	sweep := func() {
+		n.Sweep(t.Context(), watcher.CauseSweep, false)
+		n.Sweep(t.Context(), watcher.CauseSweep, false)
+	}
+	proven := func() (inode uint64) {
+		n.with(dir, func(c *container) { inode = c.provenInode })
+		return inode
+	}
+	if sweep(); proven() != inodeOf(log) {
+		t.Error("an empty log is not proven to be open for writing")
+	}
+	must(t, os.Rename(log, log+".20260102-150405")) // as after a crash between exchange and reopen
+	must(t, os.WriteFile(log, nil, 0o600))
+	n.with(dir, func(c *container) { c.provenInode = inodeOf(log) })
+	if sweep(); n.runtime.Calls("ReopenContainerLog") > 0 {
+		t.Error("it was checked again at once")
+	}
+	n.with(dir, func(c *container) { c.proven = c.proven.Add(-provenLasts) })
+	sweep()
+	testutil.Eventually(t, "the reopen", func() bool { return n.runtime.Calls("ReopenContainerLog") == 1 })
+	if sweep(); proven() != inodeOf(log) {
+		t.Error("the new log is not proven to be open for writing")
+	}
+}

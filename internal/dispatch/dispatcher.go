@@ -196,9 +196,12 @@ type container struct {
 	unfinished []Rotated // whose logs may be open for writing
 
 	policy  cachedPolicy
-	missing bool                // the last sweep did not find the live log
-	ran     map[string]*removal // containers that ran here, by ID
-	state   state
+	missing bool // the last sweep did not find the live log
+	// provenInode is that of an empty live log that was open for writing at proven.
+	provenInode uint64
+	proven      time.Time
+	ran         map[string]*removal // containers that ran here, by ID
+	state       state
 }
 
 // containerLocked returns a directory's entry, and creates it. The caller holds mu.

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/logwatch/logwatch/cri"
@@ -93,7 +94,7 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 	}
 	lost := err != nil
 	if size == 0 && !lost {
-		lost, _ = d.rotator.NeedsReopen(dir, log) // what cannot be read is looked at again
+		lost = d.needsReopen(dir, log, st.Sys().(*syscall.Stat_t).Ino)
 	}
 	// Another rotator may be between its rename and its reopen: what the last
 	// sweep found too has been so for long.
@@ -118,6 +119,25 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 		return
 	}
 	d.sweepAge(dir, log, c.ID, size, e.MaxAge)
+}
+
+// provenLasts is how long it is not checked again that a runtime writes an empty live log.
+// That ends with another file, unless a runtime closes a log of a container that runs on.
+const provenLasts = time.Minute
+
+// needsReopen reports whether an empty live log is not open for writing. It is asked for all
+// silent containers with each sweep.
+func (d *Dispatcher) needsReopen(dir, log string, inode uint64) (lost bool) {
+	known := false
+	d.with(dir, func(c *container) { known = c.provenInode == inode && time.Since(c.proven) < provenLasts })
+	if known {
+		return false
+	}
+	lost, err := d.rotator.NeedsReopen(dir, log) // what cannot be read is looked at again
+	if err == nil && !lost {
+		d.with(dir, func(c *container) { c.provenInode, c.proven = inode, time.Now() })
+	}
+	return lost
 }
 
 // sweepExited finds logs of exited containers that lost their names: the container
