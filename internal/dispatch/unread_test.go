@@ -170,6 +170,46 @@ func TestReturnedLogWaits(t *testing.T) {
 	}
 }
 
+// TestUnknownReaderDelays: while not all processes can be seen, a log is not rotated as long
+// as one has the rotated log before open, for a time.
+func TestUnknownReaderDelays(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		unseen time.Duration
+		known  bool
+		waits  bool
+	}{
+		{"unknown", time.Hour, false, true},
+		{"all processes are seen", 0, false, false},
+		{"the readers are known", time.Hour, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, f := readNode(t, "")
+			f.unseen = c.unseen
+			ct, dir := n.run(t, fake.ContainerSpec{})
+			must(t, ct.WriteNumbered("stdout", 10, 100))
+			n.list(t)
+			if log := filepath.Join(ct.Dir(), "0.log"); c.known {
+				f.set(at(size(log), log))
+			}
+			before := filepath.Join(ct.Dir(), "0.log.20260101-000001")
+			must(t, os.WriteFile(before, []byte("2026-01-01T00:00:00Z stdout F x\n"), 0o600))
+			reader, err := os.Open(before)
+			must(t, err)
+			defer reader.Close() //nolint:errcheck // a second time
+			n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+			if c.waits {
+				testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+				if n.rotated.Load() > 0 {
+					t.Error("it did not wait")
+				}
+				must(t, reader.Close())
+			}
+			testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+		})
+	}
+}
+
 // TestReadersAreLookedFor: for a log that is due and has no known reader, they are
 // looked for at once, though not with each rotation.
 func TestReadersAreLookedFor(t *testing.T) {
