@@ -27,8 +27,8 @@ type Request struct {
 	// Without it, the runtime writes on into the rotated log, and another call
 	// requests the reopen again.
 	Undo bool
-	// Return gives the live log its name back, instead of the reopen that is missing,
-	// if the runtime still writes the newest rotated log: a log reader that has left that
+	// Return gives the live log its name back, instead of the reopen that is missing after
+	// an exchange, if the runtime still writes the newest rotated log: a log reader that has left that
 	// one reads on. Only for a runtime that appends to what it reopens, such as containerd:
 	// one that replaces it (CRI-O) may still carry out a reopen that was requested before.
 	Return bool
@@ -117,10 +117,7 @@ func (r *Rotator) move(ctx context.Context, d podlogs.Dir, req Request, done *Ro
 	}
 	f, err := d.Open(req.Log)
 	if isGone(err) {
-		if err = ctx.Err(); err == nil && req.Return {
-			done.Returned, err = returnWritten(d, req.Log)
-		}
-		return 0, err
+		return 0, ctx.Err()
 	}
 	if err != nil {
 		return 0, err

@@ -68,9 +68,12 @@ func (pl *planner) held(f podlogs.File) bool {
 	return true
 }
 
-// maxRace is how far, in bytes, a reader may read on while a log is emptied, to be counted
-// to the line.
-const maxRace = 16 << 20
+// maxRace is how far, in bytes, and maxRecords how many records a reader may read on while a
+// log is emptied, to be counted to the line.
+const (
+	maxRace    = 16 << 20
+	maxRecords = 1 << 16
+)
 
 // record is the end of a record, from where the reader was, and its line.
 type record struct {
@@ -99,7 +102,7 @@ func empty(f podlogs.Handle, size, unread int64, again func() int64) (Lost, erro
 		if line.Partial { // the rest of a line that was read in part cannot be parsed, and counts
 			r.line = 0
 		}
-		if r.end <= maxRace {
+		if r.end <= maxRace && len(first) < maxRecords {
 			first = append(first, r)
 		} else {
 			late.add(r)

@@ -58,8 +58,11 @@ func TestSweepFindsWhatIsDue(t *testing.T) {
 			must(t, os.Rename(c.Dir(), aside))
 			must(t, os.Mkdir(c.Dir(), 0o755))
 			n.WaitSweeps(1)
-			must(t, os.Remove(c.Dir()))
-			must(t, os.Rename(aside, c.Dir()))
+			if os.Remove(c.Dir()) == nil {
+				must(t, os.Rename(aside, c.Dir()))
+			} else { // the runtime has reopened the log there: the sweep took more than a second
+				must(t, os.RemoveAll(aside))
+			}
 			must(t, c.WriteNumbered("stdout", 1000, 200))
 		},
 		"when its status was slow": func(t *testing.T, n *agenttest.Node, c *fake.Container) {

@@ -154,14 +154,13 @@ func (d *Dispatcher) done(r Rotated) {
 		named(d.log.Info(), r.Container).Str("dir", dir).Msg("log is rotated again")
 	}
 	ev := named(d.log.Info(), r.Container).Str("cause", string(r.Due.Cause)).Dur("duration_ms", r.Took)
-	if r.To == "" {
+	switch {
+	case r.Returned:
+		ev.Msg("restored the live log's name; the runtime still writes to it")
+	case r.To == "":
 		d.with(dir, func(e *container) { e.state.rotating = nil })
-		message := "reopened a missing live log"
-		if r.Returned {
-			message = "restored the live log's name; the runtime still writes to it"
-		}
-		ev.Msg(message)
-	} else {
+		ev.Msg("reopened a missing live log")
+	default:
 		d.rotated.Add(1)
 		d.o.Metrics.Rotation.Observe(r.Took.Seconds())
 		d.noteFallback(dir, r.Fallback)

@@ -190,11 +190,15 @@ func (d *Dispatcher) attempt(ctx context.Context, w want) (cri.Container, rotato
 	if err != nil {
 		return c, rotator.Rotation{}, err
 	}
-	undo := false
-	d.with(w.Dir, func(e *container) { undo = e.failures >= failuresBeforeUndo })
+	undo, crashed := false, false
+	d.with(w.Dir, func(e *container) {
+		undo = e.failures >= failuresBeforeUndo
+		// The reopen is missing because of a crash of the daemon before this one.
+		crashed = w.Cause == watcher.CauseMissing && e.failures == 0 && e.state.rotations == 0
+	})
 	done, err := d.rotator.Rotate(ctx, rotator.Request{
 		Dir: w.Dir, Log: w.Log, ContainerID: c.ID, MinSize: w.Limit - w.Lead, Hold: d.hold(w), Undo: undo,
-		Return: w.Cause == watcher.CauseMissing && d.appends(ctx),
+		Return: crashed && d.appends(ctx),
 	})
 	if err == nil && done.To != "" && !w.at.IsZero() && w.Cause == watcher.CauseWrite {
 		took := time.Since(w.at) - done.Held
@@ -300,6 +304,9 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		}
 		if done.Returned {
 			e.returned = now
+		}
+		if done.To != "" {
+			e.provenInode = 0 // the next empty file may get the inode
 		}
 		if done.To != "" && len(w.missed) > 0 {
 			if e.missed == nil {

@@ -85,12 +85,18 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	if since.IsZero() {
 		since = now
 	}
-	waiting, missed := d.slowest(dir, w.Log, now, since, returned)
+	var waiting *Waiting
+	var missed []string
+	live, err := d.statLog(dir, w.Log)
+	reopens := err != nil || live.Size == 0 // all that is missing is a reopen: nothing is moved
+	if !reopens {
+		waiting, missed = d.slowest(dir, live, now, since, returned)
+	}
 	w.missed = missed
 	if !row.waits || len(w.operators) > 0 {
 		return false
 	}
-	if waiting == nil && (now.Sub(returned) < returnPause || d.beingRead(dir, w.Log, now)) {
+	if waiting == nil && !reopens && (now.Sub(returned) < returnPause || d.beingRead(dir, w.Log, now)) {
 		waiting = &Waiting{Command: unknownReader, Since: since}
 	}
 	if waiting != nil && !d.hasRoom(dir, w.Log, len(missed) > 0) {
@@ -119,14 +125,10 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 // are the commands of those that have not opened the log, and would miss it if it were
 // rotated now.
 // The log got its name at returned, if that is not zero, else when it was created.
-func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (waiting *Waiting, missed []string) {
+func (d *Dispatcher) slowest(dir string, live podlogs.Stat, now, since, returned time.Time) (waiting *Waiting, missed []string) {
 	followers := d.o.Readers.Followers(dir, positionsAge)
 	if len(followers) == 0 {
 		d.discover(dir, now)
-		return nil, nil
-	}
-	live, err := d.statLog(dir, log)
-	if err != nil {
 		return nil, nil
 	}
 	named := time.Unix(0, live.Born)
@@ -266,11 +268,15 @@ func (d *Dispatcher) unreadPolicy(dir string, p *rotator.Policy) {
 	p.Positions, p.Followed = d.positions(dir)
 	p.Again = d.positionAgain(dir)
 	unseen := d.o.Readers.Unseen()
+	missed := false
+	d.with(dir, func(c *container) { missed = len(c.missed) > 0 })
 	var files []podlogs.File
-	if p.Followed || unseen > 0 {
-		files, _ = podlogs.ListDir(d.fs, dir, maxListed) // what cannot be listed has nothing to hold
+	if p.Followed || unseen > 0 || missed {
+		var err error
+		if files, err = podlogs.ListDir(d.fs, dir, maxListed); err == nil { // else there is nothing to hold
+			d.forgetMissed(dir, files)
+		}
 	}
-	d.forgetMissed(dir, files)
 	d.holdInUse(dir, files, unseen, p.Positions)
 	var borrowed int64
 	if p.MaxTotalSize > 0 && (p.Followed || len(p.Positions) > 0) {

@@ -151,7 +151,8 @@ func TestReturnedLogWaits(t *testing.T) {
 		must(t, ct.WriteNumbered("stdout", 100, 200))
 		n.list(t)
 		log := filepath.Join(ct.Dir(), "0.log")
-		must(t, os.Rename(log, log+".20260102-150405"))
+		must(t, os.WriteFile(log+".20260102-150405", nil, 0o600))
+		must(t, unix.Renameat2(unix.AT_FDCWD, log, unix.AT_FDCWD, log+".20260102-150405", unix.RENAME_EXCHANGE))
 		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseMissing, Limit: math.MaxInt64})
 		if style == fake.CRIO {
 			testutil.Eventually(t, "the reopen", func() bool {
@@ -208,6 +209,23 @@ func TestUnknownReaderDelays(t *testing.T) {
 			testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 		})
 	}
+}
+
+// TestReopenWaitsForNoReader: where only a reopen is missing, it is requested at once: the
+// runtime has the rotated log open, and a reader that has not opened the empty live log
+// misses nothing.
+func TestReopenWaitsForNoReader(t *testing.T) {
+	n, f := readNodeOf(t, fake.CRIO, "")
+	f.unseen = time.Hour
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	f.set(at(0, "/dev/null"))
+	log := filepath.Join(ct.Dir(), "0.log")
+	must(t, os.WriteFile(log+".20260102-150405", nil, 0o600))
+	must(t, unix.Renameat2(unix.AT_FDCWD, log, unix.AT_FDCWD, log+".20260102-150405", unix.RENAME_EXCHANGE))
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseRetry, Limit: 1})
+	testutil.Eventually(t, "the reopen", func() bool { return n.logged("reopened a missing live log") == 1 })
 }
 
 // TestReadersAreLookedFor: for a log that is due and has no known reader, they are
