@@ -155,11 +155,11 @@ func (d *Dispatcher) slowest(dir string, live podlogs.Stat, now, since, returned
 	return waiting, missed
 }
 
-// beingRead reports whether an unknown process has the newest rotated log open, soon after
-// its rotation: most readers open the live log only when they have read the one before.
+// beingRead reports whether an unknown process reads the newest rotated log, soon after its
+// rotation: most readers open the live log only when they have read the one before.
 // What reads a log for longer, or keeps it open, delays rotations no more than that.
 func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
-	if d.o.Readers.Unseen() <= 0 || len(d.o.Readers.Followers(dir, anyAge)) > 0 {
+	if budget, _ := d.UnreadBudget(); budget == 0 || d.o.Readers.Unseen() <= 0 || len(d.o.Readers.Followers(dir, anyAge)) > 0 {
 		return false
 	}
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
@@ -173,11 +173,12 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 		}
 	}
 	age := now.Sub(newest.Changed)
-	return newest.Base != "" && age >= 0 && age < maxUnseenWait && d.inUse(dir, newest.Name)
+	return newest.Base != "" && age >= 0 && age < maxUnseenWait && d.inUse(dir, newest.Name, true)
 }
 
-// inUse reports whether any process has a log open.
-func (d *Dispatcher) inUse(dir string, name podlogs.Name) bool {
+// inUse reports whether any process has a log open; onlyRead: and none for writing, as a
+// runtime that is slow to close it has.
+func (d *Dispatcher) inUse(dir string, name podlogs.Name, onlyRead bool) bool {
 	at, err := d.fs.OpenDir(dir)
 	if err != nil {
 		return false
@@ -188,6 +189,11 @@ func (d *Dispatcher) inUse(dir string, name podlogs.Name) bool {
 		return false
 	}
 	defer f.Close() //nolint:errcheck // opened for reading
+	if onlyRead {
+		if written, err := f.OpenForWrite(); err != nil || written {
+			return false
+		}
+	}
 	used, err := f.InUse()
 	return err == nil && used
 }
@@ -327,7 +333,7 @@ func (d *Dispatcher) holdInUse(dir string, files []podlogs.File, unseen time.Dur
 		if known || f.Kind != podlogs.Rotated || !f.Regular || f.SameGeneration(busy) || age < 0 || age > unseen {
 			continue
 		}
-		if d.inUse(dir, f.Name) {
+		if d.inUse(dir, f.Name, false) {
 			p[f.Inode] = 0
 		}
 	}

@@ -179,13 +179,17 @@ func TestUnknownReaderDelays(t *testing.T) {
 		unseen time.Duration
 		known  bool
 		waits  bool
+		flags  int // that it is open with
+		yaml   string
 	}{
-		{"unknown", time.Hour, false, true},
-		{"all processes are seen", 0, false, false},
-		{"the readers are known", time.Hour, true, false},
+		{"unknown", time.Hour, false, true, os.O_RDONLY, ""},
+		{"the runtime has it open", time.Hour, false, false, os.O_WRONLY, ""},
+		{"all processes are seen", 0, false, false, os.O_RDONLY, ""},
+		{"the readers are known", time.Hour, true, false, os.O_RDONLY, ""},
+		{"no allowance", time.Hour, false, false, os.O_RDONLY, "unreadLogBudget: 0"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			n, f := readNode(t, "")
+			n, f := readNode(t, c.yaml)
 			f.unseen = c.unseen
 			ct, dir := n.run(t, fake.ContainerSpec{})
 			must(t, ct.WriteNumbered("stdout", 10, 100))
@@ -195,7 +199,7 @@ func TestUnknownReaderDelays(t *testing.T) {
 			}
 			before := filepath.Join(ct.Dir(), "0.log.20260101-000001")
 			must(t, os.WriteFile(before, []byte("2026-01-01T00:00:00Z stdout F x\n"), 0o600))
-			reader, err := os.Open(before)
+			reader, err := os.OpenFile(before, c.flags, 0)
 			must(t, err)
 			defer reader.Close() //nolint:errcheck // a second time
 			n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
