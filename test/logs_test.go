@@ -18,7 +18,7 @@ import (
 func TestLogsFollow(t *testing.T) { onEachNode(t, logsFollow) }
 
 func logsFollow(t *testing.T, n node) {
-	t.Parallel() // it mostly waits for rotations
+	t.Parallel()                                             // it mostly waits for rotations
 	p := newProcess(t, n, everything+"unreadLogBudget: 0\n") // else a stopped process that has a log open delays rotations
 	p.start()
 	w := workload{name: "followed", lines: 60_000, rate: 4e6, stderrEvery: 3, longEvery: 100}
