@@ -86,12 +86,10 @@ type record struct {
 // while a reader has it open, unlinking it would free nothing. It returns what the
 // last unread bytes of the file held. again returns the position of the reader once the
 // file is empty: it may have read on in the meantime.
-func empty(f podlogs.Handle, size, unread int64, again func() int64) (Lost, error) {
+func empty(f podlogs.Handle, size, unread int64, again func() int64) (lost Lost, err error) {
 	unread = min(unread, size)
 	from := size - unread
-	var first []record // of maxRace
-	var late Lost
-	var err error
+	var first []record // that the reader may read on
 	records := crilog.NewReader(io.NewSectionReader(f, from, unread))
 	for unread > 0 {
 		line, err := records.Next()
@@ -102,37 +100,29 @@ func empty(f podlogs.Handle, size, unread int64, again func() int64) (Lost, erro
 		if line.Partial { // the rest of a line that was read in part cannot be parsed, and counts
 			r.line = 0
 		}
+		lost.add(r)
 		if r.end <= maxRace && len(first) < maxRecords {
 			first = append(first, r)
-		} else {
-			late.add(r)
 		}
 		if err != nil && !errors.Is(err, crilog.ErrMalformed) {
 			break // a disk that cannot be read must not keep its space from being freed
 		}
 	}
-	if err = f.Truncate(); err == nil && unread > 0 {
-		unread = min(unread, max(0, size-again()))
+	if err := f.Truncate(); err != nil || unread == 0 {
+		return lost, err
 	}
-	lost := Lost{Bytes: unread}
+	if lost.Bytes = min(unread, max(0, size-again())); lost.Bytes == 0 {
+		return Lost{}, nil
+	}
 	for _, r := range first {
-		if r.end > size-from-unread { // the reader did not read on to there
-			lost.add(r)
+		if r.end <= unread-lost.Bytes {
+			lost.Lines -= r.line
+		} else if !r.time.IsZero() {
+			lost.From = r.time
+			break
 		}
 	}
-	return lost.and(late), err
-}
-
-// and adds what was lost behind it.
-func (l Lost) and(late Lost) Lost {
-	l.Lines += late.Lines
-	if l.From.IsZero() {
-		l.From = late.From
-	}
-	if !late.To.IsZero() {
-		l.To = late.To
-	}
-	return l
+	return lost, nil
 }
 
 // add counts a record.
