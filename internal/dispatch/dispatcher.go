@@ -33,8 +33,8 @@ const (
 	lookupWorkers = 8
 )
 
-// Options configure a Dispatcher. All but Readers, Rotated,
-// Finished, Failed and Log are required.
+// Options configure a Dispatcher. All but Readers, Rotated, Finished, Failed and Log are
+// required.
 type Options struct {
 	// PodLogsDir is an absolute, clean path.
 	PodLogsDir string

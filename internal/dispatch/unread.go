@@ -85,18 +85,12 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	if since.IsZero() {
 		since = now
 	}
-	var waiting *Waiting
-	var missed []string
-	live, err := d.statLog(dir, w.Log)
-	reopens := err != nil || live.Size == 0 // all that is missing is a reopen: nothing is moved
-	if !reopens {
-		waiting, missed = d.slowest(dir, live, now, since, returned)
-	}
+	waiting, missed := d.slowest(dir, w.Log, now, since, returned)
 	w.missed = missed
 	if !row.waits || len(w.operators) > 0 {
 		return false
 	}
-	if waiting == nil && !reopens && (now.Sub(returned) < returnPause || d.beingRead(dir, w.Log, now)) {
+	if waiting == nil && (now.Sub(returned) < returnPause || d.beingRead(dir, w.Log, now)) {
 		waiting = &Waiting{Command: unknownReader, Since: since}
 	}
 	if waiting != nil && !d.hasRoom(dir, w.Log, len(missed) > 0) {
@@ -123,12 +117,16 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 
 // slowest returns the log reader that a rotation must wait for; nil: there is none. missed
 // are the commands of those that have not opened the log, and would miss it if it were
-// rotated now.
+// rotated now. An empty log is not moved: all that is missing is a reopen.
 // The log got its name at returned, if that is not zero, else when it was created.
-func (d *Dispatcher) slowest(dir string, live podlogs.Stat, now, since, returned time.Time) (waiting *Waiting, missed []string) {
+func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (waiting *Waiting, missed []string) {
 	followers := d.o.Readers.Followers(dir, positionsAge)
 	if len(followers) == 0 {
 		d.discover(dir, now)
+		return nil, nil
+	}
+	live, err := d.statLog(dir, log)
+	if err != nil || live.Size == 0 {
 		return nil, nil
 	}
 	named := time.Unix(0, live.Born)

@@ -229,7 +229,12 @@ func TestReopenWaitsForNoReader(t *testing.T) {
 	must(t, os.WriteFile(log+".20260102-150405", nil, 0o600))
 	must(t, unix.Renameat2(unix.AT_FDCWD, log, unix.AT_FDCWD, log+".20260102-150405", unix.RENAME_EXCHANGE))
 	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseRetry, Limit: 1})
-	testutil.Eventually(t, "the reopen", func() bool { return n.logged("reopened a missing live log") == 1 })
+	testutil.Eventually(t, "the reopen", func() bool {
+		if w := n.Describe(dir, "0.log", false).Waiting; w != nil {
+			t.Fatalf("it waits for %+v", w)
+		}
+		return n.logged("reopened a missing live log") == 1
+	})
 }
 
 // TestReadersAreLookedFor: for a log that is due and has no known reader, they are

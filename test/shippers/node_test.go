@@ -24,6 +24,7 @@ type node struct {
 	endpoint, podLogsDir string
 	// containersDir has a link to each live log, as kubelet's /var/log/containers.
 	containersDir string
+	replaces      bool // a reopen replaces the empty live log, as conmon's does
 	start         func(name string, lines uint64, width, rate int) (writer, error)
 }
 
@@ -95,7 +96,7 @@ func newConmon(t *testing.T) *node {
 			t.Error(err)
 		}
 	})
-	n := &node{t: t, endpoint: rt.Endpoint(), podLogsDir: rt.PodLogsDir(), containersDir: t.TempDir()}
+	n := &node{t: t, endpoint: rt.Endpoint(), podLogsDir: rt.PodLogsDir(), containersDir: t.TempDir(), replaces: true}
 	n.start = func(name string, lines uint64, width, rate int) (writer, error) {
 		c, err := rt.RunContainer(fake.ContainerSpec{
 			Pod: name, Name: "app",

@@ -63,7 +63,8 @@ func startShipper(t *testing.T, n *node, s shipper) (*process, *output) {
 // TestShippers: OpenTelemetry's collector misses no line of logs that are rotated while
 // they are written. rsyslog reads a log to its end when it sees the rotation, and then
 // leaves it: it misses no line but those that the runtime writes to it between the
-// exchange and the reopen.
+// exchange and the reopen. It notes a log's inode before it opens the log: where conmon
+// replaces the empty log in between, it reads the first lines of the new one twice.
 //
 // The next rotation waits until the shipper has shipped what is in each live log, so that a
 // slow machine rotates less often: a log that is gone before the shipper looks is not what
@@ -108,12 +109,15 @@ func shipRotated(t *testing.T, n *node, s shipper) {
 	}
 	sum := out.wait(ws)
 	t.Logf("%d of %d lines missing, %d doubled; %d were written to a log since its rotation was requested", missing(sum), sum.Written, sum.Doubled, late)
-	allowed := uint64(0)
+	allowed, twice := uint64(0), uint64(0)
 	if s.name == "rsyslog" {
 		allowed = late
+		if n.replaces {
+			twice = late
+		}
 	}
-	if missing(sum) > allowed || sum.Doubled > 0 || sum.Written == 0 {
-		t.Errorf("%d of %d lines missing, at most %d may be; %d doubled", missing(sum), sum.Written, allowed, sum.Doubled)
+	if missing(sum) > allowed || sum.Doubled > twice || sum.Written == 0 {
+		t.Errorf("%d of %d lines missing, at most %d may be; %d doubled, at most %d may be", missing(sum), sum.Written, allowed, sum.Doubled, twice)
 	}
 }
 
