@@ -411,4 +411,10 @@ func TestSilentLogIsProvenSeldom(t *testing.T) {
 	if sweep(); proven() != inodeOf(log) {
 		t.Error("the new log is not proven to be open for writing")
 	}
+	must(t, ct.WriteNumbered("stdout", 1, 100))
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+	if proven() != 0 {
+		t.Error("a proof is left of the log before: a new one may get its inode")
+	}
 }

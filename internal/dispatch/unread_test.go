@@ -23,14 +23,18 @@ import (
 type followers struct {
 	mu     sync.Mutex
 	list   []readers.Follower
+	now    []readers.Follower // what is read again; nil: the same
 	unseen time.Duration
 }
 
 func (f *followers) Unseen() time.Duration { return f.unseen }
 
-func (f *followers) Followers(string, time.Duration) []readers.Follower {
+func (f *followers) Followers(_ string, maxAge time.Duration) []readers.Follower {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if maxAge == 0 && f.now != nil {
+		return f.now
+	}
 	return slices.Clone(f.list)
 }
 
@@ -332,6 +336,54 @@ func TestMissedLogsAreCounted(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestOldLogGoesFirst: while a live log waits for a reader that has not opened it, the space
+// that it takes is that of the rotated log before, whose lost lines are counted by the
+// position that the reader has by then.
+func TestOldLogGoesFirst(t *testing.T) {
+	n, f := readNode(t, "containerLogMaxSize: 64Ki\ncontainerLogMaxTotalSize: 128Ki\nunreadLogBudget: 0\nrotatedLogGracePeriod: 0s\n")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 600, 100))
+	live, old := filepath.Join(ct.Dir(), "0.log"), filepath.Join(ct.Dir(), "0.log.20260101-000001")
+	record := "2026-01-01T00:00:00Z stdout F " + strings.Repeat("x", 1<<10-31) + "\n"
+	must(t, os.WriteFile(old, []byte(strings.Repeat(record, 60)), 0o600))
+	if total := size(live) + 60<<10; size(live) < 68<<10 || size(live) > 112<<10 || total < 128<<10 {
+		t.Fatalf("%d bytes in the live log", size(live))
+	}
+	f.set(at(10<<10, old))
+	f.now = []readers.Follower{at(20<<10, old)}
+	n.list(t) // the first sweep finds what is due
+	testutil.Eventually(t, "the old log to go", func() bool { return names(t, ct.Dir()) == "0.log" })
+	testutil.Eventually(t, "the report", func() bool { return n.logged(`"bytes":40960,"lines":40,`) == 1 })
+	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+	if n.rotated.Load() > 0 {
+		t.Error("the live log was rotated")
+	}
+}
+
+// TestMissedLogIsForgotten: of a log that another program removed nothing is kept, also
+// while the readers that missed it are only expected.
+func TestMissedLogIsForgotten(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 1, 100))
+	kept := rotatedLogs(t, ct.Dir(), 1)[0].String()
+	inode := inodeOf(filepath.Join(ct.Dir(), kept))
+	n.list(t)
+	f.set(readers.Follower{Command: "shipper", Expected: true})
+	long := missedLog{[]string{"shipper"}, time.Now().Add(-missedLasts - time.Second)}
+	n.with(dir, func(c *container) { c.missed = map[uint64]missedLog{inode: long, 1: long, 2: {long.readers, time.Now()}} })
+	n.Changed(dir)
+	testutil.Eventually(t, "one to be forgotten", func() (done bool) {
+		n.with(dir, func(c *container) { done = len(c.missed) == 2 })
+		return done
+	})
+	n.with(dir, func(c *container) {
+		if _, ok := c.missed[1]; ok {
+			t.Errorf("%v", c.missed)
+		}
+	})
 }
 
 // TestLogsInUseAreHeld: while not all processes can be seen, a rotated log that one has
