@@ -373,7 +373,9 @@ func TestMissedLogIsForgotten(t *testing.T) {
 	n.list(t)
 	f.set(readers.Follower{Command: "shipper", Expected: true})
 	long := missedLog{[]string{"shipper"}, time.Now().Add(-missedLasts - time.Second)}
-	n.with(dir, func(c *container) { c.missed = map[uint64]missedLog{inode: long, 1: long, 2: {long.readers, time.Now()}} })
+	n.with(dir, func(c *container) {
+		c.missed = map[uint64]missedLog{inode: long, 1: long, 2: {long.readers, time.Now()}}
+	})
 	n.Changed(dir)
 	testutil.Eventually(t, "one to be forgotten", func() (done bool) {
 		n.with(dir, func(c *container) { done = len(c.missed) == 2 })
