@@ -13,7 +13,8 @@ const (
 	// recentTimes is of how many times the quantiles are. One that took long, such as
 	// after a pause of the machine, is forgotten after so many rotations.
 	recentTimes = 128
-	// The high quantile is the longest time, so that less than one in a hundred is longer.
+	// The high quantile is the longest time and a margin, so that less than one in a hundred
+	// is longer.
 	// Up to maxOutliers times are left out that are outlierFactor times as long as the
 	// next, as after a pause of the machine; one for each perOutlier times.
 	maxOutliers   = 2
@@ -23,6 +24,8 @@ const (
 	// seen: more than a healthy runtime's does, and what a busy one's may.
 	firstMedian = 10 * time.Millisecond
 	firstHigh   = 100 * time.Millisecond
+	// firstTimes is after how many rotations firstHigh no longer counts. It does less with each.
+	firstTimes = 8
 )
 
 // recent holds the latest times of one kind.
@@ -45,7 +48,11 @@ func (r *recent) note(d time.Duration) {
 	}
 	sorted := slices.Clone(r.times)
 	slices.Sort(sorted)
-	r.value.Store(&watcher.Reaction{Median: sorted[len(sorted)/2], High: longest(sorted)})
+	n := time.Duration(len(sorted))
+	high := longest(sorted)
+	high += high / n // the longest of a few is shorter than what may come
+	high = max(high, firstHigh-firstHigh*n/firstTimes)
+	r.value.Store(&watcher.Reaction{Median: sorted[n/2], High: high})
 }
 
 // longest returns the longest of sorted times, without outliers.

@@ -25,21 +25,22 @@ func TestReaction(t *testing.T) {
 			r.note(d)
 		}
 	}
+	const us = time.Microsecond
 	want(firstMedian, firstHigh)
-	note(1, 50*ms)
-	want(50*ms, 50*ms)
-	note(perOutlier-2, ms)
-	want(ms, 50*ms)
+	note(1, 32*ms)
+	want(32*ms, 87500*us) // a healthy runtime is not known by one rotation
+	note(1, 32*ms)
+	want(32*ms, 75*ms)
+	note(perOutlier-3, ms)
+	want(ms, 32*ms+32*ms/7)
 	note(1, ms)
-	want(ms, ms) // one outlier is left out once there are enough
-	note(1, 20*ms)
-	want(ms, 20*ms) // two are not yet
+	want(ms, 36*ms)
 	note(perOutlier, ms)
-	want(ms, ms)
-	note(1, 20*ms)
-	want(ms, 20*ms) // three are no longer exceptions
+	want(ms, ms+ms/16) // two outliers are left out once there are enough
+	note(1, 34*ms)
+	want(ms, 36*ms) // three are no longer exceptions
 	note(recentTimes, 2*ms)
-	want(2*ms, 2*ms)
+	want(2*ms, 2*ms+2*ms/recentTimes)
 }
 
 // TestLongestOfEvenTimes: times without an exception count, the longest too.
@@ -48,7 +49,7 @@ func TestLongestOfEvenTimes(t *testing.T) {
 	for i := range recentTimes {
 		r.note(time.Duration(20+60*i/recentTimes) * time.Millisecond)
 	}
-	if got := r.reaction(); got.High != 79*time.Millisecond {
+	if got := r.reaction(); got.High != 79*time.Millisecond*(recentTimes+1)/recentTimes {
 		t.Errorf("of 20 to 79 ms: %v", got)
 	}
 }
@@ -57,7 +58,7 @@ func TestLongestOfEvenTimes(t *testing.T) {
 // at once, was delayed, or others wait.
 func TestHold(t *testing.T) {
 	n := newNode(t, "")
-	n.reopens.note(10 * time.Millisecond)
+	n.reopens.value.Store(&watcher.Reaction{High: 10 * time.Millisecond})
 	w := want{Due: watcher.Due{Limit: 1 << 20, Target: 1 << 20, Rate: 1e6}, at: time.Now()}
 	if got := n.hold(w); got != (rotator.Hold{Until: 1<<20 - 10_000, Gap: 1<<20 - 14_000, Max: maxHold}) {
 		t.Errorf("hold %+v", got)
@@ -81,7 +82,7 @@ func TestHold(t *testing.T) {
 // for a while.
 func TestReserve(t *testing.T) {
 	n := newNode(t, "")
-	n.reactions.note(20 * time.Millisecond)
+	n.reactions.value.Store(&watcher.Reaction{High: 20 * time.Millisecond})
 	n.Due(watcher.Due{Dir: "pod/c", Log: "0.log", Limit: 1 << 20, Rate: 100e6})
 	for _, test := range []struct{ total, want int64 }{{50e6, 3e6}, {4e6, 1e6}} {
 		if got := n.reserve("pod/c", test.total); got != test.want {

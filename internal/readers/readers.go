@@ -39,7 +39,7 @@ type Tracker struct {
 	tracked  []*process           // have a log open, or died as readers
 	commands map[string]int       // of readers: the most containers that one process follows; never changed, only replaced
 	most     int                  // the most of any command
-	all      int                  // containers with a directory
+	all      int                  // containers with a directory, if there are readers
 	dirs     map[string]directory // by container
 	stats    Stats
 }
@@ -191,8 +191,11 @@ func (t *Tracker) Discover(ctx context.Context) error {
 	t.mu.Unlock()
 
 	commands, readers, partial := summarize(tracked)
-	all := len(podlogs.ContainerDirs(t.podLogsDir))
 	unreadable += partial
+	all := 0
+	if len(commands) > 0 {
+		all = len(podlogs.ContainerDirs(t.podLogsDir))
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.commands, t.most, t.all = commands, 0, all
