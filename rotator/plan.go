@@ -44,6 +44,10 @@ type Policy struct {
 	Codec *podlogs.Codec
 	// Level is the codec's, 1 (fastest) to 9 (smallest); 0: its default.
 	Level int
+	// CompressAfter is how long after its rotation a log is compressed, at the earliest: one
+	// that is pruned before is not worth it. It does not count where MaxFiles logs of Limit
+	// do not fit into MaxTotalSize, since compressed more of them do.
+	CompressAfter time.Duration
 }
 
 // EffectiveLimit returns the size in bytes at which a live log is rotated: half
@@ -316,6 +320,18 @@ func (pl *planner) reconcile(kept []podlogs.File) {
 	}
 }
 
+// compressesLater reports whether f was rotated too recently to be compressed, and notes when
+// it may be.
+func (pl *planner) compressesLater(f podlogs.File) bool {
+	p := pl.policy
+	left := p.CompressAfter - pl.now.Sub(f.Changed)
+	if left <= 0 || left > p.CompressAfter || p.MaxTotalSize > 0 && p.Limit > p.MaxTotalSize/int64(max(1, p.MaxFiles)) {
+		return false
+	}
+	pl.notBefore(left)
+	return true
+}
+
 // compress plans every uncompressed rotated log but the newest, which log shippers
 // may still be reading under its new name, as long as there is room for both
 // source and result.
@@ -331,7 +347,7 @@ func (pl *planner) compress(files []podlogs.File) {
 	}
 	for i, f := range files {
 		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
-		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.missed(f) && !pl.inGrace(f) && !pl.held(f) {
+		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.missed(f) && !pl.inGrace(f) && !pl.held(f) && !pl.compressesLater(f) {
 			pl.steps = append(pl.steps, Step{
 				Action: Compress, Name: f.Name, Compressed: f.As(pl.policy.Codec.Kind()), Size: f.Size,
 			})

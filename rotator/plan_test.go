@@ -90,6 +90,8 @@ func parsePolicy(t *testing.T, text []byte) (p Policy) {
 			p.Grace, err = time.ParseDuration(value)
 		case "compress":
 			p.Codec = podlogs.Gzip
+		case "compress-after":
+			p.CompressAfter, err = time.ParseDuration(value)
 		case "allowance":
 			p.Allowance, err = strconv.ParseInt(value, 10, 64)
 		case "followed":

@@ -151,6 +151,7 @@ func TestOneContainerFailsAlone(t *testing.T) {
 		base := url()
 		n.WaitRotations(10)
 		testutil.Eventually(t, "three files", func() bool { _, files := dirSize(good.Dir()); return files <= 3 })
+		good.Exit() // its logs are kept for long enough then
 		testutil.Eventually(t, "a compression", func() bool { return n.Log.Count(`"action":"compress"`) > 0 })
 		testutil.Eventually(t, "readyz", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 		testutil.Eventually(t, "the reason in the status", func() bool {
@@ -160,7 +161,6 @@ func TestOneContainerFailsAlone(t *testing.T) {
 		if n.Log.Count("container runtime is unreachable") > 0 {
 			t.Error("the runtime counts as unreachable")
 		}
-		good.Exit()
 		n.Stop()
 		n.CheckLines(good)
 	}

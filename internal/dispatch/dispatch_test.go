@@ -418,3 +418,37 @@ func TestSilentLogIsProvenSeldom(t *testing.T) {
 		t.Error("a proof is left of the log before: a new one may get its inode")
 	}
 }
+
+// TestPruningFollowsCanceledCompression: a log that must be pruned ends its compression, is
+// pruned right after it, and the next rotation gives that its turn.
+func TestPruningFollowsCanceledCompression(t *testing.T) {
+	n := newNode(t, "containerLogMaxSize: 64Ki\ncontainerLogMaxFiles: 4\ncontainerLogMaxTotalSize: 128Ki\n")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	idle := func() bool {
+		p, r := n.prunes.Stats(), n.rotations.Stats()
+		return p.Running+p.Queued+r.Running == 0
+	}
+	testutil.Eventually(t, "idle queues", idle)
+	must(t, n.rotations.Stop(t.Context()))
+	logs := rotatedLogs(t, ct.Dir(), 4)
+	canceled := false
+	n.with(dir, func(c *container) { c.compressing, c.cancel = logs[0], func() { canceled = true } })
+	n.prune(t.Context(), dir)
+	if !canceled {
+		t.Error("the compression goes on")
+	}
+	n.with(dir, func(c *container) { c.want = &want{Due: watcher.Due{Dir: dir, Log: "0.log", Limit: 1}} })
+	if w, _ := n.begin(dir); w != nil {
+		t.Error("a rotation began before the log was pruned")
+	}
+	testutil.Eventually(t, "idle queues", idle)
+	oldest := func() bool { return strings.Contains(names(t, ct.Dir()), logs[0].String()) }
+	if !oldest() {
+		t.Fatal("it was pruned while it was compressed")
+	}
+	n.with(dir, func(c *container) { c.want, c.compressing, c.cancel = nil, podlogs.Name{}, nil })
+	n.compress(t.Context(), dir)
+	testutil.Eventually(t, "the pruning", func() bool { return !oldest() })
+}

@@ -19,8 +19,9 @@ const (
 	// maxPruneWait is how long a request to prune waits for a rotation: one that
 	// takes longer hangs.
 	maxPruneWait = 250 * time.Millisecond
-	// blockedPause gives a canceled compression the time to end.
-	blockedPause = 20 * time.Millisecond
+	// compressAfter is how long after its rotation a log is compressed. Of a container that
+	// writes more than 40 MB/s, four logs of the default limit are not kept for that long.
+	compressAfter = time.Second
 	// cleanPause is between two tries to remove a removed container's logs.
 	cleanPause = 10 * time.Second
 )
@@ -130,7 +131,7 @@ func (d *Dispatcher) pruned(dir string) {
 	})
 }
 
-// unblock ends a compression of what must be removed, and tries again then. No
+// unblock ends a compression of what must be removed, after which pruning is tried again. No
 // other one begins before.
 func (d *Dispatcher) unblock(dir string, rep rotator.Report) {
 	d.with(dir, func(c *container) { c.blocked = rep.Blocked || len(c.prunes) > 0 })
@@ -142,7 +143,6 @@ func (d *Dispatcher) unblock(dir string, rep rotator.Report) {
 			c.cancel()
 		}
 	})
-	d.prunes.AddAfter(dir, blockedPause)
 }
 
 // compress is the run of the compress queue.
@@ -162,8 +162,8 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 	d.o.Metrics.CompressedIn.Add(float64(rep.BytesIn))
 	d.o.Metrics.CompressedOut.Add(float64(rep.BytesOut))
 	if cctx.Err() != nil {
-		if ctx.Err() == nil { // what must go was in the way; the rest is still to do
-			d.compressions.AddAfter(dir, blockedPause)
+		if ctx.Err() == nil { // what must go was in the way; pruning requests the rest again
+			d.prunes.Add(dir)
 		}
 		return
 	}

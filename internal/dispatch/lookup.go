@@ -75,6 +75,7 @@ func (d *Dispatcher) policy(dir string) (p rotator.Policy, known bool) {
 	p = rotator.Policy{
 		MaxFiles: e.MaxFiles, MaxTotalSize: e.MaxTotalSize, Limit: e.MaxSize, MaxAge: e.MaxAge,
 		Grace: e.Grace, Codec: podlogs.CodecNamed(e.Codec), Level: e.Level, Reserve: d.reserve(dir, e.MaxTotalSize),
+		CompressAfter: compressAfter,
 	}
 	d.unreadPolicy(dir, &p)
 	return p, known && d.reachable.Load()

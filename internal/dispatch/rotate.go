@@ -146,7 +146,7 @@ func (d *Dispatcher) begin(dir string) (w *want, restores []string) {
 		return nil, restores
 	}
 	now := time.Now()
-	if !c.yielded && (c.unpruned || c.pruning != nil || !c.deferred.IsZero()) {
+	if !c.yielded && (c.unpruned || c.blocked || c.pruning != nil || !c.deferred.IsZero()) {
 		c.yielded = true
 		d.prunes.Add(dir)
 		d.rotations.AddAfter(dir, pruneTurn)
