@@ -14,7 +14,7 @@ image: ## dist/logwatch-image.tar, the container image for amd64 and arm64 (with
 
 test: ## everything, with real runtimes, systemd and browser (as root)
 	hack/test-deps
-	go run ./hack/slowest -race -timeout 20m $$(go list ./... | grep -v /test)
+	go run ./hack/slowest -race -timeout 20m -parallel 8 $$(go list ./... | grep -v /test)
 	go run ./hack/slowest -race -timeout 20m -p 1 ./test/... # one at a time: runtimes, systemd and browser fill the machine
 
 test-unit: ## no root, no network

@@ -105,6 +105,7 @@ func TestMetricsOfADaemon(t *testing.T) {
 }
 
 func TestPerContainer(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small+"metrics: {perContainer: true}\n")
 	url, _ := n.Listen()
 	c := n.RunContainer(fake.ContainerSpec{Pod: "web"})
@@ -241,6 +242,7 @@ func TestOperatorAmongWriters(t *testing.T) {
 
 // TestStatusHasErrors: a runtime that does not reopen shows, until it does.
 func TestStatusHasErrors(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	url, socket := n.Listen()
 	client := api.NewClient(socket)

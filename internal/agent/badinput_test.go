@@ -51,6 +51,7 @@ func TestPodLogsDirIsAFile(t *testing.T) {
 // TestTouchesNothingWithoutRuntime: full logs, temps, too many rotated files:
 // all stays unchanged until the runtime has answered once.
 func TestTouchesNothingWithoutRuntime(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "1000", "2", 1))
 	c := n.RunContainer(fake.ContainerSpec{})
 	must(t, c.WriteNumbered("stdout", 400, 200))
@@ -139,6 +140,7 @@ func TestRefusesALinkAsLog(t *testing.T) {
 // TestOddDirectories: names with glob characters and a directory with 100,000
 // foreign files neither stop nor slow any other container.
 func TestOddDirectories(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	var all []*fake.Container
 	for _, name := range []string{"[a-z]*", "?", `back\slash`, "dollar$HOME", "new\nline"} {

@@ -54,6 +54,7 @@ minRotationInterval: 0s
 // that does not reopen for a while: the rotated log is the one that is written,
 // so it is neither compressed nor pruned, whatever the policy says.
 func TestWritesOnIntoRotated(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, `
 containerLogMaxSize: 256Ki
 containerLogMaxFiles: 2

@@ -64,6 +64,7 @@ func TestForeignLock(t *testing.T) {
 // TestSecondLogwatch: a second one waits until the first has ended, says for what, and
 // stays alive.
 func TestSecondLogwatch(t *testing.T) {
+	t.Parallel()
 	for name, change := range map[string]func(*testing.T, *agenttest.Daemon){
 		"the same": func(*testing.T, *agenttest.Daemon) {},
 		"another path": func(t *testing.T, d *agenttest.Daemon) {

@@ -52,7 +52,7 @@ func TestPageOfADaemon(t *testing.T) {
 	if e := next(); e.Kind != web.KindRotated || e.Pod != "web" || e.ID != c.ID() || e.To != r.To || e.Size != r.Size || e.Cause != "write" || time.Since(e.Time) > time.Second {
 		t.Errorf("%+v, want %+v", e, r)
 	}
-	c.Fail(fake.Failure{Mode: fake.Unavailable})
+	c.Fail(fake.Failure{Mode: fake.ErrorWithoutActing})
 	must(t, c.WriteNumbered("stdout", 1000, 100))
 	if e := next(); e.Kind != web.KindFailed || e.Dir != r.Due.Dir || e.Error == "" {
 		t.Errorf("%+v", e)

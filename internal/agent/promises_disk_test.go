@@ -174,6 +174,7 @@ func TestNameComesBack(t *testing.T) {
 // TestLinkAsLog: a symbolic link as live log, as cri-dockerd has it, is reported once
 // and counted.
 func TestLinkAsLog(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	url, socket := n.Listen()
 	target := filepath.Join(t.TempDir(), "id-json.log")

@@ -40,6 +40,7 @@ func sizeOf(path string) int64 {
 // TestSweepFindsWhatIsDue: a log that is due is rotated by the next sweep, with no
 // more bytes written to it, whatever happened before.
 func TestSweepFindsWhatIsDue(t *testing.T) {
+	t.Parallel()
 	for name, disturb := range map[string]func(t *testing.T, n *agenttest.Node, c *fake.Container){
 		"after failed rotations": func(t *testing.T, n *agenttest.Node, c *fake.Container) {
 			c.Fail(fake.Failure{Mode: fake.ErrorWithoutActing, Times: 2})
@@ -93,6 +94,7 @@ func TestSweepFindsWhatIsDue(t *testing.T) {
 // TestNewFileEndsBackoff: after failed reopens the container's next request waits,
 // but not for another file under the name, and not for an operator.
 func TestNewFileEndsBackoff(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	client := listen(n)
 	n.Start()
@@ -141,6 +143,7 @@ func TestShortHiccupCostsSeconds(t *testing.T) {
 // TestOneContainerFailsAlone: a container whose status cannot be read costs no other
 // one its rotation, pruning or compression, and does not make the node unready.
 func TestOneContainerFailsAlone(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []fake.Mode{fake.ErrorWithoutActing, fake.Hang} {
 		n := agenttest.New(t, fake.Options{}, tight)
 		url, socket := n.Listen()
@@ -188,6 +191,7 @@ func TestSlowStatusesDelayNoOther(t *testing.T) {
 // TestHangingContainersStarveNone: with 16 containers whose reopens hang, and four
 // rotation workers, another container's log stays near its limit.
 func TestHangingContainersStarveNone(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, tight)
 	var hung []*fake.Container
 	for i := range 16 {
@@ -218,6 +222,7 @@ func TestHangingContainersStarveNone(t *testing.T) {
 // TestKeepsExitedContainersPolicy: the labels of a container that ended before the
 // agent started decide what is kept of its logs.
 func TestKeepsExitedContainersPolicy(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, tight+`
 overrides:
 - match: {labels: keep=many}
@@ -263,6 +268,7 @@ overrides:
 // turns on applies to the containers that run; while the pods cannot be read, what
 // was known stays, and rotation goes on.
 func TestReloadReachesRunningContainers(t *testing.T) {
+	t.Parallel()
 	large := strings.Replace(agenttest.Small, "64Ki", "1Gi", 1)
 	n := agenttest.New(t, fake.Options{}, large)
 	_, write := n.ConfigFile(large)
@@ -295,6 +301,7 @@ func TestReloadReachesRunningContainers(t *testing.T) {
 // ten seconds after its deadline at the earliest, at the start too, whatever the
 // causes; a runtime that acts late loses no line then.
 func TestPauseBetweenReopens(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{Style: fake.CRIO}, agenttest.Small+"runtimeRequestTimeout: 1s\n")
 	client := listen(n)
 	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 100e3}})

@@ -12,6 +12,7 @@ const cleaning = agenttest.Small + "cleanRemovedContainers: true\n"
 
 // TestCleansRemoved: a container is removed while its pod is there.
 func TestCleansRemoved(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, cleaning)
 	n.Start()
 	old := n.RunContainer(fake.ContainerSpec{Pod: "p", UID: "u", Writer: &fake.Pattern{BytesPerSecond: 1e6}})
@@ -34,6 +35,7 @@ func TestCleansRemoved(t *testing.T) {
 // TestKeepsLogsOfLostContainers: whatever a runtime forgets, its word alone
 // removes nothing.
 func TestKeepsLogsOfLostContainers(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(*fake.Runtime, *fake.Container){
 		"the pod is gone too": func(_ *fake.Runtime, c *fake.Container) { c.Exit(); c.Remove() },
 		"lists are empty": func(rt *fake.Runtime, _ *fake.Container) {

@@ -18,6 +18,7 @@ import (
 // TestReload: new limits hold at once, without a restart; a bad file changes
 // nothing; no line is lost in the meantime.
 func TestReload(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "64Ki", "1Gi", 1))
 	ask, write := n.ConfigFile(strings.Replace(agenttest.Small, "64Ki", "1Gi", 1))
 	n.Start()
@@ -54,6 +55,7 @@ func TestReload(t *testing.T) {
 // TestOverridesAndAnnotations: each container gets its own limit; a ceiling
 // holds; a bad annotation is ignored, and logged once.
 func TestOverridesAndAnnotations(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, `
 containerLogMaxSize: 4Mi
 containerLogMaxFiles: 1000
@@ -129,6 +131,7 @@ func TestMaxAge(t *testing.T) {
 // TestReloadOfAChangeWhileStarting: a file that is changed while the start waits for
 // podLogsDir is not the one that was loaded.
 func TestReloadOfAChangeWhileStarting(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, strings.Replace(agenttest.Small, "64Ki", "1Gi", 1))
 	_, write := n.ConfigFile(strings.Replace(agenttest.Small, "64Ki", "1Gi", 1))
 	away := n.Runtime.PodLogsDir() + "-away"

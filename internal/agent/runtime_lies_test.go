@@ -30,6 +30,7 @@ func TestStatusNotFoundOnce(t *testing.T) {
 
 // TestTwoContainersInOneDirectory: both run, and both logs are rotated.
 func TestTwoContainersInOneDirectory(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	n.Start()
 	a := n.RunContainer(fake.ContainerSpec{Pod: "p", UID: "u"})
@@ -43,6 +44,7 @@ func TestTwoContainersInOneDirectory(t *testing.T) {
 // TestCleanSparesAReusedPath: the log path of a removed container is used by the next
 // one, whose logs stay.
 func TestCleanSparesAReusedPath(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small+"cleanRemovedContainers: true\n")
 	n.Start()
 	a := n.RunContainer(fake.ContainerSpec{Pod: "p", UID: "u"})
@@ -65,6 +67,7 @@ func TestCleanSparesAReusedPath(t *testing.T) {
 // TestListsThatLackARunningContainer: its pod is there, and its status says that it
 // runs. Its logs stay.
 func TestListsThatLackARunningContainer(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small+"cleanRemovedContainers: true\n")
 	n.Start()
 	c := n.RunContainer(fake.ContainerSpec{Writer: &fake.Pattern{BytesPerSecond: 500e3}})
@@ -99,6 +102,7 @@ func TestReopenWithALostConnection(t *testing.T) {
 // TestTruncatedConfiguration: an editor truncates the file and writes it a moment
 // later. The empty file's defaults prune nothing.
 func TestTruncatedConfiguration(t *testing.T) {
+	t.Parallel()
 	n := agenttest.New(t, fake.Options{}, agenttest.Small)
 	n.ConfigFile(agenttest.Small)
 	n.Start()
@@ -120,6 +124,7 @@ func TestTruncatedConfiguration(t *testing.T) {
 // TestReloadIsTriedAgain: a load that failed for a moment, for want of a descriptor
 // say, is tried again by the next sweep.
 func TestReloadIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	large := strings.Replace(agenttest.Small, "64Ki", "1Gi", 1)
 	n := agenttest.New(t, fake.Options{}, large)
 	_, write := n.ConfigFile(large)
