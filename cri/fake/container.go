@@ -30,6 +30,10 @@ type ContainerSpec struct {
 	// and its lines are lost. NoLog: the container has no log.
 	LogPath string
 
+	// Created is for how long the container is reported as created and not yet running,
+	// though it writes, as in a list from just before its start.
+	Created time.Duration
+
 	Writer *Pattern // nil: only Container.Write and WriteNumbered write
 }
 
@@ -226,6 +230,9 @@ func (c *Container) state() (state runtimeapi.ContainerState, finished int64) {
 	defer c.mu.Unlock()
 	if c.exited {
 		return runtimeapi.ContainerState_CONTAINER_EXITED, c.finished.UnixNano()
+	}
+	if time.Since(c.created) < c.spec.Created {
+		return runtimeapi.ContainerState_CONTAINER_CREATED, 0
 	}
 	return runtimeapi.ContainerState_CONTAINER_RUNNING, 0
 }

@@ -452,3 +452,21 @@ func TestPruningFollowsCanceledCompression(t *testing.T) {
 	n.compress(t.Context(), dir)
 	testutil.Eventually(t, "the pruning", func() bool { return !oldest() })
 }
+
+// TestRotatesBeforeItsStartIsListed: a container whose log grows runs, though the last list
+// had it as created.
+func TestRotatesBeforeItsStartIsListed(t *testing.T) {
+	n := newNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{Created: time.Hour})
+	n.list(t)
+	due := watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1}
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.Due(due)
+	testutil.Eventually(t, "the try", func() bool { return n.rotations.Stats().Done == 1 })
+	if n.rotated.Load() > 0 {
+		t.Error("a container that was not started was rotated")
+	}
+	due.Growing = true
+	n.Due(due)
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+}

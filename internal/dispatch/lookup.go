@@ -16,12 +16,13 @@ const (
 	// listKey is the key of the lookup queue under which the containers are
 	// listed; every other key is a container ID.
 	listKey = ""
-	// firstLookup is how long after a new directory the runtime is asked: its
-	// container starts in the meantime, and other directories may appear too.
-	// Each further try for a directory comes after twice as long: an image may
-	// have to be pulled. After maxLookups it is left to the sweep.
-	firstLookup = 200 * time.Millisecond
-	maxLookups  = 5
+	// firstLookup is how long after a new directory the runtime is asked: other
+	// directories may appear too. One that writes as fast as the runtime passes it on
+	// reaches the default limit 150 ms after its start. Each further try for a directory
+	// comes after twice as long: an image may have to be pulled. After maxLookups it is
+	// left to the sweep.
+	firstLookup = 50 * time.Millisecond
+	maxLookups  = 7
 )
 
 // cachedPolicy is a directory's policy, and what it was resolved for.

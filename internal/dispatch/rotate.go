@@ -256,10 +256,13 @@ func (d *Dispatcher) lookUp(ctx context.Context, w want) (cri.Container, error) 
 	switch {
 	case !d.reachable.Load() || !ok:
 		return c, fmt.Errorf("%s: %w", path, d.noteUnknown(w.Dir, true))
-	case !c.Running:
-		if !c.Exited { // created, it may have been started since it was listed
-			_ = d.noteUnknown(w.Dir, true)
+	case !c.Running && !c.Exited: // created; it may have been started since it was listed
+		_ = d.noteUnknown(w.Dir, true)
+		if w.Growing {
+			return c, nil
 		}
+		return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
+	case !c.Running:
 		return c, fmt.Errorf("%s: %w", path, cri.ErrNotRunning)
 	case w.Growing:
 		return c, nil
