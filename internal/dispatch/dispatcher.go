@@ -104,6 +104,8 @@ type Dispatcher struct {
 
 	mu         sync.Mutex
 	containers map[string]*container
+	// When a container's live log was seen to be read, and when that was looked for.
+	readSeen, readLooked time.Time
 }
 
 // rules are what a reload replaces.
@@ -184,9 +186,10 @@ type container struct {
 
 	// When the next request may be sent.
 	failures    int
-	followed    bool                 // log readers have been seen
-	discovered  time.Time            // when readers were looked for
-	returned    time.Time            // when the live log got its name back
+	followed    bool      // log readers have been seen
+	discovered  time.Time // when readers were looked for
+	returned    time.Time // when the live log got its name back
+	reading     reading
 	missed      map[uint64]missedLog // by inode
 	inode       uint64               // of the live log that failed
 	notBefore   time.Time            // for requests in general

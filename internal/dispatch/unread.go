@@ -36,9 +36,6 @@ const (
 	readAhead     = 1500 * time.Millisecond
 	minReaderLag  = 64 << 10 // bytes; what is read in one call
 	maxPersonWait = 2 * time.Second
-	// maxUnseenWait is how long after a rotation the next one waits for a process that is not
-	// known: a few seconds more than most log shippers wait before they look for new logs.
-	maxUnseenWait = 15 * time.Second
 	// maxDiscovery is how long a reader may take to open a new live log: Fluent Bit
 	// and Vector look for new logs every 60 seconds.
 	maxDiscovery = 75 * time.Second
@@ -90,10 +87,14 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	if !row.waits || len(w.operators) > 0 {
 		return false
 	}
-	if waiting == nil && (now.Sub(returned) < returnPause || d.beingRead(dir, w.Log, now)) {
-		waiting = &Waiting{Command: unknownReader, Since: since}
+	unopened := false
+	if waiting == nil {
+		unopened = d.unopened(dir, w.Log, now)
+		if unopened || now.Sub(returned) < returnPause || d.beingRead(dir, w.Log, now) {
+			waiting = &Waiting{Command: unknownReader, Since: since}
+		}
 	}
-	if waiting != nil && !d.hasRoom(dir, w.Log, len(missed) > 0) {
+	if waiting != nil && !d.hasRoom(dir, w.Log, unopened || len(missed) > 0) {
 		waiting = nil
 	}
 	d.with(dir, func(c *container) {
@@ -151,49 +152,6 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 		}
 	}
 	return waiting, missed
-}
-
-// beingRead reports whether an unknown process reads the newest rotated log, soon after its
-// rotation: most readers open the live log only when they have read the one before.
-// What reads a log for longer, or keeps it open, delays rotations no more than that.
-func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
-	if budget, _ := d.UnreadBudget(); budget == 0 || d.o.Readers.Unseen() <= 0 || len(d.o.Readers.Followers(dir, anyAge)) > 0 {
-		return false
-	}
-	files, err := podlogs.ListDir(d.fs, dir, maxListed)
-	if err != nil {
-		return false
-	}
-	var newest podlogs.File
-	for _, f := range files {
-		if f.Base == log && f.Kind == podlogs.Rotated && f.Regular && (newest.Base == "" || f.Compare(newest.Name) > 0) {
-			newest = f
-		}
-	}
-	age := now.Sub(newest.Changed)
-	return newest.Base != "" && age >= 0 && age < maxUnseenWait && d.inUse(dir, newest.Name, true)
-}
-
-// inUse reports whether any process has a log open; onlyRead: and none for writing, as a
-// runtime that is slow to close it has.
-func (d *Dispatcher) inUse(dir string, name podlogs.Name, onlyRead bool) bool {
-	at, err := d.fs.OpenDir(dir)
-	if err != nil {
-		return false
-	}
-	defer at.Close() //nolint:errcheck // opened for reading
-	f, err := at.Open(name.String())
-	if err != nil {
-		return false
-	}
-	defer f.Close() //nolint:errcheck // opened for reading
-	if onlyRead {
-		if written, err := f.OpenForWrite(); err != nil || written {
-			return false
-		}
-	}
-	used, err := f.InUse()
-	return err == nil && used
 }
 
 // discover makes the readers of a directory looked for, of which none is known: a
@@ -314,27 +272,6 @@ func (d *Dispatcher) forgetMissed(dir string, files []podlogs.File) {
 			return !listed && time.Since(m.at) > missedLasts
 		})
 	})
-}
-
-// holdInUse adds as unread the rotated logs that a process has open which is not known,
-// for a time after their rotation: it may be a log reader that cannot be seen.
-func (d *Dispatcher) holdInUse(dir string, files []podlogs.File, unseen time.Duration, p rotator.Positions) {
-	if unseen <= 0 {
-		return
-	}
-	var busy podlogs.Name
-	d.with(dir, func(c *container) { busy = c.compressing })
-	now := time.Now()
-	for _, f := range files {
-		_, known := p[f.Inode]
-		age := now.Sub(f.Changed)
-		if known || f.Kind != podlogs.Rotated || !f.Regular || f.SameGeneration(busy) || age < 0 || age > unseen {
-			continue
-		}
-		if d.inUse(dir, f.Name, false) {
-			p[f.Inode] = 0
-		}
-	}
 }
 
 // positions returns how far a directory's logs have been read: of each log the offset

@@ -73,4 +73,15 @@ type Stat struct {
 	UID, GID uint32
 	Modified time.Time
 	Changed  time.Time
+	Accessed time.Time
 }
+
+// IsRead reports whether a process has read a file since it was created, and lately compared
+// with its last write. False where the file system keeps no access times.
+func (s Stat) IsRead() bool {
+	return s.Born != 0 && s.Accessed.After(time.Unix(0, s.Born)) && s.Accessed.After(s.Modified.Add(-maxReadAge))
+}
+
+// maxReadAge is how long before the last write a file that is followed was read. relatime,
+// the default of mount(8), updates the access time with the first read after each write.
+const maxReadAge = 30 * time.Second

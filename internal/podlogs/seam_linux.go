@@ -233,6 +233,7 @@ func Statx(at int, name string, flags int) (Stat, error) {
 		Size: int64(x.Size), Links: uint64(x.Nlink), Regular: kind == unix.S_IFREG, Dir: kind == unix.S_IFDIR,
 		Mode: uint32(x.Mode & 0o777), UID: x.Uid, GID: x.Gid,
 		Modified: time.Unix(x.Mtime.Sec, int64(x.Mtime.Nsec)), Changed: time.Unix(x.Ctime.Sec, int64(x.Ctime.Nsec)),
+		Accessed: time.Unix(x.Atime.Sec, int64(x.Atime.Nsec)),
 	}
 	if x.Mask&unix.STATX_BTIME != 0 {
 		st.Born = x.Btime.Sec*1e9 + int64(x.Btime.Nsec)

@@ -1,0 +1,156 @@
+package dispatch
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/rotator"
+)
+
+// What follows is for log readers that cannot be seen: without CAP_SYS_PTRACE, or in another
+// PID namespace.
+
+const (
+	// maxUnseenWait is how long after a rotation the next one waits for a process that is not
+	// known: a few seconds more than most log shippers wait before they look for new logs.
+	maxUnseenWait = 15 * time.Second
+	// readLasts is for how long it counts that another container's live log was read,
+	// and readLookPause the time between two looks for one.
+	readLasts     = time.Minute
+	readLookPause = time.Second
+)
+
+// reading is whether a container's live logs are read by processes that cannot be seen.
+type reading uint8
+
+const (
+	readingUnknown reading = iota
+	isRead
+	isNotRead
+)
+
+// blind reports whether readers of a container's logs cannot be seen and are waited for.
+func (d *Dispatcher) blind(dir string) bool {
+	budget, _ := d.UnreadBudget()
+	return budget > 0 && d.o.Readers.Unseen() > 0 && len(d.o.Readers.Followers(dir, anyAge)) == 0
+}
+
+// unopened reports whether a live log was not read by any process yet, though the one before
+// it was, or those of other containers are: a log shipper has not looked for it yet. The
+// access time shows it. One that is not read in time is not waited for again, until it is.
+func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
+	if !d.blind(dir) {
+		return false
+	}
+	live, err := d.statLog(dir, log)
+	if err != nil || live.Size == 0 || live.Born == 0 {
+		return false
+	}
+	set := func(r reading) { d.with(dir, func(c *container) { c.reading = r }) }
+	if live.IsRead() {
+		set(isRead)
+		return false
+	}
+	var before reading
+	d.with(dir, func(c *container) { before = c.reading })
+	if before == isNotRead || before == readingUnknown && !d.readElsewhere(dir, now) {
+		return false
+	}
+	if age := now.Sub(time.Unix(0, live.Born)); age < 0 || age >= maxUnseenWait {
+		set(isNotRead)
+		return false
+	}
+	return true
+}
+
+// readElsewhere reports whether the live log of another container is read.
+func (d *Dispatcher) readElsewhere(dir string, now time.Time) bool {
+	d.mu.Lock()
+	seen, looked := now.Sub(d.readSeen) < readLasts, now.Sub(d.readLooked) < readLookPause
+	if !seen && !looked {
+		d.readLooked = now
+	}
+	d.mu.Unlock()
+	if seen || looked {
+		return seen
+	}
+	for _, c := range d.o.Inventory.All() {
+		other, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
+		if err != nil || other == dir || !c.Running {
+			continue
+		}
+		if st, err := podlogs.Statx(unix.AT_FDCWD, c.LogPath, unix.AT_SYMLINK_NOFOLLOW); err == nil && st.Regular && st.IsRead() {
+			d.mu.Lock()
+			d.readSeen = now
+			d.mu.Unlock()
+			return true
+		}
+	}
+	return false
+}
+
+// beingRead reports whether an unknown process reads the newest rotated log, soon after its
+// rotation: most readers open the live log only when they have read the one before.
+// What reads a log for longer, or keeps it open, delays rotations no more than that.
+func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
+	if !d.blind(dir) {
+		return false
+	}
+	files, err := podlogs.ListDir(d.fs, dir, maxListed)
+	if err != nil {
+		return false
+	}
+	var newest podlogs.File
+	for _, f := range files {
+		if f.Base == log && f.Kind == podlogs.Rotated && f.Regular && (newest.Base == "" || f.Compare(newest.Name) > 0) {
+			newest = f
+		}
+	}
+	age := now.Sub(newest.Changed)
+	return newest.Base != "" && age >= 0 && age < maxUnseenWait && d.inUse(dir, newest.Name, true)
+}
+
+// inUse reports whether any process has a log open; onlyRead: and none for writing, as a
+// runtime that is slow to close it has.
+func (d *Dispatcher) inUse(dir string, name podlogs.Name, onlyRead bool) bool {
+	at, err := d.fs.OpenDir(dir)
+	if err != nil {
+		return false
+	}
+	defer at.Close() //nolint:errcheck // opened for reading
+	f, err := at.Open(name.String())
+	if err != nil {
+		return false
+	}
+	defer f.Close() //nolint:errcheck // opened for reading
+	if onlyRead {
+		if written, err := f.OpenForWrite(); err != nil || written {
+			return false
+		}
+	}
+	used, err := f.InUse()
+	return err == nil && used
+}
+
+// holdInUse adds as unread the rotated logs that a process has open which is not known,
+// for a time after their rotation: it may be a log reader that cannot be seen.
+func (d *Dispatcher) holdInUse(dir string, files []podlogs.File, unseen time.Duration, p rotator.Positions) {
+	if unseen <= 0 {
+		return
+	}
+	var busy podlogs.Name
+	d.with(dir, func(c *container) { busy = c.compressing })
+	now := time.Now()
+	for _, f := range files {
+		_, known := p[f.Inode]
+		age := now.Sub(f.Changed)
+		if known || f.Kind != podlogs.Rotated || !f.Regular || f.SameGeneration(busy) || age < 0 || age > unseen {
+			continue
+		}
+		if d.inUse(dir, f.Name, false) {
+			p[f.Inode] = 0
+		}
+	}
+}
