@@ -118,7 +118,8 @@ func TestPerContainer(t *testing.T) {
 	testutil.Eventually(t, "the series", func() bool {
 		_, text := fetch(t, base+"/metrics")
 		const of = `{container="app",namespace="default",pod="web"}`
-		return value(t, text, "logwatch_container_rotations_total"+of) == 1 && value(t, text, "logwatch_container_log_files"+of) == 2 &&
+		rotations := value(t, text, "logwatch_container_rotations_total"+of) // more than one on a slow machine
+		return rotations >= 1 && value(t, text, "logwatch_container_log_files"+of) == rotations+1 &&
 			value(t, text, "logwatch_container_logs_bytes"+of) > 100_000 && value(t, text, "logwatch_container_oldest_line_age_seconds"+of) > 0 &&
 			value(t, text, "logwatch_container_written_bytes_total"+of) > 90_000
 	})
