@@ -110,8 +110,13 @@ func (d *osDir) Open(name string) (Handle, error) {
 	if !st.Regular {
 		return nil, d.err("open", name, ErrNotRegular)
 	}
-	const flags = unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOCTTY
+	// The access time tells what other processes have read, see [Stat.IsRead].
+	flags := unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NOCTTY | unix.O_NOATIME
 	rfd, err := openat(unix.AT_FDCWD, procFD(fd), flags|unix.O_NONBLOCK)
+	if errors.Is(err, unix.EPERM) { // another user's file
+		flags &^= unix.O_NOATIME
+		rfd, err = openat(unix.AT_FDCWD, procFD(fd), flags|unix.O_NONBLOCK)
+	}
 	if errors.Is(err, unix.EAGAIN) { // a lease, such as that of InUse, which is held for an instant
 		rfd, err = openat(unix.AT_FDCWD, procFD(fd), flags)
 	}

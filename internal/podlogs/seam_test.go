@@ -1,10 +1,12 @@
 package podlogs
 
 import (
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,4 +90,42 @@ func TestOpenWaitsForLease(t *testing.T) {
 	if err := <-opened; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestIsRead: what another process reads changes the access time, and what logwatch reads
+// does not.
+func TestIsRead(t *testing.T) {
+	path, open := openTestLog(t)
+	if err := os.WriteFile(path, []byte("a line\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // access times have the resolution of a clock tick
+	is := func(read bool) {
+		t.Helper()
+		st, err := Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil || st.IsRead() != read {
+			t.Errorf("read: %t, want %t (%+v, %v)", st.IsRead(), read, st, err)
+		}
+	}
+	is(false)
+	h, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(h); len(text) != 7 || err != nil {
+		t.Fatalf("%q, %v", text, err)
+	}
+	if err := h.Close(); err != nil {
+		t.Fatal(err)
+	}
+	is(false)
+	if _, err := os.ReadFile(path); err != nil {
+		t.Fatal(err)
+	}
+	is(true)
+	later := time.Now().Add(2 * maxReadAge) // it is written, and no longer read
+	if err := os.Chtimes(path, time.Time{}, later); err != nil {
+		t.Fatal(err)
+	}
+	is(false)
 }
