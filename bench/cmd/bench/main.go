@@ -137,6 +137,9 @@ func run(ctx context.Context, args []string) error {
 		}
 		return r.Write(o.plotsOf)
 	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return fmt.Errorf("-out: %w", err)
+	}
 	env, err := prepare(ctx, o)
 	if err != nil {
 		return err
