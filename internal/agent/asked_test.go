@@ -112,12 +112,16 @@ func TestPerContainer(t *testing.T) {
 	must(t, c.WriteNumbered("stdout", 100, 200))
 	n.Start()
 	base := url()
-	testutil.Eventually(t, "the first sweep", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
+	const of = `{container="app",namespace="default",pod="web"}`
+	testutil.Eventually(t, "the container", func() bool {
+		_, text := fetch(t, base+"/metrics")
+		return strings.Contains(text, "logwatch_container_written_bytes_total"+of)
+	})
+	n.WaitSweeps(2) // which note its size
 	must(t, c.WriteNumbered("stdout", 500, 200))
 	n.WaitRotations(1)
 	testutil.Eventually(t, "the series", func() bool {
 		_, text := fetch(t, base+"/metrics")
-		const of = `{container="app",namespace="default",pod="web"}`
 		rotations := value(t, text, "logwatch_container_rotations_total"+of) // more than one on a slow machine
 		return rotations >= 1 && value(t, text, "logwatch_container_log_files"+of) == rotations+1 &&
 			value(t, text, "logwatch_container_logs_bytes"+of) > 100_000 && value(t, text, "logwatch_container_oldest_line_age_seconds"+of) > 0 &&
