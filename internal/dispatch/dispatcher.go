@@ -104,8 +104,8 @@ type Dispatcher struct {
 
 	mu         sync.Mutex
 	containers map[string]*container
-	// When a container's live log was seen to be read, and when that was looked for.
-	readSeen, readLooked time.Time
+	readLooked time.Time // see readElsewhere
+	readResult bool
 }
 
 // rules are what a reload replaces.

@@ -12,15 +12,13 @@ import (
 // What follows is for log readers that cannot be seen: without CAP_SYS_PTRACE, or in another
 // PID namespace.
 
-const (
-	// maxUnseenWait is how long after a rotation the next one waits for a process that is not
-	// known: a few seconds more than most log shippers wait before they look for new logs.
-	maxUnseenWait = 15 * time.Second
-	// readLasts is for how long it counts that another container's live log was read,
-	// and readLookPause the time between two looks for one.
-	readLasts     = time.Minute
-	readLookPause = time.Second
-)
+// maxUnseenWait is how long after a rotation the next one waits for a process that is not
+// known: a few seconds more than most log shippers wait before they look for new logs. Tests
+// change it.
+var maxUnseenWait = 15 * time.Second
+
+// readLookPause is the time between two looks at which containers' logs are read.
+const readLookPause = time.Second
 
 // reading is whether a container's live logs are read by processes that cannot be seen.
 type reading uint8
@@ -38,8 +36,9 @@ func (d *Dispatcher) blind(dir string) bool {
 }
 
 // unopened reports whether a live log was not read by any process yet, though the one before
-// it was, or those of other containers are: a log shipper has not looked for it yet. The
-// access time shows it. One that is not read in time is not waited for again, until it is.
+// it was, or, for a container's first, those of other containers are: a log shipper has not
+// looked for it yet. The access time shows it. A container whose logs are not read is not
+// waited for until one is.
 func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 	if !d.blind(dir) {
 		return false
@@ -55,40 +54,45 @@ func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 	}
 	var before reading
 	d.with(dir, func(c *container) { before = c.reading })
-	if before == isNotRead || before == readingUnknown && !d.readElsewhere(dir, now) {
+	if before == isNotRead {
 		return false
 	}
-	if age := now.Sub(time.Unix(0, live.Born)); age < 0 || age >= maxUnseenWait {
+	age := now.Sub(time.Unix(0, live.Born))
+	if age < 0 || age >= maxUnseenWait || before == readingUnknown && !d.readElsewhere(dir, now) {
 		set(isNotRead)
 		return false
 	}
 	return true
 }
 
-// readElsewhere reports whether the live log of another container is read.
+// readElsewhere reports whether the live logs of at least half of the other containers are
+// read, of those that a log shipper has had the time to open. One that is read alone, such as
+// by tail, says nothing about the others.
 func (d *Dispatcher) readElsewhere(dir string, now time.Time) bool {
 	d.mu.Lock()
-	seen, looked := now.Sub(d.readSeen) < readLasts, now.Sub(d.readLooked) < readLookPause
-	if !seen && !looked {
-		d.readLooked = now
-	}
+	looked, result := now.Sub(d.readLooked) < readLookPause, d.readResult
 	d.mu.Unlock()
-	if seen || looked {
-		return seen
+	if looked {
+		return result
 	}
+	read, all := 0, 0
 	for _, c := range d.o.Inventory.All() {
 		other, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
 		if err != nil || other == dir || !c.Running {
 			continue
 		}
-		if st, err := podlogs.Statx(unix.AT_FDCWD, c.LogPath, unix.AT_SYMLINK_NOFOLLOW); err == nil && st.Regular && st.IsRead() {
-			d.mu.Lock()
-			d.readSeen = now
-			d.mu.Unlock()
-			return true
+		st, err := podlogs.Statx(unix.AT_FDCWD, c.LogPath, unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil || !st.Regular || st.Size == 0 || now.Sub(time.Unix(0, st.Born)) < maxUnseenWait {
+			continue
+		}
+		if all++; st.IsRead() {
+			read++
 		}
 	}
-	return false
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readLooked, d.readResult = now, read > 0 && 2*read >= all
+	return d.readResult
 }
 
 // beingRead reports whether an unknown process reads the newest rotated log, soon after its

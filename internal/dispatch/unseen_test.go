@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -22,32 +23,44 @@ func readAll(t *testing.T, path string) {
 	must(t, f.Close())
 }
 
-// TestUnseenReaderIsExpected: while not all processes can be seen and other containers' logs
-// are read, a log is not rotated before it was read, for a time and once.
+// TestUnseenReaderIsExpected: while not all processes can be seen and the logs of at least half
+// of the other containers are read, a log is not rotated before it was read, for a time. One
+// that is not read is not waited for until it is.
 func TestUnseenReaderIsExpected(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		yaml  string
 		seen  bool // all processes are
-		other bool // is read
-		old   bool
+		read  int  // logs of others
+		young bool // are they
 		waits bool
 	}{
-		{name: "others are read", other: true, waits: true},
-		{name: "no other is read"},
-		{name: "all processes are seen", seen: true, other: true},
-		{name: "no allowance", yaml: "unreadLogBudget: 0", other: true},
+		{name: "half of the others are read", read: 2, waits: true},
+		{name: "one of them is"},
+		{name: "they are as young", read: 2, young: true},
+		{name: "all processes are seen", seen: true, read: 4},
+		{name: "no allowance", yaml: "unreadLogBudget: 0", read: 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			before := maxUnseenWait
+			maxUnseenWait = 2 * time.Second
+			t.Cleanup(func() { maxUnseenWait = before }) // after the dispatcher has ended
 			n, f := readNode(t, c.yaml)
 			if !c.seen {
 				f.unseen = time.Hour
 			}
-			other, _ := n.run(t, fake.ContainerSpec{Pod: "other"})
-			must(t, other.WriteNumbered("stdout", 10, 100))
+			var others []string
+			for i := range 4 {
+				other, _ := n.run(t, fake.ContainerSpec{Pod: fmt.Sprint("other", i)})
+				must(t, other.WriteNumbered("stdout", 10, 100))
+				others = append(others, other.LogPath())
+			}
 			time.Sleep(20 * time.Millisecond) // the resolution of access times
-			if c.other {
-				readAll(t, other.LogPath())
+			if !c.young {
+				time.Sleep(maxUnseenWait)
+			}
+			for _, path := range others[:c.read] {
+				readAll(t, path)
 			}
 			ct, dir := n.run(t, fake.ContainerSpec{})
 			must(t, ct.WriteNumbered("stdout", 10, 100))
