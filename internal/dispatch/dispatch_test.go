@@ -470,3 +470,18 @@ func TestRotatesBeforeItsStartIsListed(t *testing.T) {
 	n.Due(due)
 	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 }
+
+// TestPruningAfterCompressionEnded: a compression that ends by itself before it can be canceled
+// is not in the way of pruning any longer.
+func TestPruningAfterCompressionEnded(t *testing.T) {
+	n := newNode(t, "containerLogMaxFiles: 4\n")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	first, _ := podlogs.ParseName("0.log.20260101-000000")
+	n.with(dir, func(c *container) { c.compressing = first }) // as pruning found it
+	rotatedLogs(t, ct.Dir(), 4)
+	n.unblock(dir, rotator.Report{Blocked: true})
+	n.with(dir, func(c *container) { c.compressing = podlogs.Name{} })
+	testutil.Eventually(t, "the pruning", func() bool { return !strings.Contains(names(t, ct.Dir()), first.String()) })
+}

@@ -134,15 +134,18 @@ func (d *Dispatcher) pruned(dir string) {
 // unblock ends a compression of what must be removed, after which pruning is tried again. No
 // other one begins before.
 func (d *Dispatcher) unblock(dir string, rep rotator.Report) {
-	d.with(dir, func(c *container) { c.blocked = rep.Blocked || len(c.prunes) > 0 })
-	if !rep.Blocked {
-		return
-	}
+	var cancel context.CancelFunc
 	d.with(dir, func(c *container) {
-		if c.cancel != nil {
-			c.cancel()
-		}
+		c.blocked = rep.Blocked || len(c.prunes) > 0
+		cancel = c.cancel
 	})
+	switch {
+	case !rep.Blocked:
+	case cancel == nil: // it has ended since
+		d.prunes.Add(dir)
+	default:
+		cancel()
+	}
 }
 
 // compress is the run of the compress queue.
