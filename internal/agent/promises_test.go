@@ -154,11 +154,22 @@ func TestOneContainerFailsAlone(t *testing.T) {
 		base := url()
 		n.WaitRotations(10)
 		testutil.Eventually(t, "three files", func() bool { _, files := dirSize(good.Dir()); return files <= 3 })
-		good.Exit() // its logs are kept for long enough then
-		testutil.Eventually(t, "a compression", func() bool { return n.Log.Count(`"action":"compress"`) > 0 })
+		calm := n.RunContainer(fake.ContainerSpec{Pod: "calm"}) // keeps its logs for long enough to compress them
+		client, calmNames := api.NewClient(socket), api.Names{Namespace: "default", Pod: "calm"}
+		for range 2 {
+			must(t, calm.WriteNumbered("stdout", 10, 100))
+			testutil.Eventually(t, "a rotation on request", func() (rotated bool) {
+				must(t, client.Rotate(t.Context(), api.Selector{Names: calmNames}, func(r api.Result) { rotated = r.Result == api.Rotated }))
+				return rotated
+			})
+		}
+		testutil.Eventually(t, "a compression", func() bool {
+			compressed, _ := filepath.Glob(filepath.Join(calm.Dir(), "*.gz"))
+			return len(compressed) > 0
+		})
 		testutil.Eventually(t, "readyz", func() bool { code, _ := fetch(t, base+"/readyz"); return code == 200 })
 		testutil.Eventually(t, "the reason in the status", func() bool {
-			s, err := api.NewClient(socket).Status(t.Context(), api.Names{Pod: "bad"}, false)
+			s, err := client.Status(t.Context(), api.Names{Pod: "bad"}, false)
 			return err == nil && len(s.Containers) == 1 && s.Containers[0].Skipped != "" && s.Node.Skipped == 1
 		})
 		if n.Log.Count("container runtime is unreachable") > 0 {
@@ -166,6 +177,7 @@ func TestOneContainerFailsAlone(t *testing.T) {
 		}
 		n.Stop()
 		n.CheckLines(good)
+		n.CheckLines(calm)
 	}
 }
 

@@ -106,6 +106,10 @@ type Dispatcher struct {
 	containers map[string]*container
 	readLooked time.Time // see readElsewhere
 	readResult bool
+
+	// How long a rotation waits for a process that is not known, and the age
+	// from which a live log says whether there are such processes: maxUnseenWait.
+	unseenWait, settled time.Duration
 }
 
 // rules are what a reload replaces.
@@ -125,7 +129,7 @@ func New(o Options) *Dispatcher {
 	if o.Failed == nil {
 		o.Failed = func(Failed) {}
 	}
-	d := &Dispatcher{o: o, fs: podlogs.At(o.PodLogsDir), log: o.Log, containers: map[string]*container{}}
+	d := &Dispatcher{o: o, fs: podlogs.At(o.PodLogsDir), log: o.Log, containers: map[string]*container{}, unseenWait: maxUnseenWait, settled: maxUnseenWait}
 	d.rotator = rotator.New(rotator.Options{PodLogsDir: o.PodLogsDir, Runtime: reopener{o.Client}, ReopenTimeout: o.ReopenTimeout})
 	pool := func(name string, workers, slow int, run func(context.Context, string)) *workerpool.Pool {
 		return workerpool.New(workerpool.Options{
@@ -186,10 +190,10 @@ type container struct {
 
 	// When the next request may be sent.
 	failures    int
-	followed    bool      // log readers have been seen
-	discovered  time.Time // when readers were looked for
-	returned    time.Time // when the live log got its name back
-	reading     reading
+	followed    bool                 // log readers have been seen
+	discovered  time.Time            // when readers were looked for
+	returned    time.Time            // when the live log got its name back
+	reading     reading              // by processes that cannot be seen
 	missed      map[uint64]missedLog // by inode
 	inode       uint64               // of the live log that failed
 	notBefore   time.Time            // for requests in general

@@ -14,9 +14,8 @@ const (
 	// after a pause of the machine, is forgotten after so many rotations.
 	recentTimes = 128
 	// The high quantile is the longest time and a margin, so that less than one in a hundred
-	// is longer.
-	// Up to maxOutliers times are left out that are outlierFactor times as long as the
-	// next, as after a pause of the machine; one for each perOutlier times.
+	// is longer. Up to maxOutliers times are left out that are outlierFactor times as long as
+	// the next, as after a pause of the machine; one for each perOutlier times.
 	maxOutliers   = 2
 	perOutlier    = 8
 	outlierFactor = 2

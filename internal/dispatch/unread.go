@@ -89,8 +89,9 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	}
 	unopened := false
 	if waiting == nil {
-		unopened = d.unopened(dir, w.Log, now)
-		if unopened || now.Sub(returned) < returnPause || d.beingRead(dir, w.Log, now) {
+		blind := d.blind(dir)
+		unopened = blind && d.unopened(dir, w.Log, now)
+		if unopened || now.Sub(returned) < returnPause || blind && d.beingRead(dir, w.Log, now) {
 			waiting = &Waiting{Command: unknownReader, Since: since}
 		}
 	}

@@ -12,13 +12,13 @@ import (
 // What follows is for log readers that cannot be seen: without CAP_SYS_PTRACE, or in another
 // PID namespace.
 
-// maxUnseenWait is how long after a rotation the next one waits for a process that is not
-// known: a few seconds more than most log shippers wait before they look for new logs. Tests
-// change it.
-var maxUnseenWait = 15 * time.Second
-
-// readLookPause is the time between two looks at which containers' logs are read.
-const readLookPause = time.Second
+const (
+	// maxUnseenWait is how long after a rotation the next one waits for a process that is not
+	// known: a few seconds more than most log shippers wait before they look for new logs.
+	maxUnseenWait = 15 * time.Second
+	// readLookPause is the time between two looks at which containers' logs are read.
+	readLookPause = time.Second
+)
 
 // reading is whether a container's live logs are read by processes that cannot be seen.
 type reading uint8
@@ -40,9 +40,6 @@ func (d *Dispatcher) blind(dir string) bool {
 // looked for it yet. The access time shows it. A container whose logs are not read is not
 // waited for until one is.
 func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
-	if !d.blind(dir) {
-		return false
-	}
 	live, err := d.statLog(dir, log)
 	if err != nil || live.Size == 0 || live.Born == 0 {
 		return false
@@ -58,7 +55,7 @@ func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 		return false
 	}
 	age := now.Sub(time.Unix(0, live.Born))
-	if age < 0 || age >= maxUnseenWait || before == readingUnknown && !d.readElsewhere(dir, now) {
+	if age < 0 || age >= d.unseenWait || before == readingUnknown && !d.readElsewhere(dir, now) {
 		set(isNotRead)
 		return false
 	}
@@ -82,7 +79,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) bool {
 			continue
 		}
 		st, err := podlogs.Statx(unix.AT_FDCWD, c.LogPath, unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil || !st.Regular || st.Size == 0 || now.Sub(time.Unix(0, st.Born)) < maxUnseenWait {
+		if err != nil || !st.Regular || st.Size == 0 || now.Sub(time.Unix(0, st.Born)) < d.settled {
 			continue
 		}
 		if all++; st.IsRead() {
@@ -99,9 +96,6 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) bool {
 // rotation: most readers open the live log only when they have read the one before.
 // What reads a log for longer, or keeps it open, delays rotations no more than that.
 func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
-	if !d.blind(dir) {
-		return false
-	}
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
 	if err != nil {
 		return false
@@ -113,7 +107,7 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 		}
 	}
 	age := now.Sub(newest.Changed)
-	return newest.Base != "" && age >= 0 && age < maxUnseenWait && d.inUse(dir, newest.Name, true)
+	return newest.Base != "" && age >= 0 && age < d.unseenWait && d.inUse(dir, newest.Name, true)
 }
 
 // inUse reports whether any process has a log open; onlyRead: and none for writing, as a

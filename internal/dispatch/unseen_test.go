@@ -2,25 +2,30 @@ package dispatch
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/watcher"
 )
 
-// readAll reads a log, as a process that follows it does.
+// readAll reads a log, as a process that follows it does, until its access time shows it:
+// that has the resolution of a clock tick.
 func readAll(t *testing.T, path string) {
 	t.Helper()
-	f, err := os.Open(path)
-	must(t, err)
-	_, err = io.Copy(io.Discard, f)
-	must(t, err)
-	must(t, f.Close())
+	testutil.Eventually(t, "a newer access time", func() bool {
+		_, err := os.ReadFile(path)
+		must(t, err)
+		st, err := podlogs.Statx(unix.AT_FDCWD, path, 0)
+		must(t, err)
+		return st.IsRead()
+	})
 }
 
 // TestUnseenReaderIsExpected: while not all processes can be seen and the logs of at least half
@@ -42,10 +47,11 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 		{name: "no allowance", yaml: "unreadLogBudget: 0", read: 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := maxUnseenWait
-			maxUnseenWait = 2 * time.Second
-			t.Cleanup(func() { maxUnseenWait = before }) // after the dispatcher has ended
 			n, f := readNode(t, c.yaml)
+			n.unseenWait, n.settled = time.Hour, 0
+			if c.young {
+				n.settled = time.Hour
+			}
 			if !c.seen {
 				f.unseen = time.Hour
 			}
@@ -54,10 +60,6 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 				other, _ := n.run(t, fake.ContainerSpec{Pod: fmt.Sprint("other", i)})
 				must(t, other.WriteNumbered("stdout", 10, 100))
 				others = append(others, other.LogPath())
-			}
-			time.Sleep(20 * time.Millisecond) // the resolution of access times
-			if !c.young {
-				time.Sleep(maxUnseenWait)
 			}
 			for _, path := range others[:c.read] {
 				readAll(t, path)
@@ -85,17 +87,33 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 			}
 			waits(0)
 			log := filepath.Join(ct.Dir(), "0.log")
-			time.Sleep(20 * time.Millisecond)
 			readAll(t, log)
 			rotate(1)
 			waits(1) // this log was not read yet, and the one before was
 			n.with(dir, func(e *container) { e.reading = isNotRead })
 			rotate(2)
 			rotate(3) // it is not waited for again
-			time.Sleep(20 * time.Millisecond)
 			readAll(t, log)
 			rotate(4)
 			waits(4)
 		})
+	}
+}
+
+// TestUnseenReaderIsGivenUp: the wait for a process that cannot be seen ends, and the next log
+// is not waited for.
+func TestUnseenReaderIsGivenUp(t *testing.T) {
+	n, f := readNode(t, "")
+	f.unseen, n.unseenWait = time.Hour, 0
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	n.with(dir, func(e *container) { e.reading = isRead }) // the log before it was
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+	var after reading
+	n.with(dir, func(e *container) { after = e.reading })
+	if after != isNotRead {
+		t.Errorf("reading is %v", after)
 	}
 }
