@@ -155,6 +155,7 @@ func TestLogsWithoutRoot(t *testing.T) {
 		root + "/shop_web-1_u1":           "",
 		root + "/shop_web-1_u1/app":       "",
 		root + "/shop_web-1_u1/app/0.log": "",
+		root + "/shop_web-1_u1/app/1.log": "three\n", // of 0.log, which all may read
 	} {
 		// The temporary directory is open to all; what is in path is root's.
 		for dir := root; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {

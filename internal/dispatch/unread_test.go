@@ -149,17 +149,28 @@ func TestRotationWaitsForReaders(t *testing.T) {
 // was killed before the reopen, gets its name back where the runtime appends to what it
 // reopens. It is not rotated again at once: readers that have left it come back first.
 func TestReturnedLogWaits(t *testing.T) {
-	for _, style := range []fake.Style{fake.Containerd, fake.CRIO} {
-		n, _ := readNodeOf(t, style, "")
+	for _, c := range []struct {
+		name     string
+		style    fake.Style
+		before   func(*container) // what this process did before
+		reopened bool
+	}{
+		{"containerd", fake.Containerd, func(*container) {}, false},
+		{"conmon", fake.CRIO, func(*container) {}, true},
+		{"the reopen failed", fake.Containerd, func(c *container) { c.failures++ }, true},
+		{"not killed before it", fake.Containerd, func(c *container) { c.state.rotations++ }, true},
+	} {
+		n, _ := readNodeOf(t, c.style, "")
 		ct, dir := n.run(t, fake.ContainerSpec{})
+		n.with(dir, c.before)
 		must(t, ct.WriteNumbered("stdout", 100, 200))
 		n.list(t)
 		log := filepath.Join(ct.Dir(), "0.log")
 		must(t, os.WriteFile(log+".20260102-150405", nil, 0o600))
 		must(t, unix.Renameat2(unix.AT_FDCWD, log, unix.AT_FDCWD, log+".20260102-150405", unix.RENAME_EXCHANGE))
 		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseMissing, Limit: math.MaxInt64})
-		if style == fake.CRIO {
-			testutil.Eventually(t, "the reopen", func() bool {
+		if c.reopened {
+			testutil.Eventually(t, c.name+": the reopen", func() bool {
 				return n.runtime.Calls("ReopenContainerLog") == 1 && n.logged("reopened a missing live log") == 1
 			})
 			continue
@@ -173,6 +184,28 @@ func TestReturnedLogWaits(t *testing.T) {
 		n.with(dir, func(c *container) { c.returned = c.returned.Add(-returnPause) })
 		testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 	}
+}
+
+// TestRoomForUnopenedLog: a log that no process has opened may take more of the total than
+// one that is read slowly.
+func TestRoomForUnopenedLog(t *testing.T) {
+	const total = 300_000
+	n, f := readNode(t, "containerLogMaxSize: 65536\ncontainerLogMaxTotalSize: 300000\nunreadLogBudget: 1\n")
+	f.unseen, n.unseenWait = time.Hour, time.Hour
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 1, 1000))
+	n.list(t)
+	n.with(dir, func(c *container) { c.reading = isRead })
+	for size(ct.LogPath()) < total*6/10 {
+		must(t, ct.WriteNumbered("stdout", 100, 1000))
+	}
+	due := watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1}
+	n.Due(due)
+	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+	for size(ct.LogPath()) < total {
+		must(t, ct.WriteNumbered("stdout", 100, 1000))
+	}
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 }
 
 // TestUnknownReaderDelays: while not all processes can be seen, a log is not rotated as long
