@@ -117,3 +117,25 @@ func TestUnseenReaderIsGivenUp(t *testing.T) {
 		t.Errorf("reading is %v", after)
 	}
 }
+
+// TestRoomForUnopenedLog: a log that no process has opened may take more of the total than
+// one that is read slowly.
+func TestRoomForUnopenedLog(t *testing.T) {
+	const total = 300_000
+	n, f := readNode(t, "containerLogMaxSize: 65536\ncontainerLogMaxTotalSize: 300000\nunreadLogBudget: 1\n")
+	f.unseen, n.unseenWait = time.Hour, time.Hour
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 1, 1000))
+	n.list(t)
+	n.with(dir, func(c *container) { c.reading = isRead })
+	for size(ct.LogPath()) < total*6/10 {
+		must(t, ct.WriteNumbered("stdout", 100, 1000))
+	}
+	due := watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1}
+	n.Due(due)
+	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+	for size(ct.LogPath()) < total {
+		must(t, ct.WriteNumbered("stdout", 100, 1000))
+	}
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+}
