@@ -85,6 +85,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	waiting, missed := d.slowest(dir, w.Log, now, since, returned)
 	w.missed = missed
 	if !row.waits || len(w.operators) > 0 {
+		d.with(dir, func(c *container) { c.state.waiting = nil })
 		return false
 	}
 	unopened := false
@@ -193,7 +194,11 @@ func (d *Dispatcher) hasRoom(dir, log string, missed bool) bool {
 	}
 	live, sum := files[i].Size, sizeOf(files)
 	e, _ := d.Policy(dir)
-	may := e.MaxTotalSize + d.borrow(dir, sum-e.MaxTotalSize)
+	borrowed := int64(0)
+	if e.MaxTotalSize > 0 { // else the allowance bounds the wait, and nothing is beyond a total
+		borrowed = sum - e.MaxTotalSize
+	}
+	may := e.MaxTotalSize + d.borrow(dir, borrowed)
 	if missed {
 		if sum >= may {
 			d.prunes.Add(dir)

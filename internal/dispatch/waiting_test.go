@@ -1,0 +1,45 @@
+package dispatch
+
+import (
+	"testing"
+
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+// TestOperatorEndsWait: a rotation that an operator requests ends the wait for a log reader.
+func TestOperatorEndsWait(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 3000, 1000))
+	n.list(t)
+	f.set(at(0, ct.LogPath()))
+	waiting := func() *Waiting { return n.Describe(dir, "0.log", false).Waiting }
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "the wait", func() bool { return waiting() != nil })
+	cont, _ := n.o.Inventory.ByDir(ct.Dir())
+	answers := make(chan Answer, 1)
+	n.RotateNow(cont, func(a Answer) { answers <- a })
+	if a := <-answers; a.Result != AnswerRotated {
+		t.Fatalf("%+v", a)
+	}
+	if w := waiting(); w != nil {
+		t.Errorf("still waits for %+v", w)
+	}
+}
+
+// TestNoTotalBorrowsNothing: what a container has that has no total is not taken from the
+// allowance of the others.
+func TestNoTotalBorrowsNothing(t *testing.T) {
+	n, f := readNode(t, "containerLogMaxSize: -1\ncontainerLogMaxAge: 1h\nunreadLogBudget: 64Mi\n")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 1000, 1000))
+	n.list(t)
+	f.set(at(0, ct.LogPath()))
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseAge, Limit: 1})
+	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+	if _, used := n.UnreadBudget(); used > 0 {
+		t.Errorf("%d bytes of the allowance are used", used)
+	}
+}
