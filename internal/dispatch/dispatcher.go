@@ -239,7 +239,7 @@ func (d *Dispatcher) forget() {
 	defer d.mu.Unlock()
 	now := time.Now()
 	for dir, c := range d.containers {
-		idle := c.want == nil && len(c.restores)+len(c.prunes)+len(c.cleans)+len(c.ran) == 0 && c.rotating.IsZero() && c.compressing.Base == ""
+		idle := c.want == nil && len(c.restores)+len(c.prunes)+len(c.cleans)+len(c.ran) == 0 && c.rotating.IsZero() && c.compressing.Base == "" && c.pruning == nil
 		if idle && now.Sub(c.state.seen) > forgetAfter {
 			delete(d.containers, dir)
 		}

@@ -164,10 +164,12 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 	d.count(dir, rep)
 	d.o.Metrics.CompressedIn.Add(float64(rep.BytesIn))
 	d.o.Metrics.CompressedOut.Add(float64(rep.BytesOut))
-	if cctx.Err() != nil {
-		if ctx.Err() == nil { // what must go was in the way; pruning requests the rest again
-			d.prunes.Add(dir)
-		}
+	blocked := false
+	d.with(dir, func(c *container) { blocked = c.blocked || len(c.prunes) > 0 })
+	if blocked || cctx.Err() != nil { // it was in the way, and may have ended before it was canceled
+		d.prunes.Add(dir)
+	}
+	if cctx.Err() != nil { // pruning requests the rest again
 		return
 	}
 	d.housekept(ctx, dir, rep, err)

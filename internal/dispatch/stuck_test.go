@@ -1,0 +1,48 @@
+package dispatch
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
+	"github.com/logwatch/logwatch/rotator"
+)
+
+// TestPruneOutlivesForget: a directory in which a prune takes long is not forgotten.
+func TestPruneOutlivesForget(t *testing.T) {
+	n := newNode(t, "")
+	pruning := make(chan struct{})
+	n.with("p/c", func(c *container) { c.pruning = pruning })
+	n.Dispatcher.mu.Lock()
+	n.containers["p/c"].state.seen = time.Now().Add(-forgetAfter - time.Second)
+	n.Dispatcher.mu.Unlock()
+	n.forget()
+	n.pruned("p/c")
+	<-pruning
+}
+
+// TestPruningAfterCompressionWithoutResult: pruning that a compression is in the way of follows
+// its end, also where that had no result and was not canceled in time.
+func TestPruningAfterCompressionWithoutResult(t *testing.T) {
+	n := newNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	idle := func() bool { s := n.prunes.Stats(); return s.Done > 0 && s.Running+s.Queued == 0 }
+	testutil.Eventually(t, "an idle queue", idle)
+	answered := make(chan error, 1)
+	first := rotatedLogs(t, ct.Dir(), 2)[:1]
+	n.with(dir, func(c *container) {
+		c.prunes = []pruneRequest{{names: first, done: func(_ rotator.Report, err error) { answered <- err }}}
+		c.cancel = func() { // it comes too late
+			must(t, os.Remove(filepath.Join(ct.Dir(), first[0].String())))
+			n.compress(t.Context(), dir)
+		}
+	})
+	n.unblock(dir, rotator.Report{Blocked: true})
+	testutil.Eventually(t, "the answer", func() bool { return len(answered) == 1 })
+	must(t, <-answered)
+}
