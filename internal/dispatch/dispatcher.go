@@ -193,6 +193,7 @@ type container struct {
 	followed    bool                 // log readers have been seen
 	discovered  time.Time            // when readers were looked for
 	returned    time.Time            // when the live log got its name back
+	moved       bool                 // the live log was, by this process
 	reading     reading              // by processes that cannot be seen
 	missed      map[uint64]missedLog // by inode
 	inode       uint64               // of the live log that failed

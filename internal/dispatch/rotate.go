@@ -194,7 +194,7 @@ func (d *Dispatcher) attempt(ctx context.Context, w want) (cri.Container, rotato
 	d.with(w.Dir, func(e *container) {
 		undo = e.failures >= failuresBeforeUndo
 		// The reopen is missing because of a crash of the daemon before this one.
-		crashed = w.Cause == watcher.CauseMissing && e.failures == 0 && e.state.rotations == 0
+		crashed = w.Cause == watcher.CauseMissing && e.failures == 0 && !e.moved
 	})
 	done, err := d.rotator.Rotate(ctx, rotator.Request{
 		Dir: w.Dir, Log: w.Log, ContainerID: c.ID, MinSize: w.Limit - w.Lead, Hold: d.hold(w), Undo: undo,
@@ -310,6 +310,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		}
 		if done.To != "" {
 			e.provenInode = 0 // the next empty file may get the inode
+			e.moved = true
 		}
 		if done.To != "" && len(w.missed) > 0 {
 			if e.missed == nil {

@@ -158,7 +158,7 @@ func TestReturnedLogWaits(t *testing.T) {
 		{"containerd", fake.Containerd, func(*container) {}, false},
 		{"conmon", fake.CRIO, func(*container) {}, true},
 		{"the reopen failed", fake.Containerd, func(c *container) { c.failures++ }, true},
-		{"not killed before it", fake.Containerd, func(c *container) { c.state.rotations++ }, true},
+		{"not killed before it", fake.Containerd, func(c *container) { c.moved = true }, true},
 	} {
 		n, _ := readNodeOf(t, c.style, "")
 		ct, dir := n.run(t, fake.ContainerSpec{})
