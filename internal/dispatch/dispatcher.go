@@ -195,6 +195,7 @@ type container struct {
 	returned    time.Time            // when the live log got its name back
 	moved       bool                 // the live log was, by this process
 	reading     reading              // by processes that cannot be seen
+	looks       sync.Mutex           // see look
 	missed      map[uint64]missedLog // by inode
 	inode       uint64               // of the live log that failed
 	notBefore   time.Time            // for requests in general

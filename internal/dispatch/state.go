@@ -223,7 +223,9 @@ func (d *Dispatcher) oldestLine(dir string, files []podlogs.File) time.Time {
 	if known == key {
 		return at
 	}
+	looked := d.look(dir)
 	at, _ = d.firstLine(dir, oldest.Name.String())
+	looked()
 	if at.IsZero() && oldest.Kind == podlogs.Live {
 		return at // empty: it may have a line next time
 	}

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -49,12 +50,16 @@ func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 		set(isRead)
 		return false
 	}
+	born := time.Unix(0, live.Born)
+	if live.Accessed.After(born) { // it was silent, and is written again: its reader comes
+		return false
+	}
 	var before reading
 	d.with(dir, func(c *container) { before = c.reading })
 	if before == isNotRead {
 		return false
 	}
-	age := now.Sub(time.Unix(0, live.Born))
+	age := now.Sub(born)
 	if age < 0 || age >= d.unseenWait || before == readingUnknown && !d.readElsewhere(dir, now) {
 		set(isNotRead)
 		return false
@@ -113,6 +118,7 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 // inUse reports whether any process has a log open; onlyRead: and none for writing, as a
 // runtime that is slow to close it has.
 func (d *Dispatcher) inUse(dir string, name podlogs.Name, onlyRead bool) bool {
+	defer d.look(dir)()
 	at, err := d.fs.OpenDir(dir)
 	if err != nil {
 		return false
@@ -130,6 +136,15 @@ func (d *Dispatcher) inUse(dir string, name podlogs.Name, onlyRead bool) bool {
 	}
 	used, err := f.InUse()
 	return err == nil && used
+}
+
+// look waits for its turn to open rotated logs of a directory; end ends that. There is one at a
+// time: a log that two workers have open looks as if a log reader had.
+func (d *Dispatcher) look(dir string) (end func()) {
+	var turn *sync.Mutex
+	d.with(dir, func(c *container) { turn = &c.looks })
+	turn.Lock()
+	return turn.Unlock
 }
 
 // holdInUse adds as unread the rotated logs that a process has open which is not known,

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/testutil"
+	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -138,4 +140,74 @@ func TestRoomForUnopenedLog(t *testing.T) {
 		must(t, ct.WriteNumbered("stdout", 100, 1000))
 	}
 	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+}
+
+// TestUnseenReaderOfBurst: a log that was read before it was silent for long has a reader, which
+// the next log is waited for.
+func TestUnseenReaderOfBurst(t *testing.T) {
+	n, f := readNode(t, "")
+	f.unseen, n.unseenWait = time.Hour, 0
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	readAll(t, ct.LogPath())
+	must(t, os.Chtimes(ct.LogPath(), time.Time{}, time.Now().Add(time.Hour))) // the burst
+	n.with(dir, func(e *container) { e.reading = isRead })
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+	var after reading
+	n.with(dir, func(e *container) { after = e.reading })
+	if after != isRead {
+		t.Errorf("reading is %v", after)
+	}
+}
+
+// TestOwnReadsAreNoReader: the daemon's own looks at a rotated log are not taken for a reader.
+func TestOwnReadsAreNoReader(t *testing.T) {
+	n, f := readNode(t, "")
+	f.unseen = time.Hour
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	testutil.Eventually(t, "idle queues", func() bool {
+		s := n.prunes.Stats()
+		return s.Done > 0 && s.Running+s.Queued+n.compressions.Stats().Running == 0
+	})
+	name := rotatedLogs(t, ct.Dir(), 1)[0].String()
+	r := Rotated{Due: watcher.Due{Dir: dir}, Rotation: rotator.Rotation{To: name, Inode: inodeOf(filepath.Join(ct.Dir(), name))}}
+	var others sync.WaitGroup
+	done := make(chan struct{})
+	for _, look := range []func(){
+		func() { n.policy(dir) },
+		func() {
+			n.unfinished(r)
+			n.finishRotated(dir)
+		},
+		func() {
+			n.with(dir, func(c *container) { c.state.oldest = "" })
+			n.Describe(dir, "0.log", true)
+		},
+	} {
+		others.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+					look()
+				}
+			}
+		})
+	}
+	found := 0
+	for range 200 {
+		if p, _ := n.policy(dir); len(p.Positions) > 0 {
+			found++
+		}
+	}
+	close(done)
+	others.Wait()
+	if found > 0 {
+		t.Errorf("%d of 200 times it has a reader", found)
+	}
 }
