@@ -84,12 +84,17 @@ const (
 )
 
 // reserve is what a container may write, in bytes, until its logs are pruned again.
-func (d *Dispatcher) reserve(dir string, total int64) (bytes int64) {
+func (d *Dispatcher) reserve(dir string, total int64) int64 {
+	lead := d.rate(dir) * (d.reactions.reaction().High + gapTime).Seconds()
+	return int64(min(reserveMargin*lead, maxReserve*float64(total)))
+}
+
+// rate is how fast a log was written when it was found due of late, in bytes/s.
+func (d *Dispatcher) rate(dir string) (rate float64) {
 	d.with(dir, func(c *container) {
 		if time.Since(c.rateAt) < rateLasts {
-			lead := c.rate * (d.reactions.reaction().High + gapTime).Seconds()
-			bytes = int64(min(reserveMargin*lead, maxReserve*float64(total)))
+			rate = c.rate
 		}
 	})
-	return bytes
+	return rate
 }

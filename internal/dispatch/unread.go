@@ -26,8 +26,10 @@ type Readers interface {
 }
 
 const (
-	// readerPause is when a rotation that waits for a log reader is tried again.
-	readerPause = 200 * time.Millisecond
+	// readerPause is when a rotation that waits for a log reader is tried again. It is less,
+	// though not less than minReaderPause, where the log has no room before.
+	readerPause    = 200 * time.Millisecond
+	minReaderPause = 10 * time.Millisecond
 	// positionsAge is how old the readers' positions may be that a rotation is
 	// decided by. Housekeeping is less urgent.
 	positionsAge  = 100 * time.Millisecond
@@ -96,8 +98,11 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 			waiting = &Waiting{Command: unknownReader, Since: since}
 		}
 	}
-	if waiting != nil && !d.hasRoom(dir, w.Log, unopened || len(missed) > 0) {
-		waiting = nil
+	room := int64(0)
+	if waiting != nil {
+		if room = d.room(dir, w.Log, unopened || len(missed) > 0); room <= 0 {
+			waiting = nil
+		}
 	}
 	d.with(dir, func(c *container) {
 		if c.state.waiting = waiting; waiting == nil {
@@ -113,7 +118,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 		}
 	})
 	if waiting != nil {
-		d.rotations.AddAfter(dir, readerPause)
+		d.rotations.AddAfter(dir, d.readerPause(dir, room))
 	}
 	return waiting != nil
 }
@@ -179,18 +184,29 @@ func (d *Dispatcher) statLog(dir, log string) (podlogs.Stat, error) {
 	return at.Stat(log)
 }
 
-// hasRoom reports whether a live log may grow past its limit. It may take half of
+// readerPause is when a rotation that waits for a log reader is tried again, where the live log
+// has room for some bytes.
+func (d *Dispatcher) readerPause(dir string, room int64) (pause time.Duration) {
+	pause = readerPause
+	if rate := d.rate(dir); rate > 0 {
+		until := time.Duration(min(float64(room)/rate, readerPause.Seconds()) * float64(time.Second))
+		pause = max(minReaderPause, until)
+	}
+	return pause
+}
+
+// room is how many bytes a live log may grow by past its limit. It may take half of
 // what the container may have, so that the other half can hold it once it is rotated. One
 // that a reader has not opened would be of no use to it then: it may take nearly all, and
 // what is older goes first.
-func (d *Dispatcher) hasRoom(dir, log string, missed bool) bool {
+func (d *Dispatcher) room(dir, log string, missed bool) int64 {
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
 	if err != nil {
-		return false
+		return 0
 	}
 	i := slices.IndexFunc(files, func(f podlogs.File) bool { return f.Name.String() == log })
 	if i < 0 {
-		return false
+		return 0
 	}
 	live, sum := files[i].Size, sizeOf(files)
 	e, _ := d.Policy(dir)
@@ -203,9 +219,9 @@ func (d *Dispatcher) hasRoom(dir, log string, missed bool) bool {
 		if sum >= may {
 			d.prunes.Add(dir)
 		}
-		return live < may-may/8
+		return may - may/8 - live
 	}
-	return live < may/2 && sum < may
+	return min(may/2-live, may-sum)
 }
 
 func sizeOf(files []podlogs.File) (sum int64) {

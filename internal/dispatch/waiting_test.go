@@ -1,7 +1,9 @@
 package dispatch
 
 import (
+	"math"
 	"testing"
+	"time"
 
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/testutil"
@@ -41,5 +43,21 @@ func TestNoTotalBorrowsNothing(t *testing.T) {
 	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
 	if _, used := n.UnreadBudget(); used > 0 {
 		t.Errorf("%d bytes of the allowance are used", used)
+	}
+}
+
+// TestReaderPause: a wait for a log reader is looked at again before the log has no room.
+func TestReaderPause(t *testing.T) {
+	n := newNode(t, "")
+	const dir = "pod/c"
+	for _, test := range []struct {
+		rate float64
+		room int64
+		want time.Duration
+	}{{0, 1, readerPause}, {1e6, 1, minReaderPause}, {1e6, 50_000, 50 * time.Millisecond}, {1e6, math.MaxInt64, readerPause}} {
+		n.with(dir, func(c *container) { c.rate, c.rateAt = test.rate, time.Now() })
+		if got := n.readerPause(dir, test.room); got != test.want {
+			t.Errorf("%.0f bytes/s, room for %d: %v, want %v", test.rate, test.room, got, test.want)
+		}
 	}
 }
