@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
@@ -23,7 +24,13 @@ const compareSize = 32 << 10
 
 var chunks = sync.Pool{New: func() any { return new([chunkSize]byte) }}
 
-var errChanged = errors.New("changed while it was read")
+// fitsSize is after how much it is checked again whether the result fits into the total.
+const fitsSize = 1 << 20
+
+var (
+	errChanged = errors.New("changed while it was read")
+	errNoRoom  = errors.New("no room left in the total")
+)
 
 // Compress compresses one container's rotated logs by policy, and reconciles those
 // that have a compressed log beside them, as a crash leaves it. dirName is relative
@@ -119,7 +126,7 @@ func (r *Rotator) compress(ctx context.Context, d podlogs.Dir, s Step, p Policy,
 	if err != nil {
 		return err // a temp that is there already belongs to another process
 	}
-	out, err := fill(ctx, dst, src, before, p)
+	out, err := fill(ctx, dst, &fitting{Reader: src, fits: func() error { return stillFits(d, s, p) }}, before, p)
 	if err == nil {
 		err = r.unchanged(d, src, before, name)
 	}
@@ -153,7 +160,7 @@ func discard(d podlogs.Dir, temp string) error {
 
 // fill compresses src into dst, gives it src's modification time, syncs and
 // closes it.
-func fill(ctx context.Context, dst, src podlogs.Handle, like podlogs.Stat, p Policy) (out int64, err error) {
+func fill(ctx context.Context, dst podlogs.Handle, src io.Reader, like podlogs.Stat, p Policy) (out int64, err error) {
 	defer func() { err = errors.Join(err, dst.Close()) }()
 	if err := encode(ctx, dst, src, like.Size, p); err != nil {
 		return 0, err
@@ -182,6 +189,36 @@ func (r *Rotator) unchanged(d podlogs.Dir, src podlogs.Handle, before podlogs.St
 		return fmt.Errorf("%s: %w", name, errChanged)
 	}
 	return nil
+}
+
+// stillFits returns errNoRoom if a log that is compressed and its result no longer fit into the
+// total: the live log of a container that writes fast takes that room in the meantime.
+func stillFits(d podlogs.Dir, s Step, p Policy) error {
+	if p.MaxTotalSize <= 0 {
+		return nil
+	}
+	files, err := podlogs.List(d, batchSize)
+	files = slices.DeleteFunc(files, func(f podlogs.File) bool { return f.Kind == podlogs.Temp })
+	if pl := (&planner{policy: p}); err == nil && !pl.fits(s.Size, pl.left(files)) {
+		return errNoRoom
+	}
+	return nil // what cannot be listed is the next plan's error
+}
+
+// fitting is a log that is read only while its result fits.
+type fitting struct {
+	io.Reader
+	fits func() error
+	read int // since that was checked
+}
+
+func (f *fitting) Read(p []byte) (n int, err error) {
+	n, err = f.Reader.Read(p)
+	if f.read += n; err == nil && f.read >= fitsSize {
+		f.read = 0
+		err = f.fits()
+	}
+	return n, err
 }
 
 // encode writes size bytes of src to dst, compressed.

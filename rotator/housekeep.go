@@ -214,6 +214,9 @@ func (r *Rotator) did(s Step, err error, rep *Report) error {
 		rep.Busy++
 		rep.soonest(r.pauseFor(s.Name))
 		return nil
+	case errors.Is(err, errNoRoom):
+		rep.soonest(errorPause)
+		return nil
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
 		rep.NoSpace = true
 	}

@@ -339,20 +339,31 @@ func (pl *planner) compress(files []podlogs.File) {
 	if pl.policy.Codec == nil {
 		return
 	}
-	const logsShrink = 4 // the least factor by which logs shrink, as a rule; 4 to 20 is usual
-	newest := newestRotated(files)
-	left := pl.policy.MaxTotalSize - pl.reserve()
-	for _, f := range files {
-		left = max(-1, left-f.Size)
-	}
+	newest, left := newestRotated(files), pl.left(files)
 	for i, f := range files {
-		fits := pl.policy.MaxTotalSize <= 0 || f.Size/logsShrink <= left
-		if f.Kind == podlogs.Rotated && f.Regular && i != newest && fits && !pl.missed(f) && !pl.inGrace(f) && !pl.held(f) && !pl.compressesLater(f) {
+		if f.Kind == podlogs.Rotated && f.Regular && i != newest && pl.fits(f.Size, left) && !pl.missed(f) && !pl.inGrace(f) && !pl.held(f) && !pl.compressesLater(f) {
 			pl.steps = append(pl.steps, Step{
 				Action: Compress, Name: f.Name, Compressed: f.As(pl.policy.Codec.Kind()), Size: f.Size,
 			})
 		}
 	}
+}
+
+// left is what files leave of the total; -1: less than nothing.
+func (pl *planner) left(files []podlogs.File) (left int64) {
+	left = pl.policy.MaxTotalSize - pl.reserve()
+	for _, f := range files {
+		left = max(-1, left-f.Size)
+	}
+	return left
+}
+
+// logsShrink is the least factor by which logs shrink, as a rule; 4 to 20 is usual.
+const logsShrink = 4
+
+// fits reports whether what a log of size bytes is compressed to has room.
+func (pl *planner) fits(size, left int64) bool {
+	return pl.policy.MaxTotalSize <= 0 || size/logsShrink <= left
 }
 
 // inGrace reports whether f is in its grace period, and notes when that ends.
