@@ -71,7 +71,7 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 			}
 			return
 		}
-		c.deferred = time.Time{}
+		c.deferred, c.unpruned = time.Time{}, false
 		requests, c.prunes = c.prunes, nil
 		cleans, c.cleans = c.cleans, nil
 		busy, c.pruning = c.compressing, make(chan struct{})

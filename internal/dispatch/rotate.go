@@ -123,10 +123,7 @@ const pruneTurn = 10 * time.Millisecond
 func (d *Dispatcher) pruneInTurn(ctx context.Context, dir string) {
 	d.prune(ctx, dir)
 	waits := false
-	d.with(dir, func(c *container) {
-		c.unpruned = c.unpruned && !c.rotating.IsZero()
-		waits = c.yielded
-	})
+	d.with(dir, func(c *container) { waits = c.yielded })
 	if waits {
 		d.rotations.Add(dir)
 	}

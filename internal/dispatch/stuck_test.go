@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/watcher"
 )
 
 // TestPruneOutlivesForget: a directory in which a prune takes long is not forgotten.
@@ -45,4 +47,20 @@ func TestPruningAfterCompressionWithoutResult(t *testing.T) {
 	n.unblock(dir, rotator.Report{Blocked: true})
 	testutil.Eventually(t, "the answer", func() bool { return len(answered) == 1 })
 	must(t, <-answered)
+}
+
+// TestRequestDuringPruning: a prune that is requested while one runs comes before the next
+// rotation too.
+func TestRequestDuringPruning(t *testing.T) {
+	n := newNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	must(t, errors.Join(n.prunes.Stop(t.Context()), n.rotations.Stop(t.Context())))
+	n.Prune(dir, nil, func(rotator.Report, error) { n.Changed(dir) }) // as a rotation that ends meanwhile
+	n.pruneInTurn(t.Context(), dir)
+	n.with(dir, func(c *container) { c.want = &want{Due: watcher.Due{Dir: dir, Log: "0.log", Limit: 1}} })
+	if w, _ := n.begin(dir); w != nil {
+		t.Error("a rotation began before the prune that was requested")
+	}
 }
