@@ -9,7 +9,7 @@ import (
 )
 
 // TestCompressionLosesItsRoom: a compression ends when the live log has taken the room of its
-// result in the meantime, and leaves nothing. It is no error.
+// result in the meantime, and leaves nothing behind. That is not an error.
 func TestCompressionLosesItsRoom(t *testing.T) {
 	const source = 4 << 20
 	for _, grows := range []bool{false, true} {

@@ -57,7 +57,7 @@ func TestRequestDuringPruning(t *testing.T) {
 	must(t, ct.WriteNumbered("stdout", 10, 100))
 	n.list(t)
 	must(t, errors.Join(n.prunes.Stop(t.Context()), n.rotations.Stop(t.Context())))
-	n.Prune(dir, nil, func(rotator.Report, error) { n.Changed(dir) }) // as a rotation that ends meanwhile
+	n.Prune(dir, nil, func(rotator.Report, error) { n.Changed(dir) }) // as a rotation does that ends
 	n.pruneInTurn(t.Context(), dir)
 	n.with(dir, func(c *container) { c.want = &want{Due: watcher.Due{Dir: dir, Log: "0.log", Limit: 1}} })
 	if w, _ := n.begin(dir); w != nil {
