@@ -118,7 +118,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 		}
 	})
 	if waiting != nil {
-		d.rotations.AddAfter(dir, d.readerPause(dir, room))
+		d.rotations.AddAfter(dir, d.nextLook(dir, room))
 	}
 	return waiting != nil
 }
@@ -184,15 +184,15 @@ func (d *Dispatcher) statLog(dir, log string) (podlogs.Stat, error) {
 	return at.Stat(log)
 }
 
-// readerPause is when a rotation that waits for a log reader is tried again, where the live log
+// nextLook is when a rotation that waits for a log reader is tried again, where the live log
 // has room for some bytes.
-func (d *Dispatcher) readerPause(dir string, room int64) (pause time.Duration) {
-	pause = readerPause
-	if rate := d.rate(dir); rate > 0 {
-		until := time.Duration(min(float64(room)/rate, readerPause.Seconds()) * float64(time.Second))
-		pause = max(minReaderPause, until)
+func (d *Dispatcher) nextLook(dir string, room int64) time.Duration {
+	rate := d.rate(dir)
+	if rate <= 0 {
+		return readerPause
 	}
-	return pause
+	until := min(float64(room)/rate, readerPause.Seconds())
+	return max(minReaderPause, time.Duration(until*float64(time.Second)))
 }
 
 // room is how many bytes a live log may grow by past its limit. It may take half of

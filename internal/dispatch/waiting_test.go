@@ -46,8 +46,8 @@ func TestNoTotalBorrowsNothing(t *testing.T) {
 	}
 }
 
-// TestReaderPause: a wait for a log reader is looked at again before the log has no room.
-func TestReaderPause(t *testing.T) {
+// TestNextLook: a wait for a log reader is looked at again before the log has no room.
+func TestNextLook(t *testing.T) {
 	n := newNode(t, "")
 	const dir = "pod/c"
 	for _, test := range []struct {
@@ -56,7 +56,7 @@ func TestReaderPause(t *testing.T) {
 		want time.Duration
 	}{{0, 1, readerPause}, {1e6, 1, minReaderPause}, {1e6, 50_000, 50 * time.Millisecond}, {1e6, math.MaxInt64, readerPause}} {
 		n.with(dir, func(c *container) { c.rate, c.rateAt = test.rate, time.Now() })
-		if got := n.readerPause(dir, test.room); got != test.want {
+		if got := n.nextLook(dir, test.room); got != test.want {
 			t.Errorf("%.0f bytes/s, room for %d: %v, want %v", test.rate, test.room, got, test.want)
 		}
 	}
