@@ -462,7 +462,7 @@ func TestRotatesBeforeItsStartIsListed(t *testing.T) {
 	due := watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1}
 	must(t, ct.WriteNumbered("stdout", 10, 100))
 	n.Due(due)
-	testutil.Eventually(t, "the try", func() bool { return n.rotations.Stats().Done == 1 })
+	testutil.Eventually(t, "the try", func() bool { return n.rotations.Stats().Done > 0 })
 	if n.rotated.Load() > 0 {
 		t.Error("a container that was not started was rotated")
 	}
