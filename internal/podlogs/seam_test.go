@@ -1,6 +1,7 @@
 package podlogs
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -99,7 +100,19 @@ func TestIsRead(t *testing.T) {
 	if err := os.WriteFile(path, []byte("a line\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(20 * time.Millisecond) // access times have the resolution of a clock tick
+	born := func(path string) int64 {
+		st, err := Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.Born
+	}
+	next := path + ".next" // until a later clock tick: access times have its resolution
+	for later := false; !later; later = born(next) > born(path) {
+		if err := errors.Join(os.RemoveAll(next), os.WriteFile(next, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	is := func(read bool) {
 		t.Helper()
 		st, err := Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
