@@ -103,20 +103,26 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 }
 
 // TestUnseenReaderIsGivenUp: the wait for a process that cannot be seen ends, and the next log
-// is not waited for.
+// is not waited for. It is where the log was read before it was silent for long: it has a reader.
 func TestUnseenReaderIsGivenUp(t *testing.T) {
-	n, f := readNode(t, "")
-	f.unseen, n.unseenWait = time.Hour, 0
-	ct, dir := n.run(t, fake.ContainerSpec{})
-	must(t, ct.WriteNumbered("stdout", 10, 100))
-	n.list(t)
-	n.with(dir, func(e *container) { e.reading = isRead }) // the log before it was
-	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
-	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
-	var after reading
-	n.with(dir, func(e *container) { after = e.reading })
-	if after != isNotRead {
-		t.Errorf("reading is %v", after)
+	for _, want := range []reading{isNotRead, isRead} {
+		n, f := readNode(t, "")
+		f.unseen, n.unseenWait = time.Hour, 0
+		ct, dir := n.run(t, fake.ContainerSpec{})
+		must(t, ct.WriteNumbered("stdout", 10, 100))
+		n.list(t)
+		if want == isRead {
+			readAll(t, ct.LogPath())
+			must(t, os.Chtimes(ct.LogPath(), time.Time{}, time.Now().Add(time.Hour))) // it is written again
+		}
+		n.with(dir, func(e *container) { e.reading = isRead }) // the log before it was
+		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+		testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+		n.with(dir, func(e *container) {
+			if e.reading != want {
+				t.Errorf("reading is %v, want %v", e.reading, want)
+			}
+		})
 	}
 }
 
@@ -140,26 +146,6 @@ func TestRoomForUnopenedLog(t *testing.T) {
 		must(t, ct.WriteNumbered("stdout", 100, 1000))
 	}
 	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
-}
-
-// TestUnseenReaderOfBurst: a log that was read before it was silent for long has a reader, which
-// the next log is waited for.
-func TestUnseenReaderOfBurst(t *testing.T) {
-	n, f := readNode(t, "")
-	f.unseen, n.unseenWait = time.Hour, 0
-	ct, dir := n.run(t, fake.ContainerSpec{})
-	must(t, ct.WriteNumbered("stdout", 10, 100))
-	n.list(t)
-	readAll(t, ct.LogPath())
-	must(t, os.Chtimes(ct.LogPath(), time.Time{}, time.Now().Add(time.Hour))) // the burst
-	n.with(dir, func(e *container) { e.reading = isRead })
-	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
-	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
-	var after reading
-	n.with(dir, func(e *container) { after = e.reading })
-	if after != isRead {
-		t.Errorf("reading is %v", after)
-	}
 }
 
 // TestOwnReadsAreNoReader: the daemon's own looks at a rotated log are not taken for a reader.

@@ -61,3 +61,21 @@ func TestNextLook(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksOftenWithoutRoom: the rotation of a log that is about to have no room is tried again
+// far more often than that of another one.
+func TestLooksOftenWithoutRoom(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 3000, 1000))
+	n.list(t)
+	f.set(at(0, ct.LogPath()))
+	n.with(dir, func(c *container) { c.rate, c.rateAt = 1e12, time.Now().Add(time.Hour) })
+	const looks = 50
+	began, before := time.Now(), n.rotations.Stats().Done
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "looks", func() bool { return n.rotations.Stats().Done >= before+looks })
+	if took := time.Since(began); took > looks*readerPause/2 {
+		t.Errorf("%d looks took %v", looks, took)
+	}
+}
