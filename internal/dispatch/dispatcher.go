@@ -106,6 +106,7 @@ type Dispatcher struct {
 	containers map[string]*container
 	readLooked time.Time // see readElsewhere
 	readResult bool
+	accesses   accesses
 
 	// How long a rotation waits for a process that is not known, and the age
 	// from which a live log says whether there are such processes: maxUnseenWait.
@@ -161,6 +162,7 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	for _, p := range []*workerpool.Pool{d.rotations, d.prunes, d.compressions, d.lookups} {
 		g.Go(func() error { return p.Stop(ctx) })
 	}
+	defer d.accesses.close()
 	return g.Wait()
 }
 
@@ -195,6 +197,7 @@ type container struct {
 	returned    time.Time            // when the live log got its name back
 	moved       bool                 // the live log was, by this process
 	reading     reading              // by processes that cannot be seen
+	readUntil   time.Time            // when the newest rotated log was last found being read
 	looks       sync.Mutex           // see look
 	missed      map[uint64]missedLog // by inode
 	inode       uint64               // of the live log that failed
@@ -244,6 +247,7 @@ func (d *Dispatcher) forget() {
 		idle := c.want == nil && len(c.restores)+len(c.prunes)+len(c.cleans)+len(c.ran) == 0 && c.rotating.IsZero() && c.compressing.Base == "" && c.pruning == nil
 		if idle && now.Sub(c.state.seen) > forgetAfter {
 			delete(d.containers, dir)
+			d.accesses.forget(dir)
 		}
 	}
 }

@@ -88,13 +88,15 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	w.missed = missed
 	if !row.waits || len(w.operators) > 0 {
 		d.with(dir, func(c *container) { c.state.waiting = nil })
+		d.accesses.forget(dir)
 		return false
 	}
 	unopened := false
 	if waiting == nil {
 		blind := d.blind(dir)
+		reading := blind && d.beingRead(dir, w.Log, now)
 		unopened = blind && d.unopened(dir, w.Log, now)
-		if unopened || now.Sub(returned) < returnPause || blind && d.beingRead(dir, w.Log, now) {
+		if reading || unopened || now.Sub(returned) < returnPause {
 			waiting = &Waiting{Command: unknownReader, Since: since}
 		}
 	}
@@ -117,10 +119,12 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 			c.want.merge(w.Due, func(log string) bool { return log == c.want.Log })
 		}
 	})
-	if waiting != nil {
-		d.rotations.AddAfter(dir, d.nextLook(dir, room))
+	if waiting == nil {
+		d.accesses.forget(dir)
+		return false
 	}
-	return waiting != nil
+	d.rotations.AddAfter(dir, d.nextLook(dir, room))
+	return true
 }
 
 // slowest returns the log reader that a rotation must wait for; nil: there is none. missed

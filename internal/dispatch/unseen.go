@@ -55,11 +55,17 @@ func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 		return false
 	}
 	var before reading
-	d.with(dir, func(c *container) { before = c.reading })
+	since := born
+	d.with(dir, func(c *container) {
+		before = c.reading
+		if c.readUntil.After(since) {
+			since = c.readUntil // its reader comes after that
+		}
+	})
 	if before == isNotRead {
 		return false
 	}
-	age := now.Sub(born)
+	age := now.Sub(since)
 	if age < 0 || age >= d.unseenWait || before == readingUnknown && !d.readElsewhere(dir, now) {
 		set(isNotRead)
 		return false
@@ -97,9 +103,9 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) bool {
 	return d.readResult
 }
 
-// beingRead reports whether an unknown process reads the newest rotated log, soon after its
-// rotation: most readers open the live log only when they have read the one before.
-// What reads a log for longer, or keeps it open, delays rotations no more than that.
+// beingRead reports whether an unknown process reads the newest rotated log: most readers open
+// the live log only when they have read the one before. One that has the log open delays
+// rotations for a time after it was rotated, and for as long as it does read.
 func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
 	if err != nil {
@@ -112,7 +118,15 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 		}
 	}
 	age := now.Sub(newest.Changed)
-	return newest.Base != "" && age >= 0 && age < d.unseenWait && d.inUse(dir, newest.Name, true)
+	if newest.Base == "" || age < 0 || !d.inUse(dir, newest.Name, true) {
+		return false
+	}
+	recent := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)
+	read := age < d.unseenWait || recent
+	if read {
+		d.with(dir, func(c *container) { c.readUntil = now })
+	}
+	return read
 }
 
 // inUse reports whether any process has a log open; onlyRead: and none for writing, as a

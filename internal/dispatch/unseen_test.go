@@ -197,3 +197,72 @@ func TestOwnReadsAreNoReader(t *testing.T) {
 		t.Errorf("%d of 200 times it has a reader", found)
 	}
 }
+
+// TestAccesses: a log that is watched counts as being read for a time after each read.
+func TestAccesses(t *testing.T) {
+	dir, now := t.TempDir(), time.Now()
+	path := filepath.Join(dir, "0.log.20260101-000000")
+	must(t, os.WriteFile(path, []byte("a line\n"), 0o600))
+	var a accesses
+	t.Cleanup(a.close)
+	recent := func(path string, want bool) {
+		t.Helper()
+		now = now.Add(accessLasts)
+		if got := a.recent("pod/app", path, now); got != want {
+			t.Errorf("recent is %v", got)
+		}
+	}
+	recent(path, true) // the watch begins
+	recent(path, false)
+	_, err := os.ReadFile(path)
+	must(t, err)
+	recent(path, true)
+	recent(path, false)
+	f, err := os.Open(path)
+	must(t, err)
+	must(t, f.Close())
+	recent(path, false) // opened is not read
+	next := filepath.Join(dir, "0.log.20260101-000001")
+	must(t, os.Rename(path, next))
+	recent(next, true)
+	must(t, os.Remove(next))
+	recent(next, false)
+	a.forget("pod/app")
+	recent(next, false) // it cannot be watched
+	if len(a.logs) > 0 {
+		t.Errorf("watches %v", a.logs)
+	}
+}
+
+// TestUnseenReaderReadsOn: a log that an unknown process reads delays the next rotation for as
+// long as it is read, and the next log's first read is waited for from then on.
+func TestUnseenReaderReadsOn(t *testing.T) {
+	n, f := readNode(t, "")
+	f.unseen, n.unseenWait = time.Hour, time.Nanosecond // no time by itself
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	before := filepath.Join(ct.Dir(), "0.log.20260101-000001")
+	must(t, os.WriteFile(before, []byte("2026-01-01T00:00:00Z stdout F x\n"), 0o600))
+	reader, err := os.Open(before)
+	must(t, err)
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+	must(t, reader.Close())
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.unseenWait = time.Minute
+	now := time.Now().Add(time.Hour)
+	for _, read := range []bool{true, false} {
+		n.with(dir, func(c *container) {
+			c.reading, c.readUntil = isRead, time.Time{}
+			if read {
+				c.readUntil = now
+			}
+		})
+		if n.unopened(dir, "0.log", now) != read {
+			t.Errorf("the first read is not awaited for %v", n.unseenWait)
+		}
+	}
+}
