@@ -234,8 +234,8 @@ func TestAccesses(t *testing.T) {
 	}
 }
 
-// TestUnseenReaderReadsOn: a log that an unknown process reads delays the next rotation for as
-// long as it is read, and the next log's first read is waited for from then on.
+// TestUnseenReaderReadsOn: an unknown process that reads the rotated log delays the next rotation
+// until it has read it. The next log's first read is waited for from then on.
 func TestUnseenReaderReadsOn(t *testing.T) {
 	n, f := readNode(t, "")
 	f.unseen, n.unseenWait = time.Hour, time.Nanosecond // no time by itself
