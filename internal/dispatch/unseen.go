@@ -105,7 +105,8 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) bool {
 
 // beingRead reports whether an unknown process reads the newest rotated log: most readers open
 // the live log only when they have read the one before. One that has the log open delays
-// rotations for a time after it was rotated, and for as long as it does read.
+// rotations for a time after it was rotated, and until it has read it, but not for longer than
+// rotated logs are held for such a process.
 func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
 	if err != nil {
@@ -118,7 +119,7 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 		}
 	}
 	age := now.Sub(newest.Changed)
-	if newest.Base == "" || age < 0 || !d.inUse(dir, newest.Name, true) {
+	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() || !d.inUse(dir, newest.Name, true) {
 		return false
 	}
 	recent := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)

@@ -248,6 +248,10 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	must(t, err)
 	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
 	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
+	n.accesses.forget(dir) // a watch counts as a read when it begins
+	if n.beingRead(dir, "0.log", time.Now().Add(2*time.Hour)) {
+		t.Error("it waits for longer than the readers' timeout")
+	}
 	must(t, reader.Close())
 	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 
