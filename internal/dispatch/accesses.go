@@ -8,9 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// accessLasts is how long after a read a log counts as being read: longer than a busy log
-// shipper takes to pass on what it has read.
-const accessLasts = 5 * time.Second
+const (
+	// accessLasts is how long after a read a log counts as being read: longer than a busy log
+	// shipper takes to pass on what it has read.
+	accessLasts = 5 * time.Second
+	// firstAccess is how long a log is watched before it counts as not read: a log reader that
+	// is behind reads much more often.
+	firstAccess = 500 * time.Millisecond
+)
 
 // accesses are the times at which rotated logs were read last, by any process. Nothing writes to
 // these, so that watching them slows no container down. One inotify instance is for all; its
@@ -25,27 +30,29 @@ type accesses struct {
 type accessedLog struct {
 	path  string
 	watch int32
-	at    time.Time // when it was read last, or the watch began
+	began time.Time // the watch
+	last  time.Time // read; zero: not since
 }
 
-// recent reports whether a process has read a log lately. path is that of the log; of each
-// directory one log is watched, from the first call for it on, which returns true.
-func (a *accesses) recent(dir, path string, now time.Time) bool {
+// recent reports whether a process has read a log lately, and when it was found to have. path is
+// that of the log; of each directory one log is watched, from the first call for it on.
+func (a *accesses) recent(dir, path string, now time.Time) (recent bool, last time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if l := a.logs[dir]; l == nil || l.path != path {
 		a.forgetLocked(dir)
 		watch, err := a.watchLocked(path)
 		if err != nil {
-			return false
+			return false, time.Time{}
 		}
 		if a.logs == nil {
 			a.logs = map[string]*accessedLog{}
 		}
-		a.logs[dir] = &accessedLog{path: path, watch: int32(watch), at: now} //nolint:gosec // the kernel's are int32
+		a.logs[dir] = &accessedLog{path: path, watch: int32(watch), began: now} //nolint:gosec // the kernel's are int32
 	}
 	a.readLocked(now)
-	return now.Sub(a.logs[dir].at) < accessLasts
+	l := a.logs[dir]
+	return now.Sub(l.began) < firstAccess || !l.last.IsZero() && now.Sub(l.last) < accessLasts, l.last
 }
 
 func (a *accesses) watchLocked(path string) (watch int, err error) {
@@ -71,8 +78,8 @@ func (a *accesses) readLocked(now time.Time) {
 		for e := buf[:n]; len(e) >= unix.SizeofInotifyEvent; e = e[unix.SizeofInotifyEvent:] {
 			watch, mask := int32(binary.NativeEndian.Uint32(e)), binary.NativeEndian.Uint32(e[4:]) //nolint:gosec // as the kernel's struct has it
 			for _, l := range a.logs {
-				if mask&unix.IN_ACCESS != 0 && l.watch == watch || mask&unix.IN_Q_OVERFLOW != 0 {
-					l.at = now
+				if (mask&unix.IN_ACCESS != 0 && l.watch == watch || mask&unix.IN_Q_OVERFLOW != 0) && now.After(l.last) {
+					l.last = now
 				}
 			}
 		}

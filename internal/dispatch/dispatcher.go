@@ -240,15 +240,19 @@ const forgetAfter = 10 * time.Minute
 
 // forget drops entries of which nothing is known or wanted any longer.
 func (d *Dispatcher) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	var forgotten []string
 	now := time.Now()
+	d.mu.Lock()
 	for dir, c := range d.containers {
 		idle := c.want == nil && len(c.restores)+len(c.prunes)+len(c.cleans)+len(c.ran) == 0 && c.rotating.IsZero() && c.compressing.Base == "" && c.pruning == nil
 		if idle && now.Sub(c.state.seen) > forgetAfter {
 			delete(d.containers, dir)
-			d.accesses.forget(dir)
+			forgotten = append(forgotten, dir)
 		}
+	}
+	d.mu.Unlock()
+	for _, dir := range forgotten {
+		d.accesses.forget(dir)
 	}
 }
 

@@ -88,7 +88,6 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	w.missed = missed
 	if !row.waits || len(w.operators) > 0 {
 		d.with(dir, func(c *container) { c.state.waiting = nil })
-		d.accesses.forget(dir)
 		return false
 	}
 	unopened := false
@@ -119,12 +118,10 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 			c.want.merge(w.Due, func(log string) bool { return log == c.want.Log })
 		}
 	})
-	if waiting == nil {
-		d.accesses.forget(dir)
-		return false
+	if waiting != nil {
+		d.rotations.AddAfter(dir, d.nextLook(dir, room))
 	}
-	d.rotations.AddAfter(dir, d.nextLook(dir, room))
-	return true
+	return waiting != nil
 }
 
 // slowest returns the log reader that a rotation must wait for; nil: there is none. missed

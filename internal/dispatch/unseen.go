@@ -122,12 +122,11 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() || !d.inUse(dir, newest.Name, true) {
 		return false
 	}
-	recent := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)
-	read := age < d.unseenWait || recent
-	if read {
-		d.with(dir, func(c *container) { c.readUntil = now })
+	recent, last := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), time.Now())
+	if !last.IsZero() {
+		d.with(dir, func(c *container) { c.readUntil = last })
 	}
-	return read
+	return age < d.unseenWait || recent
 }
 
 // inUse reports whether any process has a log open; onlyRead: and none for writing, as a

@@ -208,8 +208,8 @@ func TestAccesses(t *testing.T) {
 	recent := func(path string, want bool) {
 		t.Helper()
 		now = now.Add(accessLasts)
-		if got := a.recent("pod/app", path, now); got != want {
-			t.Errorf("recent is %v", got)
+		if got, last := a.recent("pod/app", path, now); got != want || want && !last.IsZero() && !last.Equal(now) {
+			t.Errorf("recent is %v, the last read %v before", got, now.Sub(last))
 		}
 	}
 	recent(path, true) // the watch begins
@@ -246,12 +246,31 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	must(t, os.WriteFile(before, []byte("2026-01-01T00:00:00Z stdout F x\n"), 0o600))
 	reader, err := os.Open(before)
 	must(t, err)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+				_, _ = reader.ReadAt(make([]byte, 1), 0)
+			}
+		}
+	}()
 	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
-	testutil.Eventually(t, "the wait", func() bool { return n.Describe(dir, "0.log", false).Waiting != nil })
-	n.accesses.forget(dir) // a watch counts as a read when it begins
+	testutil.Eventually(t, "the wait for a read", func() (read bool) {
+		n.with(dir, func(c *container) { read = !c.readUntil.IsZero() && c.state.waiting != nil })
+		return read
+	})
+	if n.rotated.Load() > 0 {
+		t.Error("it did not wait")
+	}
 	if n.beingRead(dir, "0.log", time.Now().Add(2*time.Hour)) {
 		t.Error("it waits for longer than the readers' timeout")
 	}
+	close(done)
+	<-ended
 	must(t, reader.Close())
 	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 
