@@ -55,17 +55,15 @@ func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 		return false
 	}
 	var before reading
-	since := born
-	d.with(dir, func(c *container) {
-		before = c.reading
-		if c.readUntil.After(since) {
-			since = c.readUntil // its reader comes after that
-		}
-	})
+	var readUntil time.Time
+	d.with(dir, func(c *container) { before, readUntil = c.reading, c.readUntil })
 	if before == isNotRead {
 		return false
 	}
-	age := now.Sub(since)
+	age := now.Sub(born)
+	if readUntil.After(born) { // its reader comes after that
+		age = max(0, now.Sub(readUntil))
+	}
 	if age < 0 || age >= d.unseenWait || before == readingUnknown && !d.readElsewhere(dir, now) {
 		set(isNotRead)
 		return false

@@ -281,7 +281,7 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 		n.with(dir, func(c *container) {
 			c.reading, c.readUntil = isRead, time.Time{}
 			if read {
-				c.readUntil = now
+				c.readUntil = now.Add(time.Millisecond) // read during this call
 			}
 		})
 		if n.unopened(dir, "0.log", now) != read {
