@@ -46,12 +46,11 @@ func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 		return false
 	}
 	set := func(r reading) { d.with(dir, func(c *container) { c.reading = r }) }
-	if live.IsRead() {
-		set(isRead)
-		return false
-	}
 	born := time.Unix(0, live.Born)
-	if live.Accessed.After(born) { // it was silent, and is written again: its reader comes
+	if live.Accessed.After(born) && d.hadLine(dir, log, live.Accessed) {
+		if live.IsRead() { // else it was silent, and is written again: its reader comes
+			set(isRead)
+		}
 		return false
 	}
 	var before reading
@@ -69,6 +68,13 @@ func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
 		return false
 	}
 	return true
+}
+
+// hadLine reports whether a live log had its first line at a time: log shippers open and read an
+// empty log too, and close it.
+func (d *Dispatcher) hadLine(dir, log string, at time.Time) bool {
+	first, err := d.firstLine(dir, log)
+	return err != nil || at.After(first)
 }
 
 // readElsewhere reports whether the live logs of at least half of the other containers are

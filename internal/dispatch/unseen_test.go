@@ -26,7 +26,7 @@ func readAll(t *testing.T, path string) {
 		must(t, err)
 		st, err := podlogs.Statx(unix.AT_FDCWD, path, 0)
 		must(t, err)
-		return st.IsRead()
+		return st.Accessed.After(st.Modified)
 	})
 }
 
@@ -67,6 +67,7 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 				readAll(t, path)
 			}
 			ct, dir := n.run(t, fake.ContainerSpec{})
+			readAll(t, ct.LogPath()) // while it is empty
 			must(t, ct.WriteNumbered("stdout", 10, 100))
 			n.list(t)
 			rotate := func(rotations uint64) {
