@@ -105,7 +105,7 @@ type Dispatcher struct {
 	mu         sync.Mutex
 	containers map[string]*container
 	readLooked time.Time // see readElsewhere
-	readResult bool
+	readResult elsewhere
 	accesses   accesses
 
 	// How long a rotation waits for a process that is not known, and the age
@@ -196,8 +196,7 @@ type container struct {
 	discovered  time.Time            // when readers were looked for
 	returned    time.Time            // when the live log got its name back
 	moved       bool                 // the live log was, by this process
-	reading     reading              // by processes that cannot be seen
-	readUntil   time.Time            // when the newest rotated log was last found being read
+	reads       reads                // by processes that cannot be seen
 	looks       sync.Mutex           // see look
 	missed      map[uint64]missedLog // by inode
 	inode       uint64               // of the live log that failed

@@ -92,10 +92,13 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	}
 	unopened := false
 	if waiting == nil {
-		blind := d.blind(dir)
-		reading := blind && d.beingRead(dir, w.Log, now)
-		unopened = blind && d.unopened(dir, w.Log, now)
-		if reading || unopened || now.Sub(returned) < returnPause {
+		reading, unread, opened := false, false, false
+		if d.blind(dir) {
+			reading = d.beingRead(dir, w.Log, now)
+			unread, opened = d.unread(dir, w.Log, now, since)
+			unopened = unread && !opened
+		}
+		if reading || unread || now.Sub(returned) < returnPause {
 			waiting = &Waiting{Command: unknownReader, Since: since}
 		}
 	}

@@ -19,6 +19,13 @@ const (
 	maxUnseenWait = 15 * time.Second
 	// readLookPause is the time between two looks at which containers' logs are read.
 	readLookPause = time.Second
+	// followSpan is for how long a container's logs must be read to be followed.
+	followSpan = 5 * time.Second
+	// readGap is how long a log that is followed and written may go without a read: about
+	// as long as most log shippers pause between two.
+	readGap = 250 * time.Millisecond
+	// nowLasts is how long after it a write or a read counts as one of now.
+	nowLasts = 5 * time.Second
 )
 
 // reading is whether a container's live logs are read by processes that cannot be seen.
@@ -30,44 +37,69 @@ const (
 	isNotRead
 )
 
+// reads are what access times and inotify tell of the processes that read a container's logs and
+// cannot be seen.
+type reads struct {
+	state       reading
+	from, until time.Time // the first and the last read of those that followed each other
+}
+
+// note takes in a read.
+func (r *reads) note(at time.Time) {
+	if r.state = isRead; r.from.IsZero() {
+		r.from = at
+	}
+	if at.After(r.until) {
+		r.until = at
+	}
+}
+
+// followed reports whether the logs were read for long enough to be followed. One that prints
+// them, such as cat, takes less.
+func (r *reads) followed() bool { return r.state == isRead && r.until.Sub(r.from) >= followSpan }
+
 // blind reports whether readers of a container's logs cannot be seen and are waited for.
 func (d *Dispatcher) blind(dir string) bool {
 	budget, _ := d.UnreadBudget()
 	return budget > 0 && d.o.Readers.Unseen() > 0 && len(d.o.Readers.Followers(dir, anyAge)) == 0
 }
 
-// unopened reports whether a live log was not read by any process yet, though the one before
-// it was, or, for a container's first, those of other containers are: a log shipper has not
-// looked for it yet. The access time shows it. A container whose logs are not read is not
-// waited for until one is.
-func (d *Dispatcher) unopened(dir, log string, now time.Time) bool {
+// unread reports whether a live log is not being read by any process, and a rotation waits for
+// one: the log before it was read, or, for a container's first, those of other containers are.
+// The access time shows it. opened: a process has read some of the log. A container whose logs
+// are followed is waited for until it is read again; if other logs are read in the meantime, no
+// longer than others: its reader runs, and does not want it any more. A container whose logs
+// are not read is not waited for until one is. since is when the wait began.
+func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opened bool) {
 	live, err := d.statLog(dir, log)
 	if err != nil || live.Size == 0 || live.Born == 0 {
-		return false
+		return false, false
 	}
-	set := func(r reading) { d.with(dir, func(c *container) { c.reading = r }) }
-	born := time.Unix(0, live.Born)
-	if live.Accessed.After(born) && d.hadLine(dir, log, live.Accessed) {
-		if live.IsRead() { // else it was silent, and is written again: its reader comes
-			set(isRead)
+	opened = live.Accessed.After(time.Unix(0, live.Born)) && d.hadLine(dir, log, live.Accessed)
+	var r reads
+	d.with(dir, func(c *container) {
+		if opened && live.IsRead() { // else it was silent, and is written again: its reader comes
+			c.reads.note(live.Accessed)
 		}
-		return false
+		r = c.reads
+	})
+	upToDate := !live.Modified.After(live.Accessed) || now.Sub(live.Accessed) <= readGap
+	if opened && (upToDate || !r.followed()) || r.state == isNotRead {
+		return false, opened
 	}
-	var before reading
-	var readUntil time.Time
-	d.with(dir, func(c *container) { before, readUntil = c.reading, c.readUntil })
-	if before == isNotRead {
-		return false
+	if r.until.After(since) { // its reader comes after that
+		since = r.until
 	}
-	age := now.Sub(born)
-	if readUntil.After(born) { // its reader comes after that
-		age = max(0, now.Sub(readUntil))
+	limit := d.unseenWait
+	others := d.readElsewhere(dir, now)
+	if r.followed() && !others.now {
+		limit = d.o.Readers.Unseen()
 	}
-	if age < 0 || age >= d.unseenWait || before == readingUnknown && !d.readElsewhere(dir, now) {
-		set(isNotRead)
-		return false
+	if now.Sub(since) >= limit || r.state == readingUnknown && !others.usually {
+		d.with(dir, func(c *container) { c.reads = reads{state: isNotRead} })
+		return false, opened
 	}
-	return true
+	return true, opened
 }
 
 // hadLine reports whether a live log had its first line at a time: log shippers open and read an
@@ -77,33 +109,46 @@ func (d *Dispatcher) hadLine(dir, log string, at time.Time) bool {
 	return err != nil || at.After(first)
 }
 
-// readElsewhere reports whether the live logs of at least half of the other containers are
-// read, of those that a log shipper has had the time to open. One that is read alone, such as
-// by tail, says nothing about the others.
-func (d *Dispatcher) readElsewhere(dir string, now time.Time) bool {
+// elsewhere is whether the live logs of at least half of the other containers are read. One that
+// is read alone, such as by tail, says nothing about the others.
+type elsewhere struct {
+	usually bool // of those that a log shipper has had the time to open
+	now     bool // of those that are written
+}
+
+// readElsewhere looks at the access times of the other containers' live logs.
+func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	d.mu.Lock()
 	looked, result := now.Sub(d.readLooked) < readLookPause, d.readResult
 	d.mu.Unlock()
 	if looked {
 		return result
 	}
-	read, all := 0, 0
+	var usually, old, reading, written int
 	for _, c := range d.o.Inventory.All() {
 		other, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
 		if err != nil || other == dir || !c.Running {
 			continue
 		}
 		st, err := podlogs.Statx(unix.AT_FDCWD, c.LogPath, unix.AT_SYMLINK_NOFOLLOW)
-		if err != nil || !st.Regular || st.Size == 0 || now.Sub(time.Unix(0, st.Born)) < d.settled {
+		if err != nil || !st.Regular || st.Size == 0 {
 			continue
 		}
-		if all++; st.IsRead() {
-			read++
+		if now.Sub(time.Unix(0, st.Born)) >= d.settled {
+			if old++; st.IsRead() {
+				usually++
+			}
+		}
+		if now.Sub(st.Modified) <= nowLasts {
+			if written++; now.Sub(st.Accessed) <= nowLasts && st.IsRead() {
+				reading++
+			}
 		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.readLooked, d.readResult = now, read > 0 && 2*read >= all
+	d.readLooked = now
+	d.readResult = elsewhere{usually: usually > 0 && 2*usually >= old, now: reading > 0 && 2*reading >= written}
 	return d.readResult
 }
 
@@ -126,9 +171,9 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() || !d.inUse(dir, newest.Name, true) {
 		return false
 	}
-	recent, last := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), time.Now())
+	recent, last := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)
 	if !last.IsZero() {
-		d.with(dir, func(c *container) { c.readUntil = last })
+		d.with(dir, func(c *container) { c.reads.note(last) })
 	}
 	return age < d.unseenWait || recent
 }

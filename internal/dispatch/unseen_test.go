@@ -93,7 +93,7 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 			readAll(t, log)
 			rotate(1)
 			waits(1) // this log was not read yet, and the one before was
-			n.with(dir, func(e *container) { e.reading = isNotRead })
+			n.with(dir, func(e *container) { e.reads.state = isNotRead })
 			rotate(2)
 			rotate(3) // it is not waited for again
 			readAll(t, log)
@@ -116,12 +116,12 @@ func TestUnseenReaderIsGivenUp(t *testing.T) {
 			readAll(t, ct.LogPath())
 			must(t, os.Chtimes(ct.LogPath(), time.Time{}, time.Now().Add(time.Hour))) // it is written again
 		}
-		n.with(dir, func(e *container) { e.reading = isRead }) // the log before it was
+		n.with(dir, func(e *container) { e.reads.state = isRead }) // the log before it was
 		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
 		testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 		n.with(dir, func(e *container) {
-			if e.reading != want {
-				t.Errorf("reading is %v, want %v", e.reading, want)
+			if e.reads.state != want {
+				t.Errorf("reading is %v, want %v", e.reads.state, want)
 			}
 		})
 	}
@@ -136,7 +136,7 @@ func TestRoomForUnopenedLog(t *testing.T) {
 	ct, dir := n.run(t, fake.ContainerSpec{})
 	must(t, ct.WriteNumbered("stdout", 1, 1000))
 	n.list(t)
-	n.with(dir, func(c *container) { c.reading = isRead })
+	n.with(dir, func(c *container) { c.reads.state = isRead })
 	for size(ct.LogPath()) < total*6/10 {
 		must(t, ct.WriteNumbered("stdout", 100, 1000))
 	}
@@ -261,7 +261,7 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	}()
 	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
 	testutil.Eventually(t, "the wait for a read", func() (read bool) {
-		n.with(dir, func(c *container) { read = !c.readUntil.IsZero() && c.state.waiting != nil })
+		n.with(dir, func(c *container) { read = !c.reads.until.IsZero() && c.state.waiting != nil })
 		return read
 	})
 	if n.rotated.Load() > 0 {
@@ -280,13 +280,72 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	now := time.Now().Add(time.Hour)
 	for _, read := range []bool{true, false} {
 		n.with(dir, func(c *container) {
-			c.reading, c.readUntil = isRead, time.Time{}
+			c.reads = reads{state: isRead}
 			if read {
-				c.readUntil = now.Add(time.Millisecond) // read during this call
+				c.reads.until = now.Add(time.Millisecond) // read during this call
 			}
 		})
-		if n.unopened(dir, "0.log", now) != read {
+		if waits, _ := n.unread(dir, "0.log", now, now.Add(-time.Hour)); waits != read {
 			t.Errorf("the first read is not awaited for %v", n.unseenWait)
 		}
+	}
+}
+
+// TestUnseenReaderStops: the live log of a container whose logs were followed is not rotated away
+// from a process that does not read for a time. Where others read on, it is not waited for long.
+func TestUnseenReaderStops(t *testing.T) {
+	const timeout = time.Minute
+	for _, c := range []struct {
+		name        string
+		followed    time.Duration // the container's logs were
+		ago         time.Duration // the last read; 0: none of this log
+		waited      time.Duration
+		others      time.Duration // ago that those were read, which are written
+		waits, gone bool
+	}{
+		{name: "reads on", followed: followSpan, ago: readGap},
+		{name: "stopped", followed: followSpan, ago: 4 * readGap, waits: true},
+		{name: "stopped before it opened the log", followed: followSpan, waits: true},
+		{name: "stopped like the others", followed: followSpan, ago: time.Hour, waited: timeout - 1, others: 2 * nowLasts, waits: true},
+		{name: "does not come back", followed: followSpan, ago: time.Hour, waited: timeout, others: 2 * nowLasts, gone: true},
+		{name: "reads others", followed: followSpan, ago: time.Hour, waited: maxUnseenWait, others: nowLasts, gone: true},
+		{name: "reads others first", followed: followSpan, ago: time.Hour, waited: maxUnseenWait - 1, others: nowLasts, waits: true},
+		{name: "was not one that follows", followed: followSpan - 1, ago: time.Hour},
+		{name: "was not one that follows, or opens the log", followed: followSpan - 1, waited: maxUnseenWait, gone: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			n, f := readNode(t, "")
+			f.unseen = timeout
+			now := time.Now().Add(24 * time.Hour)
+			var dirs []string
+			for i := range 3 {
+				ct, dir := n.run(t, fake.ContainerSpec{Pod: fmt.Sprint("app", i)})
+				must(t, ct.WriteNumbered("stdout", 10, 100))
+				ago := c.others
+				if i == 0 {
+					ago = c.ago
+				}
+				if ago > 0 {
+					must(t, os.Chtimes(ct.LogPath(), now.Add(-ago), now))
+				} else if i == 0 {
+					must(t, os.Chtimes(ct.LogPath(), time.Time{}, now))
+				}
+				dirs = append(dirs, dir)
+			}
+			n.list(t)
+			last := now.Add(-max(c.ago, c.waited))
+			n.with(dirs[0], func(e *container) {
+				e.reads = reads{state: isRead, from: last.Add(-c.followed), until: last}
+			})
+			waits, opened := n.unread(dirs[0], "0.log", now, now.Add(-c.waited))
+			if waits != c.waits || opened != (c.ago > 0) {
+				t.Errorf("waits is %v, opened is %v", waits, opened)
+			}
+			n.with(dirs[0], func(e *container) {
+				if e.reads.state == isNotRead != c.gone {
+					t.Errorf("the container's logs are read: %v", !c.gone)
+				}
+			})
+		})
 	}
 }
