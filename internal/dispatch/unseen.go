@@ -37,8 +37,8 @@ const (
 	isNotRead
 )
 
-// reads are what access times and inotify tell of the processes that read a container's logs and
-// cannot be seen.
+// reads are the times at which processes that cannot be seen read a container's logs, by access
+// times and inotify.
 type reads struct {
 	state       reading
 	from, until time.Time // the first and the last read of those that followed each other
@@ -64,12 +64,14 @@ func (d *Dispatcher) blind(dir string) bool {
 	return budget > 0 && d.o.Readers.Unseen() > 0 && len(d.o.Readers.Followers(dir, anyAge)) == 0
 }
 
-// unread reports whether a live log is not being read by any process, and a rotation waits for
-// one: the log before it was read, or, for a container's first, those of other containers are.
-// The access time shows it. opened: a process has read some of the log. A container whose logs
-// are followed is waited for until it is read again; if other logs are read in the meantime, no
-// longer than others: its reader runs, and does not want it any more. A container whose logs
-// are not read is not waited for until one is. since is when the wait began.
+// unread reports whether a live log is written and not read, and its rotation waits for a process
+// that cannot be seen: the container's logs were read before, or, for its first, those of other
+// containers are. The access time shows it. opened: some of the log was read.
+//
+// If the logs were followed, the wait lasts as long as a known reader that died would count. It
+// is shorter if the logs of other containers are read in the meantime: the reader runs, and
+// does not follow this container, or no longer. After a wait without a read the container's
+// logs are not waited for until one is read. since is when the wait began.
 func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opened bool) {
 	live, err := d.statLog(dir, log)
 	if err != nil || live.Size == 0 || live.Born == 0 {
