@@ -38,6 +38,10 @@ const (
 	readAhead     = 1500 * time.Millisecond
 	minReaderLag  = 64 << 10 // bytes; what is read in one call
 	maxPersonWait = 2 * time.Second
+	// settleTime is how long a reader that is new, or was away, has until the live log that it
+	// has opened is rotated: rsyslog that has just started, and Promtail before it gets to the
+	// end of a log for the first time, do not find the next one.
+	settleTime = 2 * time.Second
 	// maxDiscovery is how long a reader may take to open a new live log: Fluent Bit
 	// and Vector look for new logs every 60 seconds.
 	maxDiscovery = 75 * time.Second
@@ -149,7 +153,7 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 		pos, open := f.Positions[live.Inode]
 		unread := max(0, live.Size-pos)
 		switch {
-		case open && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds())):
+		case open && now.Sub(f.Since) >= settleTime && (unread == 0 || !f.Dead && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds()))):
 		case !open && live.Born != 0 && now.Sub(named) > maxDiscovery: // it does not follow this log
 		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
 		case f.Kubelet && now.Sub(since) > maxPersonWait:

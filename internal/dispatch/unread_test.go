@@ -83,22 +83,33 @@ func TestRotationWaitsForReaders(t *testing.T) {
 		reader  func(log string) readers.Follower
 		waits   bool
 		waitsOf time.Duration
+		unread  int64 // at least
 	}{
 		{name: "at the end", reader: func(log string) readers.Follower { return at(size(log), log) }},
 		{name: "a call behind", reader: func(log string) readers.Follower { return at(size(log)-minReaderLag, log) }},
-		{name: "behind", reader: func(log string) readers.Follower { return at(size(log)-minReaderLag-1, log) }, waits: true},
+		{name: "behind", reader: func(log string) readers.Follower { return at(size(log)-minReaderLag-1, log) }, waits: true, unread: minReaderLag},
 		{name: "behind, but fast", reader: func(log string) readers.Follower {
 			f := at(size(log)-1<<20, log)
 			f.Rate = 1 << 20
 			return f
 		}},
-		{name: "has the log before open only", reader: func(string) readers.Follower { return at(0, "/dev/null") }, waits: true},
+		{name: "has the log before open only", reader: func(string) readers.Follower { return at(0, "/dev/null") }, waits: true, unread: lines * length},
 		{name: "expected", reader: func(string) readers.Follower { return readers.Follower{Expected: true, Progress: time.Now()} }, waits: true},
 		{name: "died behind", reader: func(log string) readers.Follower {
-			f := at(0, log)
+			f := at(size(log)-1, log)
 			f.Dead = true
 			return f
-		}, waits: true},
+		}, waits: true, unread: 1},
+		{name: "died at the end", reader: func(log string) readers.Follower {
+			f := at(size(log), log)
+			f.Dead = true
+			return f
+		}},
+		{name: "has just opened it", reader: func(log string) readers.Follower {
+			f := at(size(log), log)
+			f.Since = time.Now()
+			return f
+		}, waits: true, waitsOf: settleTime},
 		{name: "kubectl logs", reader: func(log string) readers.Follower {
 			f := at(0, log)
 			f.Kubelet = true
@@ -128,7 +139,7 @@ func TestRotationWaitsForReaders(t *testing.T) {
 			}
 			waiting := func() *Waiting { return n.Describe(dir, "0.log", false).Waiting }
 			testutil.Eventually(t, "the wait", func() bool { return waiting() != nil })
-			if w := waiting(); w.Command != reader.Command || w.Unread < minReaderLag {
+			if w := waiting(); w.Command != reader.Command || w.Unread < c.unread {
 				t.Errorf("%+v", w)
 			}
 			if rotated() {

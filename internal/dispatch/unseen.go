@@ -24,6 +24,8 @@ const (
 	// readGap is how long a log that is followed and written may go without a read: about
 	// as long as most log shippers pause between two.
 	readGap = 250 * time.Millisecond
+	// clockTick is the resolution of access times, at most (CONFIG_HZ of 100).
+	clockTick = 10 * time.Millisecond
 	// nowLasts is how long after it a write or a read counts as one of now.
 	nowLasts = 5 * time.Second
 )
@@ -42,6 +44,8 @@ const (
 type reads struct {
 	state       reading
 	from, until time.Time // the first and the last read of those that followed each other
+	missed      time.Time // when a rotation last waited for a read of the live log; zero: since then it was read
+	back        time.Time // the read that ended the last such wait
 }
 
 // note takes in a read.
@@ -51,6 +55,14 @@ func (r *reads) note(at time.Time) {
 	}
 	if at.After(r.until) {
 		r.until = at
+	}
+}
+
+// noteLive takes in a read of the live log.
+func (r *reads) noteLive(at time.Time) {
+	r.note(at)
+	if !r.missed.IsZero() && at.After(r.missed.Add(-clockTick)) {
+		r.missed, r.back = time.Time{}, at
 	}
 }
 
@@ -81,12 +93,15 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 	var r reads
 	d.with(dir, func(c *container) {
 		if opened && live.IsRead() { // else it was silent, and is written again: its reader comes
-			c.reads.note(live.Accessed)
+			c.reads.noteLive(live.Accessed)
 		}
 		r = c.reads
 	})
 	upToDate := !live.Modified.After(live.Accessed) || now.Sub(live.Accessed) <= readGap
-	if opened && (upToDate || !r.followed()) || r.state == isNotRead {
+	switch {
+	case opened && upToDate && now.Sub(r.back) < settleTime:
+		return true, true
+	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
 		return false, opened
 	}
 	if r.until.After(since) { // its reader comes after that
@@ -101,6 +116,7 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 		d.with(dir, func(c *container) { c.reads = reads{state: isNotRead} })
 		return false, opened
 	}
+	d.with(dir, func(c *container) { c.reads.missed = now })
 	return true, opened
 }
 

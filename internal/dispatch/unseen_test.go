@@ -301,9 +301,13 @@ func TestUnseenReaderStops(t *testing.T) {
 		ago         time.Duration // the last read; 0: none of this log
 		waited      time.Duration
 		others      time.Duration // ago that those were read, which are written
+		missed      time.Duration // ago that the last look found that it is not read; 0: never
 		waits, gone bool
 	}{
 		{name: "reads on", followed: followSpan, ago: readGap},
+		{name: "is back", ago: readGap, missed: 2 * readGap, waits: true},
+		{name: "was away before that read", ago: 2 * clockTick, missed: clockTick},
+		{name: "was away, and has read nothing", followed: followSpan, ago: time.Second, missed: readGap, waits: true},
 		{name: "stopped", followed: followSpan, ago: 4 * readGap, waits: true},
 		{name: "stopped before it opened the log", followed: followSpan, waits: true},
 		{name: "stopped like the others", followed: followSpan, ago: time.Hour, waited: timeout - 1, others: 2 * nowLasts, waits: true},
@@ -336,10 +340,22 @@ func TestUnseenReaderStops(t *testing.T) {
 			last := now.Add(-max(c.ago, c.waited))
 			n.with(dirs[0], func(e *container) {
 				e.reads = reads{state: isRead, from: last.Add(-c.followed), until: last}
+				if c.missed > 0 {
+					e.reads.missed = now.Add(-c.missed)
+				}
 			})
 			waits, opened := n.unread(dirs[0], "0.log", now, now.Add(-c.waited))
 			if waits != c.waits || opened != (c.ago > 0) {
 				t.Errorf("waits is %v, opened is %v", waits, opened)
+			}
+			if c.name == "is back" {
+				must(t, os.Chtimes(filepath.Join(n.o.PodLogsDir, dirs[0], "0.log"), now.Add(settleTime), now.Add(settleTime)))
+				if waits, _ := n.unread(dirs[0], "0.log", now.Add(settleTime-c.ago-1), now); !waits {
+					t.Error("it is given no time")
+				}
+				if waits, _ := n.unread(dirs[0], "0.log", now.Add(settleTime), now); waits {
+					t.Error("it is waited for although it reads")
+				}
 			}
 			n.with(dirs[0], func(e *container) {
 				if e.reads.state == isNotRead != c.gone {
