@@ -101,6 +101,9 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 			reading = d.beingRead(dir, w.Log, now)
 			unread, opened = d.unread(dir, w.Log, now, since)
 			unopened = unread && !opened
+			if reading { // a read of the live log must follow: it ends if the reader dies, too
+				d.with(dir, func(c *container) { c.reads.missed = now })
+			}
 		}
 		if reading || unread || now.Sub(returned) < returnPause {
 			waiting = &Waiting{Command: unknownReader, Since: since}

@@ -44,7 +44,7 @@ const (
 type reads struct {
 	state       reading
 	from, until time.Time // the first and the last read of those that followed each other
-	missed      time.Time // when a rotation last waited for a read of the live log; zero: since then it was read
+	missed      time.Time // when a rotation last waited for a read; zero: since then the live log was read
 	back        time.Time // the read that ended the last such wait
 }
 
@@ -97,7 +97,7 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 		}
 		r = c.reads
 	})
-	upToDate := !live.Modified.After(live.Accessed) || now.Sub(live.Accessed) <= readGap
+	upToDate := !live.Modified.After(live.Accessed) || r.missed.IsZero() && now.Sub(live.Accessed) <= readGap
 	switch {
 	case opened && upToDate && now.Sub(r.back) < settleTime:
 		return true, true
