@@ -17,7 +17,7 @@ const (
 	firstAccess = 500 * time.Millisecond
 )
 
-// accesses are the times at which rotated logs were read last, by any process. Nothing writes to
+// accesses holds the times at which rotated logs were last read by any process. Nothing writes to
 // these, so that watching them slows no container down. One inotify instance is for all; its
 // events are read when a time is asked for.
 type accesses struct {
@@ -72,7 +72,7 @@ func (a *accesses) readLocked(now time.Time) {
 	for {
 		n, err := unix.Read(a.fd, buf[:])
 		if err != nil || n <= 0 {
-			return // EAGAIN: that were all
+			return // EAGAIN: no more events
 		}
 		// The watch of a file has no names in its events.
 		for e := buf[:n]; len(e) >= unix.SizeofInotifyEvent; e = e[unix.SizeofInotifyEvent:] {

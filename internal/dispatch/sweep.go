@@ -104,6 +104,10 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 		e.missing = lost
 		e.state.skipped = nil
 		e.noteRan(c, log)
+		if size > 0 {
+			t := st.Sys().(*syscall.Stat_t)
+			e.reads.sample(t.Ino, time.Unix(t.Atim.Unix()))
+		}
 	})
 	if report {
 		d.Due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseMissing, Limit: math.MaxInt64})

@@ -101,8 +101,8 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 			reading = d.beingRead(dir, w.Log, now)
 			unread, opened = d.unread(dir, w.Log, now, since)
 			unopened = unread && !opened
-			if reading { // a read of the live log must follow: it ends if the reader dies, too
-				d.with(dir, func(c *container) { c.reads.missed = now })
+			if reading { // this ends if the reader dies, too
+				d.with(dir, func(c *container) { c.reads.rotated = now })
 			}
 		}
 		if reading || unread || now.Sub(returned) < returnPause {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -19,14 +20,16 @@ const (
 	maxUnseenWait = 15 * time.Second
 	// readLookPause is the time between two looks at which containers' logs are read.
 	readLookPause = time.Second
-	// followSpan is for how long a container's logs must be read to be followed.
+	// followSpan is for how long a container's logs must be read to be followed, without a
+	// gap of more than maxReadGap. kubectl logs of one moment is shorter.
 	followSpan = 5 * time.Second
-	// readGap is how long a log that is followed and written may go without a read: about
-	// as long as most log shippers pause between two.
+	maxReadGap = time.Minute
+	// readGap is how long before it is due a log that is followed may have been read last,
+	// without a wait for the next read.
 	readGap = 250 * time.Millisecond
 	// clockTick is the resolution of access times, at most (CONFIG_HZ of 100).
 	clockTick = 10 * time.Millisecond
-	// nowLasts is how long after it a write or a read counts as one of now.
+	// nowLasts is how long after it a write or a read still counts as current.
 	nowLasts = 5 * time.Second
 )
 
@@ -43,31 +46,32 @@ const (
 // times and inotify.
 type reads struct {
 	state       reading
-	from, until time.Time // the first and the last read of those that followed each other
-	missed      time.Time // when a rotation last waited for a read; zero: since then the live log was read
-	back        time.Time // the read that ended the last such wait
+	from, until time.Time // the first and the last read of those without a long gap
+	rotated     time.Time // when the newest rotated log was last found being read
+	back        time.Time // the last read that a rotation had waited for
+	inode       uint64    // of the live log with the last sweep
+	accessed    time.Time // its access time then
 }
 
 // note takes in a read.
 func (r *reads) note(at time.Time) {
-	if r.state = isRead; r.from.IsZero() {
-		r.from = at
+	if r.state = isRead; r.from.IsZero() || at.Sub(r.until) > maxReadGap {
+		r.from, r.until = at, at
 	}
 	if at.After(r.until) {
 		r.until = at
 	}
 }
 
-// noteLive takes in a read of the live log.
-func (r *reads) noteLive(at time.Time) {
-	r.note(at)
-	if !r.missed.IsZero() && at.After(r.missed.Add(-clockTick)) {
-		r.missed, r.back = time.Time{}, at
+// sample takes in the access time that a live log has at a sweep.
+func (r *reads) sample(inode uint64, accessed time.Time) {
+	if inode == r.inode && accessed.After(r.accessed) {
+		r.note(accessed)
 	}
+	r.inode, r.accessed = inode, accessed
 }
 
-// followed reports whether the logs were read for long enough to be followed. One that prints
-// them, such as cat, takes less.
+// followed reports whether the logs were read for long enough to be followed.
 func (r *reads) followed() bool { return r.state == isRead && r.until.Sub(r.from) >= followSpan }
 
 // blind reports whether readers of a container's logs cannot be seen and are waited for.
@@ -89,36 +93,50 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 	if err != nil || live.Size == 0 || live.Born == 0 {
 		return false, false
 	}
-	opened = live.Accessed.After(time.Unix(0, live.Born)) && d.hadLine(dir, log, live.Accessed)
+	born := time.Unix(0, live.Born)
+	opened = live.Accessed.After(born) && d.hadLine(dir, log, live.Accessed)
 	var r reads
 	d.with(dir, func(c *container) {
+		if c.reads.until.After(now.Add(clockTick)) { // the clock was stepped back
+			c.reads = reads{}
+		}
 		if opened && live.IsRead() { // else it was silent, and is written again: its reader comes
-			c.reads.noteLive(live.Accessed)
+			away := now.Sub(since) >= settleTime && live.Accessed.Sub(c.reads.until) >= settleTime
+			if c.reads.note(live.Accessed); away && c.reads.back.Before(born) {
+				c.reads.back = live.Accessed
+			}
 		}
 		r = c.reads
 	})
-	upToDate := !live.Modified.After(live.Accessed) || r.missed.IsZero() && now.Sub(live.Accessed) <= readGap
+	// What was read just before the wait counts, but no end of a reader of the rotated log.
+	upToDate := !live.Modified.After(live.Accessed) ||
+		live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(-clockTick))
+	settles := now.Sub(r.back)
 	switch {
-	case opened && upToDate && now.Sub(r.back) < settleTime:
+	case opened && upToDate && settles >= 0 && settles < settleTime:
 		return true, true
 	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
 		return false, opened
 	}
-	if r.until.After(since) { // its reader comes after that
-		since = r.until
-	}
-	limit := d.unseenWait
-	others := d.readElsewhere(dir, now)
-	if r.followed() && !others.now {
-		limit = d.o.Readers.Unseen()
-	}
-	if now.Sub(since) >= limit || r.state == readingUnknown && !others.usually {
+	if !d.awaited(dir, r, born, since, now) {
 		d.with(dir, func(c *container) { c.reads = reads{state: isNotRead} })
 		return false, opened
 	}
-	d.with(dir, func(c *container) { c.reads.missed = now })
 	return true, opened
 }
+
+// awaited reports whether a rotation still waits for a read of the live log.
+func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bool {
+	others := d.readElsewhere(dir, now)
+	if r.followed() {
+		from := latest(since, r.until, others.since) // its reader comes after these
+		return now.Sub(since) < d.o.Readers.Unseen() && (others.since.IsZero() || now.Sub(from) < d.unseenWait)
+	}
+	age := now.Sub(latest(born, r.until))
+	return age >= -clockTick && age < d.unseenWait && (r.state == isRead || others.usually)
+}
+
+func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
 // hadLine reports whether a live log had its first line at a time: log shippers open and read an
 // empty log too, and close it.
@@ -130,8 +148,8 @@ func (d *Dispatcher) hadLine(dir, log string, at time.Time) bool {
 // elsewhere is whether the live logs of at least half of the other containers are read. One that
 // is read alone, such as by tail, says nothing about the others.
 type elsewhere struct {
-	usually bool // of those that a log shipper has had the time to open
-	now     bool // of those that are written
+	usually bool      // of those that a log shipper has had the time to open
+	since   time.Time // of more than half of those that are written; zero: they are not read now
 }
 
 // readElsewhere looks at the access times of the other containers' live logs.
@@ -165,8 +183,14 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.readLooked = now
-	d.readResult = elsewhere{usually: usually > 0 && 2*usually >= old, now: reading > 0 && 2*reading >= written}
+	since := d.readResult.since
+	switch {
+	case 2*reading <= written:
+		since = time.Time{}
+	case since.IsZero():
+		since = now
+	}
+	d.readLooked, d.readResult = now, elsewhere{usually: usually > 0 && 2*usually >= old, since: since}
 	return d.readResult
 }
 
@@ -190,7 +214,10 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 		return false
 	}
 	recent, last := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)
-	if !last.IsZero() {
+	// A reader whose mount is read-only leaves no access times, on the live log neither.
+	st, err := d.statLog(dir, newest.Name.String())
+	shows := err == nil && st.Accessed.After(st.Modified)
+	if !last.IsZero() && shows {
 		d.with(dir, func(c *container) { c.reads.note(last) })
 	}
 	return age < d.unseenWait || recent
