@@ -111,9 +111,8 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 	// What was read just before the wait counts, but no end of a reader of the rotated log.
 	upToDate := !live.Modified.After(live.Accessed) ||
 		live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(-clockTick))
-	settles := now.Sub(r.back)
 	switch {
-	case opened && upToDate && settles >= 0 && settles < settleTime:
+	case opened && upToDate && now.Sub(r.back) < settleTime:
 		return true, true
 	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
 		return false, opened

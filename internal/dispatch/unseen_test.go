@@ -265,7 +265,7 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	}()
 	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
 	testutil.Eventually(t, "the wait for a read", func() (read bool) {
-		n.with(dir, func(c *container) { read = !c.reads.until.IsZero() && c.state.waiting != nil })
+		n.with(dir, func(c *container) { read = !c.reads.until.IsZero() && !c.reads.rotated.IsZero() && c.state.waiting != nil })
 		return read
 	})
 	if n.rotated.Load() > 0 {
@@ -345,16 +345,19 @@ func TestUnseenReaderStops(t *testing.T) {
 		others      time.Duration // ago that those were read, which are written
 		back        time.Duration // for how long they have been; 0: just now
 		rotated     time.Duration // ago that the rotated log was being read; 0: never
+		noted       time.Duration // ago that the last read was noted; 0: with the last
 		silent      bool          // the log was not written since it was read
 		waits, gone bool
 	}{
 		{name: "reads on", followed: followSpan, ago: readGap - 1},
+		{name: "reads on, as seen for the first time in long", followed: followSpan, ago: readGap - 1, noted: time.Minute},
 		{name: "reads since", followed: followSpan, ago: time.Second, waited: 2 * time.Second},
 		{name: "has read all there is", followed: followSpan, ago: time.Second, rotated: readGap, silent: true},
 		{name: "ended with the rotated log", followed: followSpan, ago: 2 * clockTick, rotated: clockTick, waits: true},
 		{name: "stopped", followed: followSpan, ago: 4 * readGap, waits: true},
 		{name: "stopped before it opened the log", followed: followSpan, waits: true},
 		{name: "stopped like the others", followed: followSpan, ago: time.Hour, waited: timeout - 1, others: 2 * nowLasts, waits: true},
+		{name: "stopped later than the others", followed: followSpan, ago: time.Hour, waited: time.Minute, others: 2 * nowLasts, back: time.Hour, waits: true},
 		{name: "does not come back", followed: followSpan, ago: time.Hour, waited: timeout, others: 2 * nowLasts, gone: true},
 		{name: "reads others", followed: followSpan, ago: time.Hour, waited: time.Minute, others: nowLasts, back: maxUnseenWait, gone: true},
 		{name: "reads others first", followed: followSpan, ago: time.Hour, waited: time.Minute, others: nowLasts, back: maxUnseenWait - 1, waits: true},
@@ -381,7 +384,7 @@ func TestUnseenReaderStops(t *testing.T) {
 			if c.back > 0 {
 				u.with("", func(*container) { u.readResult.since = u.now.Add(-c.back) })
 			}
-			last := u.now.Add(-max(c.ago, c.waited))
+			last := u.now.Add(-max(c.ago, c.waited, c.noted))
 			r := reads{state: isRead, from: last.Add(-c.followed), until: last}
 			if c.rotated > 0 {
 				r.rotated = u.now.Add(-c.rotated)
@@ -492,5 +495,11 @@ func TestUnseenReadsAfterClockStep(t *testing.T) {
 	u.set(reads{state: isRead, from: u.now, until: later, back: later, rotated: later})
 	if u.waits(u.now) {
 		t.Error("it waits")
+	}
+	u.times(t, 0, time.Time{}, u.now)
+	u.set(reads{state: isRead})
+	u.now = time.Now().Add(-time.Hour)
+	if u.waits(u.now) {
+		t.Error("it waits for the first read of a log that was created later than now")
 	}
 }
