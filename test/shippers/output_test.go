@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,19 +19,26 @@ type output struct {
 	t       *testing.T
 	path    string
 	parse   parser
-	offset  int64 // of the first line that was not read
+	offsets map[uint64]int64 // by inode: of the first line that was not read
 	damaged int   // lines that cannot be parsed
 	found   map[string]*linecheck.Checker
 }
 
 func newOutput(t *testing.T, path string, s shipper) *output {
-	return &output{t: t, path: path, parse: s.parser(), found: map[string]*linecheck.Checker{}}
+	return &output{t: t, path: path, parse: s.parser(), offsets: map[uint64]int64{}, found: map[string]*linecheck.Checker{}}
 }
 
-// read reads what has arrived since the last call.
+// read reads what has arrived since the last call. Filebeat begins another file when it is
+// restarted.
 func (o *output) read() {
 	o.t.Helper()
-	f, err := os.Open(o.path)
+	o.readFile(o.path + ".1")
+	o.readFile(o.path)
+}
+
+func (o *output) readFile(path string) {
+	o.t.Helper()
+	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return
 	}
@@ -42,13 +50,15 @@ func (o *output) read() {
 	if err != nil {
 		o.t.Fatal(err)
 	}
+	inode := info.Sys().(*syscall.Stat_t).Ino
+	offset := o.offsets[inode]
 	// No further: it may grow faster than it is read.
-	for lines := bufio.NewReaderSize(io.NewSectionReader(f, o.offset, info.Size()-o.offset), 1<<20); ; {
+	for lines := bufio.NewReaderSize(io.NewSectionReader(f, offset, info.Size()-offset), 1<<20); ; {
 		line, err := lines.ReadBytes('\n')
 		if err != nil { // it may not be whole yet
 			return
 		}
-		o.offset += int64(len(line))
+		o.offsets[inode] += int64(len(line))
 		if o.parse(bytes.TrimSuffix(line, []byte{'\n'}), o.add) != nil {
 			o.damaged++
 		}

@@ -176,7 +176,6 @@ output.file:
   path: "{{.Dir}}"
   filename: output
   rotate_every_kb: 100000000
-  rotate_on_startup: false
 `
 
 func filebeatArgs(t *testing.T, s settings) []string {
