@@ -384,32 +384,6 @@ func TestOldLogGoesFirst(t *testing.T) {
 	}
 }
 
-// TestMissedLogIsForgotten: of a log that another program removed nothing is kept, also
-// while the readers that missed it are only expected.
-func TestMissedLogIsForgotten(t *testing.T) {
-	n, f := readNode(t, "")
-	ct, dir := n.run(t, fake.ContainerSpec{})
-	must(t, ct.WriteNumbered("stdout", 1, 100))
-	kept := rotatedLogs(t, ct.Dir(), 1)[0].String()
-	inode := inodeOf(filepath.Join(ct.Dir(), kept))
-	n.list(t)
-	f.set(readers.Follower{Command: "shipper", Expected: true})
-	long := missedLog{[]string{"shipper"}, time.Now().Add(-missedLasts - time.Second)}
-	n.with(dir, func(c *container) {
-		c.missed = map[uint64]missedLog{inode: long, 1: long, 2: {long.readers, time.Now()}}
-	})
-	n.Changed(dir)
-	testutil.Eventually(t, "one to be forgotten", func() (done bool) {
-		n.with(dir, func(c *container) { done = len(c.missed) == 2 })
-		return done
-	})
-	n.with(dir, func(c *container) {
-		if _, ok := c.missed[1]; ok {
-			t.Errorf("%v", c.missed)
-		}
-	})
-}
-
 // TestLogsInUseAreHeld: while not all processes can be seen, a rotated log that one has
 // open is held for a time as if it were unread; no other log is.
 func TestLogsInUseAreHeld(t *testing.T) {

@@ -10,6 +10,9 @@ import (
 	"github.com/logwatch/logwatch/watcher"
 )
 
+// unseenTimeout is for how long a process that stopped reading counts.
+const unseenTimeout = 5 * time.Minute
+
 // unseen is a container whose logs a process that cannot be seen reads, and two others.
 type unseen struct {
 	*node
@@ -18,10 +21,10 @@ type unseen struct {
 	now  time.Time // as the test has it
 }
 
-func newUnseen(t *testing.T, timeout time.Duration) *unseen {
+func newUnseen(t *testing.T) *unseen {
 	t.Helper()
 	n, f := readNode(t, "")
-	f.unseen = timeout
+	f.unseen = unseenTimeout
 	u := &unseen{node: n, now: time.Now().Add(24 * time.Hour)}
 	for i := range 3 {
 		ct, dir := n.run(t, fake.ContainerSpec{Pod: fmt.Sprint("app", i)})
@@ -51,7 +54,6 @@ func (u *unseen) set(r reads) { u.with(u.dir, func(c *container) { c.reads = r }
 // TestUnseenReaderStops: the live log of a container whose logs were followed is not rotated away
 // from a process that does not read for a time. Where others read on, it is not waited for long.
 func TestUnseenReaderStops(t *testing.T) {
-	const timeout = 5 * time.Minute
 	for _, c := range []struct {
 		name        string
 		followed    time.Duration // the container's logs were
@@ -71,16 +73,16 @@ func TestUnseenReaderStops(t *testing.T) {
 		{name: "ended with the rotated log", followed: followSpan, ago: 2 * clockTick, rotated: clockTick, waits: true},
 		{name: "stopped", followed: followSpan, ago: 4 * readGap, waits: true},
 		{name: "stopped before it opened the log", followed: followSpan, waits: true},
-		{name: "stopped like the others", followed: followSpan, ago: time.Hour, waited: timeout - 1, others: 2 * nowLasts, waits: true},
+		{name: "stopped like the others", followed: followSpan, ago: time.Hour, waited: unseenTimeout - 1, others: 2 * nowLasts, waits: true},
 		{name: "stopped later than the others", followed: followSpan, ago: time.Hour, waited: time.Minute, others: 2 * nowLasts, back: time.Hour, waits: true},
-		{name: "does not come back", followed: followSpan, ago: time.Hour, waited: timeout, others: 2 * nowLasts, gone: true},
+		{name: "does not come back", followed: followSpan, ago: time.Hour, waited: unseenTimeout, others: 2 * nowLasts, gone: true},
 		{name: "reads others", followed: followSpan, ago: time.Hour, waited: time.Minute, others: nowLasts, back: maxUnseenWait, gone: true},
 		{name: "reads others first", followed: followSpan, ago: time.Hour, waited: time.Minute, others: nowLasts, back: maxUnseenWait - 1, waits: true},
 		{name: "reads others, and this for long", followed: followSpan, ago: time.Hour, waited: maxUnseenWait - 1, others: nowLasts, back: time.Hour, waits: true},
 		{name: "was not one that follows", followed: followSpan - 1, ago: time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			u := newUnseen(t, timeout)
+			u := newUnseen(t)
 			written, read := u.now, time.Time{}
 			if c.ago > 0 {
 				read = u.now.Add(-c.ago)
@@ -123,7 +125,7 @@ func TestUnseenReaderPolls(t *testing.T) {
 	const look = 203 * time.Millisecond
 	for _, every := range []time.Duration{100, 300, 500, 1000, 2000, 10_000, 60_000} {
 		every *= time.Millisecond
-		u := newUnseen(t, 5*time.Minute)
+		u := newUnseen(t)
 		u.set(reads{state: isRead, from: u.now.Add(-time.Hour), until: u.now})
 		start, since := u.now, u.now.Add(every/2)
 		for u.now = since; ; u.now = u.now.Add(look) {
@@ -142,7 +144,7 @@ func TestUnseenReaderPolls(t *testing.T) {
 // TestUnseenReaderIsBack: a process that cannot be seen and was waited for has some time from its
 // first read on until the log is rotated, once.
 func TestUnseenReaderIsBack(t *testing.T) {
-	u := newUnseen(t, 5*time.Minute)
+	u := newUnseen(t)
 	since := u.now
 	u.set(reads{state: isRead, from: since.Add(-time.Hour), until: since})
 	u.now = since.Add(settleTime)
@@ -204,7 +206,7 @@ func TestReadsAreSampled(t *testing.T) {
 // TestUnseenReadsAfterClockStep: reads of the future, before the clock was stepped back, do not
 // delay rotations.
 func TestUnseenReadsAfterClockStep(t *testing.T) {
-	u := newUnseen(t, 5*time.Minute)
+	u := newUnseen(t)
 	u.times(t, 0, u.now.Add(-time.Minute), u.now)
 	later := u.now.Add(time.Hour)
 	u.set(reads{state: isRead, from: u.now, until: later, back: later, rotated: later})

@@ -20,7 +20,7 @@ type output struct {
 	path    string
 	parse   parser
 	offsets map[uint64]int64 // by inode: of the first line that was not read
-	damaged int   // lines that cannot be parsed
+	damaged int              // lines that cannot be parsed
 	found   map[string]*linecheck.Checker
 }
 
