@@ -266,7 +266,8 @@ func TestTortureDisk(t *testing.T) {
 		}
 	})
 	n := newRealOn(t, filepath.Join(disk, "pods"))
-	p := newProcess(t, n, strings.Replace(everything, "100000", "3", 1))
+	// A total of three full logs, the default, may leave no room to compress one.
+	p := newProcess(t, n, strings.Replace(everything, "100000", "3", 1)+"containerLogMaxTotalSize: 4Mi\n")
 	p.start()
 	w := workload{name: "full", rate: 2e6, lines: uint64(torture.Seconds() * 2e6 / lineLength)}
 	c, ends := n.run(t, w), time.After(*torture)
