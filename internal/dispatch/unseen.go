@@ -97,7 +97,7 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 	opened = live.Accessed.After(born) && d.hadLine(dir, log, live.Accessed)
 	var r reads
 	d.with(dir, func(c *container) {
-		if c.reads.until.After(now.Add(clockTick)) { // the clock was stepped back
+		if c.reads.until.After(now.Add(readLookPause)) { // the clock was stepped back
 			c.reads = reads{}
 		}
 		if opened && live.IsRead() { // else it was silent, and is written again: its reader comes
