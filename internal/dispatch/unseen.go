@@ -51,6 +51,9 @@ type reads struct {
 	back        time.Time // the last read that a rotation had waited for
 	inode       uint64    // of the live log with the last sweep
 	accessed    time.Time // its access time then
+	// settles is for how long a rotation waits after back, for the reader to catch up: rsyslog
+	// that is behind does not see a rotation, since its inotify queue is full.
+	settles time.Duration
 }
 
 // note takes in a read.
@@ -101,9 +104,10 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 			c.reads = reads{}
 		}
 		if opened && live.IsRead() { // else it was silent, and is written again: its reader comes
-			away := now.Sub(since) >= settleTime && live.Accessed.Sub(c.reads.until) >= settleTime
-			if c.reads.note(live.Accessed); away && c.reads.back.Before(born) {
-				c.reads.back = live.Accessed
+			away := live.Accessed.Sub(c.reads.until)
+			c.reads.note(live.Accessed)
+			if min(away, now.Sub(since)) >= settleTime && c.reads.back.Before(born) {
+				c.reads.back, c.reads.settles = live.Accessed, min(max(settleTime, away/2), maxUnseenWait)
 			}
 		}
 		r = c.reads
@@ -112,7 +116,7 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 	upToDate := !live.Modified.After(live.Accessed) ||
 		live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(-clockTick))
 	switch {
-	case opened && upToDate && now.Sub(r.back) < settleTime:
+	case opened && upToDate && now.Sub(r.back) < r.settles:
 		return true, true
 	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
 		return false, opened

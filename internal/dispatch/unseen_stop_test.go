@@ -144,29 +144,33 @@ func TestUnseenReaderPolls(t *testing.T) {
 // TestUnseenReaderIsBack: a process that cannot be seen and was waited for has some time from its
 // first read on until the log is rotated, once.
 func TestUnseenReaderIsBack(t *testing.T) {
-	u := newUnseen(t)
-	since := u.now
-	u.set(reads{state: isRead, from: since.Add(-time.Hour), until: since})
-	u.now = since.Add(settleTime)
-	u.times(t, 0, time.Time{}, u.now)
-	if !u.waits(since) {
-		t.Fatal("it does not wait")
-	}
-	back := u.now
-	for u.now = back; u.now.Before(back.Add(settleTime)); u.now = u.now.Add(settleTime / 8) {
-		u.times(t, 0, u.now, u.now)
+	for away, settles := range map[time.Duration]time.Duration{
+		settleTime: settleTime, 10 * time.Second: 5 * time.Second, 2 * time.Minute: maxUnseenWait,
+	} {
+		u := newUnseen(t)
+		since := u.now
+		u.set(reads{state: isRead, from: since.Add(-time.Hour), until: since})
+		u.now = since.Add(away)
+		u.times(t, 0, time.Time{}, u.now)
 		if !u.waits(since) {
-			t.Fatalf("%v after its first read it is not waited for", u.now.Sub(back))
+			t.Fatal("it does not wait")
 		}
-	}
-	u.times(t, 0, u.now, u.now)
-	if u.waits(since) {
-		t.Error("it is waited for although it reads")
-	}
-	u.now = u.now.Add(time.Minute)
-	u.times(t, 0, u.now, u.now)
-	if u.waits(since) {
-		t.Error("it is given time once more")
+		back := u.now
+		for u.now = back; u.now.Before(back.Add(settles)); u.now = u.now.Add(settles / 8) {
+			u.times(t, 0, u.now, u.now)
+			if !u.waits(since) {
+				t.Fatalf("%v after its first read it is not waited for", u.now.Sub(back))
+			}
+		}
+		u.times(t, 0, u.now, u.now)
+		if u.waits(since) {
+			t.Errorf("away for %v: after %v it is waited for although it reads", away, settles)
+		}
+		u.now = u.now.Add(time.Minute)
+		u.times(t, 0, u.now, u.now)
+		if u.waits(since) {
+			t.Error("it is given time once more")
+		}
 	}
 }
 
