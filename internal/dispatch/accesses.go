@@ -78,7 +78,7 @@ func (a *accesses) readLocked(now time.Time) {
 		for e := buf[:n]; len(e) >= unix.SizeofInotifyEvent; e = e[unix.SizeofInotifyEvent:] {
 			watch, mask := int32(binary.NativeEndian.Uint32(e)), binary.NativeEndian.Uint32(e[4:]) //nolint:gosec // as the kernel's struct has it
 			for _, l := range a.logs {
-				if (mask&unix.IN_ACCESS != 0 && l.watch == watch || mask&unix.IN_Q_OVERFLOW != 0) && now.After(l.last) {
+				if mask&unix.IN_ACCESS != 0 && l.watch == watch && now.After(l.last) {
 					l.last = now
 				}
 			}

@@ -279,7 +279,12 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	close(done)
 	<-ended
 	must(t, reader.Close())
-	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+	watched := func() int {
+		n.accesses.mu.Lock()
+		defer n.accesses.mu.Unlock()
+		return len(n.accesses.logs)
+	}
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 && watched() == 0 })
 
 	must(t, ct.WriteNumbered("stdout", 10, 100))
 	n.unseenWait = time.Minute
@@ -294,5 +299,23 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 		if waits, _ := n.unread(dir, "0.log", now, now.Add(-time.Hour)); waits != read {
 			t.Errorf("the first read is not awaited for %v", n.unseenWait)
 		}
+	}
+}
+
+// TestAccessesAreForgotten: no watch outlives its directory, and no inotify instance the daemon.
+func TestAccessesAreForgotten(t *testing.T) {
+	n, _ := readNode(t, "")
+	path := filepath.Join(t.TempDir(), "0.log.20260101-000000")
+	must(t, os.WriteFile(path, nil, 0o600))
+	n.with("p/c", func(*container) {})
+	n.Dispatcher.mu.Lock()
+	n.containers["p/c"].state.seen = time.Now().Add(-forgetAfter - time.Second)
+	n.Dispatcher.mu.Unlock()
+	n.accesses.recent("p/c", path, time.Now())
+	if n.forget(); len(n.accesses.logs) > 0 {
+		t.Errorf("watches %v", n.accesses.logs)
+	}
+	if must(t, n.Stop(t.Context())); n.accesses.fd != 0 {
+		t.Error("the inotify instance is open")
 	}
 }
