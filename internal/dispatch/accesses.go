@@ -35,15 +35,16 @@ type accessedLog struct {
 }
 
 // recent reports whether a process has read a log lately, and when it was found to have. path is
-// that of the log; of each directory one log is watched, from the first call for it on.
-func (a *accesses) recent(dir, path string, now time.Time) (recent bool, last time.Time) {
+// that of the log; of each directory one log is watched, from the first call for it on. An error
+// is inotify's: the log cannot be watched.
+func (a *accesses) recent(dir, path string, now time.Time) (recent bool, last time.Time, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if l := a.logs[dir]; l == nil || l.path != path {
 		a.forgetLocked(dir)
 		watch, err := a.watchLocked(path)
 		if err != nil {
-			return false, time.Time{}
+			return false, time.Time{}, err
 		}
 		if a.logs == nil {
 			a.logs = map[string]*accessedLog{}
@@ -52,7 +53,7 @@ func (a *accesses) recent(dir, path string, now time.Time) (recent bool, last ti
 	}
 	a.readLocked(now)
 	l := a.logs[dir]
-	return now.Sub(l.began) < firstAccess || !l.last.IsZero() && now.Sub(l.last) < accessLasts, l.last
+	return now.Sub(l.began) < firstAccess || !l.last.IsZero() && now.Sub(l.last) < accessLasts, l.last, nil
 }
 
 func (a *accesses) watchLocked(path string) (watch int, err error) {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -216,7 +217,13 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() || !d.inUse(dir, newest.Name, true) {
 		return false
 	}
-	recent, last := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)
+	recent, last, err := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		d.warn.Do("accesses", func() {
+			d.log.Warn().Err(err).Str("hint", "raise it: sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches").
+				Msg("cannot watch rotated logs for reads; rotations wait less for log readers that are not seen")
+		})
+	}
 	// A reader whose mount is read-only leaves no access times, on the live log neither.
 	st, err := d.statLog(dir, newest.Name.String())
 	shows := err == nil && st.Accessed.After(st.Modified)

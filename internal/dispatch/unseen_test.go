@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -213,8 +214,9 @@ func TestAccesses(t *testing.T) {
 	recent := func(path string, want bool) {
 		t.Helper()
 		now = now.Add(accessLasts)
-		if got, last := a.recent("pod/app", path, now); got != want || want && !last.IsZero() && !last.Equal(now) {
-			t.Errorf("recent is %v, the last read %v before", got, now.Sub(last))
+		got, last, err := a.recent("pod/app", path, now)
+		if got != want || want && !last.IsZero() && !last.Equal(now) || err != nil && !errors.Is(err, unix.ENOENT) {
+			t.Errorf("recent is %v, the last read %v before, %v", got, now.Sub(last), err)
 		}
 	}
 	recent(path, true) // the watch begins
@@ -311,11 +313,33 @@ func TestAccessesAreForgotten(t *testing.T) {
 	n.Dispatcher.mu.Lock()
 	n.containers["p/c"].state.seen = time.Now().Add(-forgetAfter - time.Second)
 	n.Dispatcher.mu.Unlock()
-	n.accesses.recent("p/c", path, time.Now())
+	_, _, err := n.accesses.recent("p/c", path, time.Now())
+	must(t, err)
 	if n.forget(); len(n.accesses.logs) > 0 {
 		t.Errorf("watches %v", n.accesses.logs)
 	}
 	if must(t, n.Stop(t.Context())); n.accesses.fd != 0 {
 		t.Error("the inotify instance is open")
+	}
+}
+
+// TestAccessesWithoutInotify: without inotify, a process that has the rotated log open is waited
+// for all the same, for a time.
+func TestAccessesWithoutInotify(t *testing.T) {
+	n, f := readNode(t, "")
+	f.unseen, n.accesses.fd = time.Hour, -1
+	t.Cleanup(func() { n.accesses.fd = 0 })
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	path := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
+	reader, err := os.Open(path)
+	must(t, err)
+	defer reader.Close() //nolint:errcheck // opened for reading
+	for age, want := range map[time.Duration]bool{maxUnseenWait / 2: true, 2 * maxUnseenWait: false} {
+		if n.beingRead(dir, "0.log", time.Now().Add(age)) != want {
+			t.Errorf("after %v it is waited for: %v", age, !want)
+		}
+	}
+	if !n.warn.Clear("accesses") {
+		t.Error("not logged")
 	}
 }
