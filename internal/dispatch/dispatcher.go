@@ -239,20 +239,16 @@ const forgetAfter = 10 * time.Minute
 
 // forget drops entries of which nothing is known or wanted any longer.
 func (d *Dispatcher) forget() {
-	var forgotten []string
 	now := time.Now()
 	d.mu.Lock()
 	for dir, c := range d.containers {
 		idle := c.want == nil && len(c.restores)+len(c.prunes)+len(c.cleans)+len(c.ran) == 0 && c.rotating.IsZero() && c.compressing.Base == "" && c.pruning == nil
 		if idle && now.Sub(c.state.seen) > forgetAfter {
 			delete(d.containers, dir)
-			forgotten = append(forgotten, dir)
 		}
 	}
 	d.mu.Unlock()
-	for _, dir := range forgotten {
-		d.accesses.forget(dir)
-	}
+	d.accesses.forget(now)
 }
 
 // Pool is the state of one queue.

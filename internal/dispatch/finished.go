@@ -56,8 +56,9 @@ func (d *Dispatcher) finishRotated(dir string) {
 	var rotated []Rotated
 	d.with(dir, func(c *container) { rotated = slices.Clone(c.unfinished) })
 	for _, r := range rotated {
-		looked := d.look(dir)
+		looked, read := d.look(dir), d.accesses.ignore(r.Inode, time.Now())
 		end, err := d.rotator.Finished(dir, r.To)
+		read()
 		looked()
 		if errors.Is(err, rotator.ErrBusy) {
 			d.prunes.AddAfter(dir, min(max(finishPause, time.Since(r.Time)/10), maxFinishPause))

@@ -319,9 +319,6 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 	if retry > 0 {
 		d.rotations.AddAfter(w.Dir, retry)
 	}
-	if done.To != "" {
-		d.accesses.forget(w.Dir) // another rotated log is the newest now
-	}
 	if done.To != "" || done.Reopened || done.Returned {
 		defer d.Changed(w.Dir) // once it is reported
 		d.o.Check(w.Dir)

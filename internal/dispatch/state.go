@@ -224,7 +224,7 @@ func (d *Dispatcher) oldestLine(dir string, files []podlogs.File) time.Time {
 		return at
 	}
 	looked := d.look(dir)
-	at, _ = d.firstLine(dir, oldest.Name.String())
+	at, _ = d.firstLine(dir, oldest.Name.String(), oldest.Inode)
 	looked()
 	if at.IsZero() && oldest.Kind == podlogs.Live {
 		return at // empty: it may have a line next time

@@ -104,16 +104,16 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 		e.missing = lost
 		e.state.skipped = nil
 		e.noteRan(c, log)
-		if size > 0 {
-			t := st.Sys().(*syscall.Stat_t)
-			e.reads.sample(t.Ino, time.Unix(t.Atim.Unix()))
-		}
 	})
 	if report {
 		d.Due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseMissing, Limit: math.MaxInt64})
 	}
 	if lost {
 		return
+	}
+	inode := st.Sys().(*syscall.Stat_t).Ino
+	if size > 0 && time.Since(st.ModTime()) < sampledAge {
+		d.sampleReads(dir, path)
 	}
 	d.warn.Clear("skip " + c.ID)
 	d.noteSize(dir, c.ID, size)
@@ -122,7 +122,7 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 		d.Due(watcher.Due{Dir: dir, Log: log, Cause: cause, Size: size, Limit: limit})
 		return
 	}
-	d.sweepAge(dir, log, c.ID, size, e.MaxAge)
+	d.sweepAge(dir, log, c.ID, inode, size, e.MaxAge)
 }
 
 // provenLasts is how long it is not checked again that a runtime writes an empty live log.
@@ -169,7 +169,7 @@ func (c *container) noteRan(now cri.Container, log string) {
 // sweepAge requests the rotation of a live log whose oldest line is older than its
 // policy's MaxAge, so that it can be pruned; a quiet container's lines would
 // otherwise stay for ever.
-func (d *Dispatcher) sweepAge(dir, log, id string, size int64, maxAge time.Duration) {
+func (d *Dispatcher) sweepAge(dir, log, id string, inode uint64, size int64, maxAge time.Duration) {
 	if maxAge <= 0 || size == 0 || !d.clock.trusts(maxAge) {
 		return
 	}
@@ -185,7 +185,7 @@ func (d *Dispatcher) sweepAge(dir, log, id string, size int64, maxAge time.Durat
 	if now.Sub(oldest) <= maxAge {
 		return
 	}
-	first, err := d.firstLine(dir, log)
+	first, err := d.firstLine(dir, log, inode)
 	if err != nil || first.IsZero() {
 		return // empty or damaged: nothing that has an age
 	}
@@ -197,7 +197,8 @@ func (d *Dispatcher) sweepAge(dir, log, id string, size int64, maxAge time.Durat
 
 // firstLine returns the time of a log's first line; zero if there is none. What another
 // program has planted may be one endless line.
-func (d *Dispatcher) firstLine(dir, name string) (time.Time, error) {
+func (d *Dispatcher) firstLine(dir, name string, inode uint64) (time.Time, error) {
+	defer d.accesses.ignore(inode, time.Now())()
 	f, err := podlogs.OpenLog(d.fs, dir, name)
 	if err != nil {
 		return time.Time{}, err

@@ -30,6 +30,8 @@ const (
 	readGap = 250 * time.Millisecond
 	// clockTick is the resolution of access times, at most (CONFIG_HZ of 100).
 	clockTick = 10 * time.Millisecond
+	// sampledAge is how long after its last write sweeps look for reads of a live log.
+	sampledAge = time.Minute
 	// nowLasts is how long after it a write or a read still counts as current.
 	nowLasts = 5 * time.Second
 )
@@ -51,10 +53,17 @@ type reads struct {
 	rotated     time.Time // when the newest rotated log was last found being read
 	back        time.Time // the last read that a rotation had waited for
 	inode       uint64    // of the live log with the last sweep
-	accessed    time.Time // its access time then
+	accessed    time.Time // when it was last read, as of then
+	first       firstLine
 	// settles is for how long a rotation waits after back, for the reader to catch up: rsyslog
 	// that is behind does not see a rotation, since its inotify queue is full.
 	settles time.Duration
+}
+
+// firstLine is the time of a log's first line.
+type firstLine struct {
+	inode uint64
+	at    time.Time
 }
 
 // note takes in a read.
@@ -67,7 +76,7 @@ func (r *reads) note(at time.Time) {
 	}
 }
 
-// sample takes in the access time that a live log has at a sweep.
+// sample takes in when a live log was last read, as of a sweep.
 func (r *reads) sample(inode uint64, accessed time.Time) {
 	if inode == r.inode && accessed.After(r.accessed) {
 		r.note(accessed)
@@ -84,9 +93,35 @@ func (d *Dispatcher) blind(dir string) bool {
 	return budget > 0 && d.o.Readers.Unseen() > 0 && len(d.o.Readers.Followers(dir, anyAge)) == 0
 }
 
+// accessed is [accesses.last] of a log of podLogsDir.
+func (d *Dispatcher) accessed(path string, inode uint64, now time.Time) (last, watched time.Time) {
+	last, watched, err := d.accesses.last(path, inode, now)
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		d.warn.Do("accesses", func() {
+			d.log.Warn().Err(err).Str("hint", "raise it: sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches").
+				Msg("cannot watch logs for reads; log readers that are not seen are waited for less")
+		})
+	}
+	return last, watched
+}
+
+// sampleReads takes in whether a live log is read, with each sweep.
+func (d *Dispatcher) sampleReads(dir, path string) {
+	if d.o.Readers == nil || !d.blind(dir) {
+		return
+	}
+	st, err := podlogs.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return
+	}
+	last, _ := d.accessed(path, st.Inode, time.Now())
+	d.with(dir, func(c *container) { c.reads.sample(st.Inode, latest(st.Accessed, last)) })
+}
+
 // unread reports whether a live log is written and not read, and its rotation waits for a process
 // that cannot be seen: the container's logs were read before, or, for its first, those of other
-// containers are. The access time shows it. opened: some of the log was read.
+// containers are. Its access time shows it, or the watch for reads. opened: some of the log was
+// read.
 //
 // If the logs were followed, the wait lasts as long as a known reader that died would count. It
 // is shorter if the logs of other containers are read in the meantime: the reader runs, and
@@ -98,7 +133,10 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 		return false, false
 	}
 	born := time.Unix(0, live.Born)
-	opened = live.Accessed.After(born) && d.hadLine(dir, log, live.Accessed)
+	opened = live.Accessed.After(born) && d.hadLine(dir, log, live)
+	if last, _ := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+log, live.Inode, now); last.After(born) { // a read without lines is no event
+		opened, live.Accessed = true, latest(live.Accessed, last)
+	}
 	var r reads
 	d.with(dir, func(c *container) {
 		if c.reads.until.After(now.Add(readLookPause)) { // the clock was stepped back
@@ -142,11 +180,20 @@ func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bo
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
 
-// hadLine reports whether a live log had its first line at a time: log shippers open and read an
-// empty log too, and close it.
-func (d *Dispatcher) hadLine(dir, log string, at time.Time) bool {
-	first, err := d.firstLine(dir, log)
-	return err != nil || at.After(first)
+// hadLine reports whether a live log had its first line when it was accessed: log shippers open
+// and read an empty log too, and close it.
+func (d *Dispatcher) hadLine(dir, log string, live podlogs.Stat) bool {
+	var first firstLine
+	d.with(dir, func(c *container) { first = c.reads.first })
+	if first.inode != live.Inode {
+		at, err := d.firstLine(dir, log, live.Inode)
+		if err != nil {
+			return true
+		}
+		first = firstLine{live.Inode, at}
+		d.with(dir, func(c *container) { c.reads.first = first })
+	}
+	return live.Accessed.After(first.at)
 }
 
 // elsewhere is whether the live logs of at least half of the other containers are read. One that
@@ -156,7 +203,7 @@ type elsewhere struct {
 	since   time.Time // of more than half of those that are written; zero: they are not read now
 }
 
-// readElsewhere looks at the access times of the other containers' live logs.
+// readElsewhere looks at when the other containers' live logs were read.
 func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	d.mu.Lock()
 	looked, result := now.Sub(d.readLooked) < readLookPause, d.readResult
@@ -174,6 +221,8 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 		if err != nil || !st.Regular || st.Size == 0 {
 			continue
 		}
+		last, _ := d.accessed(c.LogPath, st.Inode, now)
+		st.Accessed = latest(st.Accessed, last)
 		if now.Sub(time.Unix(0, st.Born)) >= d.settled {
 			if old++; st.IsRead() {
 				usually++
@@ -217,20 +266,12 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() || !d.inUse(dir, newest.Name, true) {
 		return false
 	}
-	recent, last, err := d.accesses.recent(dir, d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), now)
-	if err != nil && !errors.Is(err, unix.ENOENT) {
-		d.warn.Do("accesses", func() {
-			d.log.Warn().Err(err).Str("hint", "raise it: sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches").
-				Msg("cannot watch rotated logs for reads; rotations wait less for log readers that are not seen")
-		})
-	}
-	// A reader whose mount is read-only leaves no access times, on the live log neither.
-	st, err := d.statLog(dir, newest.Name.String())
-	shows := err == nil && st.Accessed.After(st.Modified)
-	if !last.IsZero() && shows {
+	last, watched := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), newest.Inode, now)
+	recent := now.Sub(last) < accessLasts
+	if recent {
 		d.with(dir, func(c *container) { c.reads.note(last) })
 	}
-	return age < d.unseenWait || recent
+	return age < d.unseenWait || recent || now.Sub(watched) < firstAccess
 }
 
 // inUse reports whether any process has a log open; onlyRead: and none for writing, as a

@@ -191,7 +191,8 @@ func TestReadsAreSampled(t *testing.T) {
 			t.Errorf("every %v: followed is %v", c.every, !c.followed)
 		}
 	}
-	n, _ := readNode(t, "")
+	n, f := readNode(t, "")
+	f.unseen = time.Hour
 	ct, dir := n.run(t, fake.ContainerSpec{})
 	must(t, ct.WriteNumbered("stdout", 10, 100))
 	n.list(t)

@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -204,48 +203,11 @@ func TestOwnReadsAreNoReader(t *testing.T) {
 	}
 }
 
-// TestAccesses: a log that is watched counts as being read for a time after each read.
-func TestAccesses(t *testing.T) {
-	dir, now := t.TempDir(), time.Now()
-	path := filepath.Join(dir, "0.log.20260101-000000")
-	must(t, os.WriteFile(path, []byte("a line\n"), 0o600))
-	var a accesses
-	t.Cleanup(a.close)
-	recent := func(path string, want bool) {
-		t.Helper()
-		now = now.Add(accessLasts)
-		got, last, err := a.recent("pod/app", path, now)
-		if got != want || want && !last.IsZero() && !last.Equal(now) || err != nil && !errors.Is(err, unix.ENOENT) {
-			t.Errorf("recent is %v, the last read %v before, %v", got, now.Sub(last), err)
-		}
-	}
-	recent(path, true) // the watch begins
-	recent(path, false)
-	_, err := os.ReadFile(path)
-	must(t, err)
-	recent(path, true)
-	recent(path, false)
-	f, err := os.Open(path)
-	must(t, err)
-	must(t, f.Close())
-	recent(path, false) // opened is not read
-	next := filepath.Join(dir, "0.log.20260101-000001")
-	must(t, os.Rename(path, next))
-	recent(next, true)
-	must(t, os.Remove(next))
-	recent(next, false)
-	a.forget("pod/app")
-	recent(next, false) // it cannot be watched
-	if len(a.logs) > 0 {
-		t.Errorf("watches %v", a.logs)
-	}
-}
-
 // TestUnseenReaderReadsOn: an unknown process that reads the rotated log delays the next rotation
 // until it has read it. The next log's first read is waited for from then on.
 func TestUnseenReaderReadsOn(t *testing.T) {
 	n, f := readNode(t, "")
-	f.unseen, n.unseenWait = time.Hour, time.Nanosecond // no time by itself
+	f.unseen, n.unseenWait = time.Hour, time.Second // little by itself
 	ct, dir := n.run(t, fake.ContainerSpec{})
 	must(t, ct.WriteNumbered("stdout", 10, 100))
 	n.list(t)
@@ -281,12 +243,7 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	close(done)
 	<-ended
 	must(t, reader.Close())
-	watched := func() int {
-		n.accesses.mu.Lock()
-		defer n.accesses.mu.Unlock()
-		return len(n.accesses.logs)
-	}
-	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 && watched() == 0 })
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
 
 	must(t, ct.WriteNumbered("stdout", 10, 100))
 	n.unseenWait = time.Minute
@@ -301,45 +258,5 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 		if waits, _ := n.unread(dir, "0.log", now, now.Add(-time.Hour)); waits != read {
 			t.Errorf("the first read is not awaited for %v", n.unseenWait)
 		}
-	}
-}
-
-// TestAccessesAreForgotten: no watch outlives its directory, and no inotify instance the daemon.
-func TestAccessesAreForgotten(t *testing.T) {
-	n, _ := readNode(t, "")
-	path := filepath.Join(t.TempDir(), "0.log.20260101-000000")
-	must(t, os.WriteFile(path, nil, 0o600))
-	n.with("p/c", func(*container) {})
-	n.Dispatcher.mu.Lock()
-	n.containers["p/c"].state.seen = time.Now().Add(-forgetAfter - time.Second)
-	n.Dispatcher.mu.Unlock()
-	_, _, err := n.accesses.recent("p/c", path, time.Now())
-	must(t, err)
-	if n.forget(); len(n.accesses.logs) > 0 {
-		t.Errorf("watches %v", n.accesses.logs)
-	}
-	if must(t, n.Stop(t.Context())); n.accesses.fd != 0 {
-		t.Error("the inotify instance is open")
-	}
-}
-
-// TestAccessesWithoutInotify: without inotify, a process that has the rotated log open is waited
-// for all the same, for a time.
-func TestAccessesWithoutInotify(t *testing.T) {
-	n, f := readNode(t, "")
-	f.unseen, n.accesses.fd = time.Hour, -1
-	t.Cleanup(func() { n.accesses.fd = 0 })
-	ct, dir := n.run(t, fake.ContainerSpec{})
-	path := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
-	reader, err := os.Open(path)
-	must(t, err)
-	defer reader.Close() //nolint:errcheck // opened for reading
-	for age, want := range map[time.Duration]bool{maxUnseenWait / 2: true, 2 * maxUnseenWait: false} {
-		if n.beingRead(dir, "0.log", time.Now().Add(age)) != want {
-			t.Errorf("after %v it is waited for: %v", age, !want)
-		}
-	}
-	if !n.warn.Clear("accesses") {
-		t.Error("not logged")
 	}
 }
