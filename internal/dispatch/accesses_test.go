@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -193,4 +194,13 @@ func TestReadsWithoutAccessTimes(t *testing.T) {
 	waits(true)
 	readUntimed(t, ct.LogPath())
 	waits(false)
+
+	n.with(dir, func(c *container) { c.reads = reads{} })
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 && n.Describe(dir, "0.log", false).Last != nil })
+	must(t, ct.WriteNumbered("stdout", 1, 100))
+	readUntimed(t, ct.LogPath())
+	if _, opened := n.unread(dir, "0.log", time.Now(), time.Now()); !opened {
+		t.Error("the first read of a new log is not seen")
+	}
 }

@@ -319,6 +319,9 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 	if retry > 0 {
 		d.rotations.AddAfter(w.Dir, retry)
 	}
+	if done.To != "" {
+		d.sampleReads(w.Dir, d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log)
+	}
 	if done.To != "" || done.Reopened || done.Returned {
 		defer d.Changed(w.Dir) // once it is reported
 		d.o.Check(w.Dir)

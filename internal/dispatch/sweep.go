@@ -112,7 +112,7 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 		return
 	}
 	inode := st.Sys().(*syscall.Stat_t).Ino
-	if size > 0 && time.Since(st.ModTime()) < sampledAge {
+	if time.Since(st.ModTime()) < sampledAge {
 		d.sampleReads(dir, path)
 	}
 	d.warn.Clear("skip " + c.ID)

@@ -105,7 +105,8 @@ func (d *Dispatcher) accessed(path string, inode uint64, now time.Time) (last, w
 	return last, watched
 }
 
-// sampleReads takes in whether a live log is read, with each sweep.
+// sampleReads takes in whether a live log is read, with each sweep, and has the first read of a
+// new one be seen.
 func (d *Dispatcher) sampleReads(dir, path string) {
 	if d.o.Readers == nil || !d.blind(dir) {
 		return
@@ -115,7 +116,9 @@ func (d *Dispatcher) sampleReads(dir, path string) {
 		return
 	}
 	last, _ := d.accessed(path, st.Inode, time.Now())
-	d.with(dir, func(c *container) { c.reads.sample(st.Inode, latest(st.Accessed, last)) })
+	if st.Size > 0 {
+		d.with(dir, func(c *container) { c.reads.sample(st.Inode, latest(st.Accessed, last)) })
+	}
 }
 
 // unread reports whether a live log is written and not read, and its rotation waits for a process
