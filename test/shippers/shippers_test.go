@@ -52,12 +52,19 @@ func startShipper(t *testing.T, n *node, s shipper) (*process, *output) {
 	t.Helper()
 	dir := t.TempDir()
 	files := settings{Pods: n.podLogsDir, Containers: n.containersDir, Dir: dir, Output: filepath.Join(dir, "output")}
-	p := newProcess(t, filepath.Join(dir, "shipper.log"), s.args(t, files)...)
+	p := newProcess(t, filepath.Join(dir, "shipper.log"), append(readOnly(n.podLogsDir), s.args(t, files)...)...)
 	out := newOutput(t, files.Output, s)
 	p.start("")
 	slow := n.run("slow", 0, 100, 1000)
 	p.eventually("ship", func() bool { out.read(); return out.found[slow.name] != nil })
 	return p, out
+}
+
+// readOnly is a command that runs the one after it with a read-only mount of a directory, as most
+// DaemonSets of shippers mount the logs: what they read keeps its access time.
+func readOnly(dir string) []string {
+	const script = `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"`
+	return []string{"unshare", "--mount", "sh", "-c", script, dir}
 }
 
 // TestShippers: OpenTelemetry's collector misses no line of logs that are rotated while
