@@ -49,11 +49,11 @@ const (
 // times and inotify.
 type reads struct {
 	state       reading
-	from, until time.Time // the first and the last read of those without a long gap
-	rotated     time.Time // when the newest rotated log was last found being read
-	back        time.Time // the last read that a rotation had waited for
-	inode       uint64    // of the live log with the last sweep
-	accessed    time.Time // when it was last read, as of then
+	from, until time.Time  // the first and the last read of those without a long gap
+	rotated     time.Time  // when the newest rotated log was last found being read
+	back        time.Time  // the last read that a rotation had waited for
+	sampled     podlogs.ID // the live log with the last sample
+	accessed    time.Time  // when it was last read, as of then
 	first       firstLine
 	// settles is for how long a rotation waits after back, for the reader to catch up: rsyslog
 	// that is behind does not see a rotation, since its inotify queue is full.
@@ -62,8 +62,8 @@ type reads struct {
 
 // firstLine is the time of a log's first line.
 type firstLine struct {
-	inode uint64
-	at    time.Time
+	of podlogs.ID
+	at time.Time
 }
 
 // note takes in a read.
@@ -77,11 +77,11 @@ func (r *reads) note(at time.Time) {
 }
 
 // sample takes in when a live log was last read, as of a sweep.
-func (r *reads) sample(inode uint64, accessed time.Time) {
-	if inode == r.inode && accessed.After(r.accessed) {
+func (r *reads) sample(log podlogs.ID, accessed time.Time) {
+	if log == r.sampled && accessed.After(r.accessed) {
 		r.note(accessed)
 	}
-	r.inode, r.accessed = inode, accessed
+	r.sampled, r.accessed = log, accessed
 }
 
 // followed reports whether the logs were read for long enough to be followed.
@@ -117,7 +117,7 @@ func (d *Dispatcher) sampleReads(dir, path string) {
 	}
 	last, _ := d.accessed(path, st.Inode, time.Now())
 	if st.Size > 0 {
-		d.with(dir, func(c *container) { c.reads.sample(st.Inode, latest(st.Accessed, last)) })
+		d.with(dir, func(c *container) { c.reads.sample(st.ID, latest(st.Accessed, last)) })
 	}
 }
 
@@ -188,12 +188,12 @@ func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Ti
 func (d *Dispatcher) hadLine(dir, log string, live podlogs.Stat) bool {
 	var first firstLine
 	d.with(dir, func(c *container) { first = c.reads.first })
-	if first.inode != live.Inode {
+	if first.of != live.ID {
 		at, err := d.firstLine(dir, log, live.Inode)
 		if err != nil {
 			return true
 		}
-		first = firstLine{live.Inode, at}
+		first = firstLine{live.ID, at}
 		d.with(dir, func(c *container) { c.reads.first = first })
 	}
 	return live.Accessed.After(first.at)

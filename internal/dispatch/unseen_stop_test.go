@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/watcher"
 )
 
@@ -185,7 +186,7 @@ func TestReadsAreSampled(t *testing.T) {
 	}{{10 * time.Second, 1, true}, {maxReadGap, 1, true}, {maxReadGap + 1, 1, false}, {time.Second, 20, false}} {
 		var r reads
 		for i := range 20 {
-			r.sample(uint64(i)%c.inodes, start.Add(time.Duration(i)*c.every))
+			r.sample(podlogs.ID{Inode: uint64(i) % c.inodes}, start.Add(time.Duration(i)*c.every))
 		}
 		if r.followed() != c.followed {
 			t.Errorf("every %v: followed is %v", c.every, !c.followed)
