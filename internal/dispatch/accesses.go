@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"encoding/binary"
+	"os"
 	"sync"
 	"time"
 
@@ -15,134 +16,186 @@ const (
 	// firstAccess is how long a log is watched before it counts as not read: a log reader that
 	// is behind reads much more often.
 	firstAccess = 500 * time.Millisecond
-	// forgetAccess is how long after it was last asked for a log is not watched any longer: a
-	// few sweeps.
+	// accessPause is between two times that events are read, and the precision of times of reads.
+	accessPause = readGap
+	// forgetAccess is how long after it was last asked for a log is not watched any longer: it
+	// is asked for with each sweep.
 	forgetAccess = time.Minute
 )
 
 // accesses holds when logs were last read by any process, as inotify(7) reports it: also where
-// access times do not, since the reader's mount is read-only or has noatime. A watch ends with its
-// first event (IN_ONESHOT), and is renewed when the log is asked for: a log that is read all the
-// time costs one event for each question. One inotify instance is for all; its events are read
-// when a log is asked for.
+// access times do not, since the reader's mount is read-only or has noatime. An event costs the
+// reader, and not the writer. One inotify instance is for all logs.
 type accesses struct {
+	clock func() time.Time // nil: time.Now, and events are read as they come
+
 	mu      sync.Mutex
-	fd      int                     // of the instance; 0: there is none
+	fd      int // of the instance; 0: there is none
+	file    *os.File
 	logs    map[uint64]*accessedLog // by inode
 	watches map[int32]*accessedLog
-	read    time.Time // when the events were last read
+	own     map[uint64]int // reads by this process that are under way, by inode
 }
 
-// accessedLog is a log that was asked for.
+// accessedLog is a log that is watched.
 type accessedLog struct {
-	watch   int32     // the last; it has ended if there was an event
-	watched time.Time // since when
-	last    time.Time // read, at the earliest; zero: not since it is watched
-	asked   time.Time
-	own     int // reads by this process, under way
+	inode uint64
+	watch int32
+	since time.Time
+	last  time.Time // read, accessPause too late at most; zero: not since it is watched
+	asked time.Time
 }
 
-// last returns when a log was last read, as far as it was watched, and since when it is watched
-// without an event; the watch begins or is renewed with the call. A read counts from the earliest
-// time on that it may have been at, that of the question before. An error is inotify's: the log
-// cannot be watched.
-func (a *accesses) last(path string, inode uint64, now time.Time) (last, watched time.Time, err error) {
+// last returns when a log was last read, as far as it was watched, and since when it is, which
+// begins with the first call. An error is inotify's: the log cannot be watched.
+func (a *accesses) last(path string, inode uint64) (last, since time.Time, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now = now.Round(0) // without its monotonic reading: access times have none
-	a.readLocked(now)
-	watch, err := a.watchLocked(path)
-	if err != nil {
-		return time.Time{}, time.Time{}, err
-	}
+	a.readLocked()
+	now := a.now()
 	l := a.logs[inode]
 	if l == nil {
-		l = &accessedLog{}
-		a.logs[inode] = l
+		if l, err = a.watchLocked(path, inode); err != nil {
+			return time.Time{}, time.Time{}, err
+		}
+		l.since = now
 	}
-	if l.watch != watch || l.watched.After(now) { // the clock was stepped back
-		l.watch, l.watched = watch, now
-	}
-	if l.last.After(now) {
+	if l.last.After(now.Add(accessPause)) { // the clock was stepped back
 		l.last = time.Time{}
 	}
-	a.watches[watch], l.asked = l, now
-	return l.last, l.watched, nil
+	l.asked = now
+	return l.last, l.since, nil
 }
 
-// watchLocked watches a log; one that is watched stays so.
-func (a *accesses) watchLocked(path string) (watch int32, err error) {
+// now has no monotonic reading, as access times have none.
+func (a *accesses) now() time.Time {
+	if a.clock != nil {
+		return a.clock().Round(0)
+	}
+	return time.Now().Round(0)
+}
+
+// watchLocked begins to watch a log; [unix.ENOENT] if the path is another log's by now.
+func (a *accesses) watchLocked(path string, inode uint64) (*accessedLog, error) {
 	if a.fd == 0 {
 		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		a.fd, a.logs, a.watches = fd, map[uint64]*accessedLog{}, map[int32]*accessedLog{}
+		a.fd, a.file = fd, os.NewFile(uintptr(fd), "inotify")
+		a.logs, a.watches = map[uint64]*accessedLog{}, map[int32]*accessedLog{}
+		if a.clock == nil {
+			go a.follow(a.file)
+		}
 	}
-	w, err := unix.InotifyAddWatch(a.fd, path, unix.IN_ACCESS|unix.IN_ONESHOT|unix.IN_DONT_FOLLOW)
-	return int32(w), err //nolint:gosec // the kernel's are int32
+	w, err := unix.InotifyAddWatch(a.fd, path, unix.IN_ACCESS|unix.IN_DONT_FOLLOW)
+	if err != nil {
+		return nil, err
+	}
+	watch := int32(w) //nolint:gosec // the kernel's are int32
+	var st unix.Stat_t
+	switch {
+	case a.watches[watch] != nil:
+		return nil, unix.ENOENT
+	case unix.Lstat(path, &st) != nil || st.Ino != inode:
+		a.endLocked(watch)
+		return nil, unix.ENOENT
+	}
+	l := &accessedLog{inode: inode, watch: watch}
+	a.logs[inode], a.watches[watch] = l, l
+	return l, nil
 }
 
-// readLocked reads the events that there are. Where one is lost, since the queue is full, the next
-// question renews the watch.
-func (a *accesses) readLocked(now time.Time) {
+// follow reads the events as they come, until the instance is closed.
+func (a *accesses) follow(file *os.File) {
+	conn, err := file.SyscallConn()
+	for err == nil {
+		err = conn.Read(func(uintptr) bool {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return a.readLocked()
+		})
+		time.Sleep(accessPause) // a log that is read all the time costs little
+	}
+}
+
+// readLocked reads the events that there are.
+func (a *accesses) readLocked() (some bool) {
 	var buf [4096]byte
+	now := a.now()
 	for a.fd != 0 {
 		n, err := unix.Read(a.fd, buf[:])
 		if err != nil || n <= 0 {
 			break // EAGAIN: no more events
 		}
+		some = true
 		// The watch of a file has no names in its events.
 		for e := buf[:n]; len(e) >= unix.SizeofInotifyEvent; e = e[unix.SizeofInotifyEvent:] {
 			watch, mask := int32(binary.NativeEndian.Uint32(e)), binary.NativeEndian.Uint32(e[4:]) //nolint:gosec // as the kernel's struct has it
 			l := a.watches[watch]
-			if l != nil && mask&unix.IN_ACCESS != 0 && l.own == 0 {
-				l.last = latest(l.last, l.watched, a.read)
-			}
-			if mask&unix.IN_IGNORED != 0 { // the watch's last event
+			switch {
+			case mask&unix.IN_Q_OVERFLOW != 0: // the end of a watch may be among what is lost
+				for watch := range a.watches {
+					a.endLocked(watch)
+				}
+			case l == nil:
+			case mask&unix.IN_IGNORED != 0: // the log was removed
 				delete(a.watches, watch)
+				delete(a.logs, l.inode)
+			case mask&unix.IN_ACCESS != 0 && a.own[l.inode] == 0:
+				l.last = now
 			}
 		}
 	}
-	a.read = now
+	return some
 }
 
 // ignore leaves out the reads of a log until end is called: they are this process's own.
-func (a *accesses) ignore(inode uint64, now time.Time) (end func()) {
+func (a *accesses) ignore(inode uint64) (end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l := a.logs[inode]
-	if l == nil {
-		return func() {}
+	a.readLocked()
+	if a.own == nil {
+		a.own = map[uint64]int{}
 	}
-	a.readLocked(now.Round(0))
-	l.own++
+	a.own[inode]++
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		a.readLocked(a.read)
-		l.own--
+		a.readLocked()
+		if a.own[inode]--; a.own[inode] == 0 {
+			delete(a.own, inode)
+		}
 	}
 }
 
 // forget ends the watches of logs that were not asked for lately.
-func (a *accesses) forget(now time.Time) {
+func (a *accesses) forget() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for inode, l := range a.logs {
-		if age := now.Sub(l.asked); age < 0 || age > forgetAccess {
-			_, _ = unix.InotifyRmWatch(a.fd, uint32(l.watch)) //nolint:gosec // it fails where the watch has ended
-			delete(a.logs, inode)
+	for watch, l := range a.watches {
+		if a.now().Sub(l.asked) > forgetAccess {
+			a.endLocked(watch)
 		}
+	}
+}
+
+// endLocked ends a watch.
+func (a *accesses) endLocked(watch int32) {
+	_, _ = unix.InotifyRmWatch(a.fd, uint32(watch)) //nolint:gosec // it fails where the log was removed
+	if l := a.watches[watch]; l != nil {
+		delete(a.watches, watch)
+		delete(a.logs, l.inode)
 	}
 }
 
 // close ends all watches.
 func (a *accesses) close() {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.fd != 0 {
-		_ = unix.Close(a.fd)
-		a.fd, a.logs, a.watches = 0, nil, nil
+	file := a.file
+	a.fd, a.file, a.logs, a.watches = 0, nil, nil, nil
+	a.mu.Unlock()
+	if file != nil {
+		_ = file.Close() // this waits for what reads from it
 	}
 }

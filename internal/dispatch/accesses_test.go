@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,7 +12,6 @@ import (
 
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/testutil"
-	"github.com/logwatch/logwatch/watcher"
 )
 
 // readUntimed reads a log as a process does whose mount is read-only: its access time stays.
@@ -25,101 +25,136 @@ func readUntimed(t *testing.T, path string) {
 	}
 }
 
-// TestAccesses: a read is noted with the next question, as of the one before. A log that was
-// renamed is the same; one that is not asked for is not watched any longer.
-func TestAccesses(t *testing.T) {
-	dir, start := t.TempDir(), time.Now().Round(0)
-	now := start
-	var a accesses
+// accessed are watched logs, and a clock that goes on by a second with each question.
+type accessed struct {
+	accesses
+	now    time.Time
+	logs   []string
+	inodes []uint64
+}
+
+func newAccessed(t *testing.T, logs int) *accessed {
+	t.Helper()
+	a, dir := &accessed{now: time.Now().Round(0)}, t.TempDir()
+	a.clock = func() time.Time { return a.now }
 	t.Cleanup(a.close)
-	var logs []string
-	for i := range 3 {
-		logs = append(logs, filepath.Join(dir, string(rune('0'+i))+".log"))
-		must(t, os.WriteFile(logs[i], []byte("a line\n"), 0o600))
+	for i := range logs {
+		path := filepath.Join(dir, strconv.Itoa(i)+".log")
+		must(t, os.WriteFile(path, []byte("a line\n"), 0o600))
+		a.logs, a.inodes = append(a.logs, path), append(a.inodes, inodeOf(path))
 	}
-	inodes := []uint64{inodeOf(logs[0]), inodeOf(logs[1]), inodeOf(logs[2])}
-	ask := func(log int, want time.Time) {
-		t.Helper()
-		now = now.Add(time.Second)
-		if last, _, err := a.last(logs[log], inodes[log], now); err != nil || !last.Equal(want) {
-			t.Errorf("%v after the start log %d was read %v after it, want %v: %v", now.Sub(start), log, last.Sub(start), want.Sub(start), err)
-		}
-	}
-	never := time.Time{}
-	readUntimed(t, logs[0]) // before it is watched
-	ask(0, never)
-	ask(1, never)
-	asked := now
-	for range 3 {
-		readUntimed(t, logs[0])
-	}
-	ask(1, never)
-	ask(0, asked)
-	ask(0, asked)
-	readUntimed(t, logs[0])
-	asked = now
-	ask(2, never) // a read is noted with any question
-	ask(2, never)
-	ask(0, asked)
-	f, err := os.Open(logs[0])
-	must(t, err)
-	_, err = f.Read(nil)
-	must(t, err)
-	must(t, f.Close())
-	ask(0, asked) // nothing was read
-	must(t, os.Rename(logs[0], logs[0]+".20260101-000000"))
-	logs[0] += ".20260101-000000"
-	readUntimed(t, logs[0])
-	asked = now
-	ask(0, asked)
+	return a
+}
 
-	end := a.ignore(inodes[0], now)
-	readUntimed(t, logs[0])
-	ask(1, never)
-	readUntimed(t, logs[0])
-	end()
-	ask(0, asked)
-	readUntimed(t, logs[0])
-	asked = now
-	end = a.ignore(inodes[0], now.Add(time.Second)) // what came before is not left out
-	end()
-	ask(0, asked)
-	a.ignore(1, now)() // of a log that is not watched
-
-	now = start.Add(-time.Hour) // the clock is stepped back
-	ask(0, never)
-	asked = now
-	readUntimed(t, logs[0])
-	ask(0, asked)
-
-	must(t, os.Remove(logs[1]))
-	if _, _, err := a.last(logs[1], inodes[1], now); !errors.Is(err, unix.ENOENT) {
-		t.Errorf("a log that was removed: %v", err)
+// ask expects a log to have been read some seconds ago; below zero: not.
+func (a *accessed) ask(t *testing.T, log, ago int) {
+	t.Helper()
+	a.now = a.now.Add(time.Second)
+	want := time.Time{}
+	if ago >= 0 {
+		want = a.now.Add(-time.Duration(ago) * time.Second)
 	}
-	now = now.Add(forgetAccess)
-	readUntimed(t, logs[0])
-	ask(0, asked.Add(time.Second))
-	a.forget(now)
-	if len(a.logs) != 1 {
-		t.Errorf("%d logs are left", len(a.logs))
-	}
-	now = now.Add(2 * forgetAccess)
-	a.forget(now)
-	_, _, _ = a.last(logs[1], inodes[1], now) // reads the events
-	ask(2, never)
-	if len(a.logs) != 1 || len(a.watches) != 1 {
-		t.Errorf("%d logs and %d watches are left", len(a.logs), len(a.watches))
+	if last, _, err := a.last(a.logs[log], a.inodes[log]); err != nil || !last.Equal(want) {
+		t.Errorf("log %d was read %v ago, want %v: %v", log, a.now.Sub(last), a.now.Sub(want), err)
 	}
 }
 
-// TestAccessesAreForgotten: no watch outlives its container for long, and no inotify instance the
-// daemon.
-func TestAccessesAreForgotten(t *testing.T) {
-	n, _ := readNode(t, "")
-	path := filepath.Join(t.TempDir(), "0.log")
-	must(t, os.WriteFile(path, nil, 0o600))
-	_, _, err := n.accesses.last(path, 1, time.Now().Add(-2*forgetAccess))
+// TestAccesses: a read is noted with the next question, whichever log that is for. A log that is
+// renamed is the same one.
+func TestAccesses(t *testing.T) {
+	a := newAccessed(t, 2)
+	readUntimed(t, a.logs[0]) // before it is watched
+	a.ask(t, 0, -1)
+	a.ask(t, 1, -1)
+	for range 3 {
+		readUntimed(t, a.logs[0])
+	}
+	a.ask(t, 1, -1)
+	a.ask(t, 0, 1)
+	readUntimed(t, a.logs[0])
+	a.ask(t, 0, 0)
+	f, err := os.Open(a.logs[0])
 	must(t, err)
+	_, err = f.ReadAt(make([]byte, 1), 1000)
+	must(t, f.Close())
+	if a.ask(t, 0, 1); err == nil {
+		t.Error("read behind the end")
+	}
+	must(t, os.Rename(a.logs[0], a.logs[0]+".20260101-000000"))
+	a.logs[0] += ".20260101-000000"
+	readUntimed(t, a.logs[0])
+	a.ask(t, 0, 0)
+	a.now = a.now.Add(-time.Hour) // the clock is stepped back
+	a.ask(t, 0, -1)
+	readUntimed(t, a.logs[0])
+	a.now = a.now.Add(accessPause)
+	a.ask(t, 1, -1)
+	a.now = a.now.Add(-accessPause) // another worker's time, a little before
+	if last, _, _ := a.last(a.logs[0], a.inodes[0]); last.IsZero() {
+		t.Error("a read just now is taken for one of the future")
+	}
+}
+
+// TestOwnAccesses: the daemon's own reads do not count, whether the log is watched already or not.
+func TestOwnAccesses(t *testing.T) {
+	a := newAccessed(t, 2)
+	end, second := a.ignore(a.inodes[0]), a.ignore(a.inodes[0])
+	a.ask(t, 0, -1)
+	readUntimed(t, a.logs[0])
+	second()
+	readUntimed(t, a.logs[0])
+	a.ask(t, 1, -1)
+	readUntimed(t, a.logs[0])
+	end()
+	a.ask(t, 0, -1)
+	readUntimed(t, a.logs[0])
+	a.ignore(a.inodes[0])() // what came before counts
+	a.ask(t, 0, 1)
+	end = a.ignore(a.inodes[1])
+	readUntimed(t, a.logs[0])
+	end()
+	if a.ask(t, 0, 1); len(a.own) > 0 {
+		t.Errorf("own reads: %v", a.own)
+	}
+}
+
+// TestAccessesAreForgotten: no watch outlives its log, or the questions for it by long, and no
+// inotify instance the daemon.
+func TestAccessesAreForgotten(t *testing.T) {
+	a := newAccessed(t, 4)
+	for i := range a.logs {
+		a.ask(t, i, -1)
+		readUntimed(t, a.logs[i])
+	}
+	left := func(want int) {
+		t.Helper()
+		if len(a.accesses.logs) != want || len(a.watches) != want {
+			t.Errorf("%d logs and %d watches are left of %d", len(a.accesses.logs), len(a.watches), want)
+		}
+	}
+	must(t, os.Remove(a.logs[0]))
+	must(t, os.Remove(a.logs[1]))
+	_, _, err := a.last(a.logs[0], a.inodes[0])
+	if left(2); !errors.Is(err, unix.ENOENT) {
+		t.Errorf("a log that was removed: %v", err)
+	}
+	for path, inode := range map[string]uint64{a.logs[2]: 1, a.logs[3]: a.inodes[2]} {
+		if _, _, err = a.last(path, inode+a.inodes[0]); !errors.Is(err, unix.ENOENT) {
+			t.Errorf("another log under the path: %v", err)
+		}
+	}
+	left(2)
+	a.now = a.now.Add(forgetAccess - time.Second)
+	a.ask(t, 2, int(forgetAccess/time.Second))
+	a.now = a.now.Add(2 * time.Second)
+	a.accesses.forget()
+	left(1)
+	a.ask(t, 3, -1) // its watch begins again
+
+	n, _ := readNode(t, "")
+	_, _, err = n.accesses.last(a.logs[2], a.inodes[2])
+	must(t, err)
+	n.accesses.logs[a.inodes[2]].asked = time.Now().Add(-2 * forgetAccess)
 	if n.forget(); len(n.accesses.logs) > 0 {
 		t.Errorf("watches %v", n.accesses.logs)
 	}
@@ -128,12 +163,57 @@ func TestAccessesAreForgotten(t *testing.T) {
 	}
 }
 
+// TestAccessesOverflow: after an overflow of the queue, logs are watched anew.
+func TestAccessesOverflow(t *testing.T) {
+	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
+	must(t, err)
+	most, err := strconv.Atoi(string(b[:len(b)-1]))
+	must(t, err)
+	a := newAccessed(t, 2)
+	a.ask(t, 0, -1)
+	a.ask(t, 1, -1)
+	for range most/2 + 1 {
+		readUntimed(t, a.logs[0])
+		readUntimed(t, a.logs[1])
+	}
+	a.ask(t, 0, -1)
+	readUntimed(t, a.logs[0])
+	a.ask(t, 0, 0)
+	a.ask(t, 1, -1)
+}
+
+// TestAccessesAsTheyCome: the time of a read is that of the read, and not that of the next question.
+func TestAccessesAsTheyCome(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "0.log")
+	must(t, os.WriteFile(path, []byte("a line\n"), 0o600))
+	inode := inodeOf(path)
+	var a accesses
+	t.Cleanup(a.close)
+	_, _, err := a.last(path, inode)
+	must(t, err)
+	var last time.Time
+	for range 2 {
+		readUntimed(t, path)
+		testutil.Eventually(t, "the read", func() bool {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			was := last
+			last = a.logs[inode].last
+			return last.After(was)
+		})
+	}
+	a.close()
+	readUntimed(t, path)
+	if last, _, err := a.last(path, inode); err != nil || !last.IsZero() {
+		t.Errorf("a new instance: %v, %v", last, err)
+	}
+}
+
 // TestAccessesWithoutInotify: without inotify, a process that has the rotated log open is waited
 // for all the same, for a time.
 func TestAccessesWithoutInotify(t *testing.T) {
 	n, f := readNode(t, "")
 	f.unseen, n.accesses.fd = time.Hour, -1
-	t.Cleanup(func() { n.accesses.fd = 0 })
 	ct, dir := n.run(t, fake.ContainerSpec{})
 	path := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
 	reader, err := os.Open(path)
@@ -146,61 +226,5 @@ func TestAccessesWithoutInotify(t *testing.T) {
 	}
 	if !n.warn.Clear("accesses") {
 		t.Error("not logged")
-	}
-}
-
-// TestReadsWithoutAccessTimes: a process whose mount of the logs is read-only is waited for as
-// any other. Own reads are not taken for it.
-func TestReadsWithoutAccessTimes(t *testing.T) {
-	n, f := readNode(t, "")
-	f.unseen = time.Hour
-	ct, dir := n.run(t, fake.ContainerSpec{})
-	must(t, ct.WriteNumbered("stdout", 10, 100))
-	n.list(t)
-	must(t, os.Chtimes(ct.LogPath(), time.Unix(0, 0), time.Now()))
-	until := func() (at time.Time) {
-		n.with(dir, func(c *container) { at = c.reads.until })
-		return at
-	}
-	sweep := func() { n.Sweep(t.Context(), watcher.CauseSweep, false) }
-	sweep()
-	n.with(dir, func(c *container) { c.state.oldest = "" })
-	must(t, os.Remove(filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())))
-	n.Describe(dir, "0.log", true) // reads the live log's first line
-	sweep()
-	sweep()
-	if !until().IsZero() {
-		t.Error("the daemon's own read is taken for a log reader's")
-	}
-	watched := time.Now().Round(0)
-	sweep()
-	readUntimed(t, ct.LogPath())
-	sweep()
-	if until().Before(watched) {
-		t.Errorf("a sweep has not found the read: %v, %v", until(), watched)
-	}
-	now := time.Now()
-	n.with(dir, func(c *container) { c.reads = reads{state: isRead, from: now.Add(-time.Minute), until: now} })
-	must(t, os.Chtimes(ct.LogPath(), time.Unix(0, 0), now.Add(time.Minute)))
-	now = now.Add(time.Second)
-	waits := func(want bool) {
-		t.Helper()
-		now = now.Add(time.Second / 4)
-		if waits, _ := n.unread(dir, "0.log", now, now.Add(-time.Second/2)); waits != want {
-			t.Errorf("waits is %v, want %v", !want, want)
-		}
-	}
-	waits(true)
-	waits(true)
-	readUntimed(t, ct.LogPath())
-	waits(false)
-
-	n.with(dir, func(c *container) { c.reads = reads{} })
-	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
-	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 && n.Describe(dir, "0.log", false).Last != nil })
-	must(t, ct.WriteNumbered("stdout", 1, 100))
-	readUntimed(t, ct.LogPath())
-	if _, opened := n.unread(dir, "0.log", time.Now(), time.Now()); !opened {
-		t.Error("the first read of a new log is not seen")
 	}
 }

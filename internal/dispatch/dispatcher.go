@@ -248,7 +248,7 @@ func (d *Dispatcher) forget() {
 		}
 	}
 	d.mu.Unlock()
-	d.accesses.forget(now)
+	d.accesses.forget()
 }
 
 // Pool is the state of one queue.

@@ -56,7 +56,7 @@ func (d *Dispatcher) finishRotated(dir string) {
 	var rotated []Rotated
 	d.with(dir, func(c *container) { rotated = slices.Clone(c.unfinished) })
 	for _, r := range rotated {
-		looked, read := d.look(dir), d.accesses.ignore(r.Inode, time.Now())
+		looked, read := d.look(dir), d.accesses.ignore(r.Inode)
 		end, err := d.rotator.Finished(dir, r.To)
 		read()
 		looked()

@@ -320,7 +320,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		d.rotations.AddAfter(w.Dir, retry)
 	}
 	if done.To != "" {
-		d.sampleReads(w.Dir, d.o.PodLogsDir+"/"+w.Dir+"/"+w.Log)
+		d.watchReads(w.Dir, w.Log)
 	}
 	if done.To != "" || done.Reopened || done.Returned {
 		defer d.Changed(w.Dir) // once it is reported

@@ -8,8 +8,9 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/crilog"
@@ -79,22 +80,18 @@ func (d *Dispatcher) retryNow() {
 // sweepRunning checks a running container's live log.
 func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Container) {
 	path := d.o.PodLogsDir + "/" + dir + "/" + log
-	st, err := os.Lstat(path)
+	st, err := podlogs.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		return // the watcher reports a directory that cannot be read
-	case !st.Mode().IsRegular():
+	case !st.Regular:
 		d.skip(dir, c, fmt.Errorf("%s: %w", path, podlogs.ErrNotRegular))
 		return
 	}
-	size := int64(0)
-	if err == nil {
-		size = st.Size()
-	}
 	lost := err != nil
-	if size == 0 && !lost {
-		lost = d.needsReopen(dir, log, st.Sys().(*syscall.Stat_t).Ino)
+	if st.Size == 0 && !lost {
+		lost = d.needsReopen(dir, log, st.Inode)
 	}
 	// Another rotator may be between its rename and its reopen: what the last
 	// sweep found too has been so for long.
@@ -111,18 +108,15 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 	if lost {
 		return
 	}
-	inode := st.Sys().(*syscall.Stat_t).Ino
-	if time.Since(st.ModTime()) < sampledAge {
-		d.sampleReads(dir, path)
-	}
+	d.sampleReads(dir, path, st)
 	d.warn.Clear("skip " + c.ID)
-	d.noteSize(dir, c.ID, size)
+	d.noteSize(dir, c.ID, st.Size)
 	e, _ := d.Policy(dir)
-	if limit := rotator.EffectiveLimit(e.MaxSize, e.MaxTotalSize); limit > 0 && size >= limit && d.sinceRotation(dir) >= d.minInterval(dir, e.MinInterval) {
-		d.Due(watcher.Due{Dir: dir, Log: log, Cause: cause, Size: size, Limit: limit})
+	if limit := rotator.EffectiveLimit(e.MaxSize, e.MaxTotalSize); limit > 0 && st.Size >= limit && d.sinceRotation(dir) >= d.minInterval(dir, e.MinInterval) {
+		d.Due(watcher.Due{Dir: dir, Log: log, Cause: cause, Size: st.Size, Limit: limit})
 		return
 	}
-	d.sweepAge(dir, log, c.ID, inode, size, e.MaxAge)
+	d.sweepAge(dir, log, c.ID, st, e.MaxAge)
 }
 
 // provenLasts is how long it is not checked again that a runtime writes an empty live log.
@@ -169,8 +163,8 @@ func (c *container) noteRan(now cri.Container, log string) {
 // sweepAge requests the rotation of a live log whose oldest line is older than its
 // policy's MaxAge, so that it can be pruned; a quiet container's lines would
 // otherwise stay for ever.
-func (d *Dispatcher) sweepAge(dir, log, id string, inode uint64, size int64, maxAge time.Duration) {
-	if maxAge <= 0 || size == 0 || !d.clock.trusts(maxAge) {
+func (d *Dispatcher) sweepAge(dir, log, id string, st podlogs.Stat, maxAge time.Duration) {
+	if maxAge <= 0 || st.Size == 0 || !d.clock.trusts(maxAge) {
 		return
 	}
 	var oldest time.Time
@@ -185,20 +179,20 @@ func (d *Dispatcher) sweepAge(dir, log, id string, inode uint64, size int64, max
 	if now.Sub(oldest) <= maxAge {
 		return
 	}
-	first, err := d.firstLine(dir, log, inode)
+	first, err := d.firstLine(dir, log, st.Inode)
 	if err != nil || first.IsZero() {
 		return // empty or damaged: nothing that has an age
 	}
 	d.with(dir, func(c *container) { c.state.first, c.state.firstID = first, id })
 	if now.Sub(first) > maxAge {
-		d.Due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseAge, Size: size, Limit: size})
+		d.Due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseAge, Size: st.Size, Limit: st.Size})
 	}
 }
 
 // firstLine returns the time of a log's first line; zero if there is none. What another
 // program has planted may be one endless line.
 func (d *Dispatcher) firstLine(dir, name string, inode uint64) (time.Time, error) {
-	defer d.accesses.ignore(inode, time.Now())()
+	defer d.accesses.ignore(inode)()
 	f, err := podlogs.OpenLog(d.fs, dir, name)
 	if err != nil {
 		return time.Time{}, err

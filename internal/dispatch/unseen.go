@@ -24,14 +24,12 @@ const (
 	// followSpan is for how long a container's logs must be read to be followed, without a
 	// gap of more than maxReadGap. kubectl logs of one moment is shorter.
 	followSpan = 5 * time.Second
-	maxReadGap = time.Minute
+	maxReadGap = 2 * time.Minute
 	// readGap is how long before it is due a log that is followed may have been read last,
 	// without a wait for the next read.
 	readGap = 250 * time.Millisecond
 	// clockTick is the resolution of access times, at most (CONFIG_HZ of 100).
 	clockTick = 10 * time.Millisecond
-	// sampledAge is how long after its last write sweeps look for reads of a live log.
-	sampledAge = time.Minute
 	// nowLasts is how long after it a write or a read still counts as current.
 	nowLasts = 5 * time.Second
 )
@@ -94,30 +92,33 @@ func (d *Dispatcher) blind(dir string) bool {
 }
 
 // accessed is [accesses.last] of a log of podLogsDir.
-func (d *Dispatcher) accessed(path string, inode uint64, now time.Time) (last, watched time.Time) {
-	last, watched, err := d.accesses.last(path, inode, now)
+func (d *Dispatcher) accessed(path string, inode uint64) (last, since time.Time) {
+	last, since, err := d.accesses.last(path, inode)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		d.warn.Do("accesses", func() {
-			d.log.Warn().Err(err).Str("hint", "raise it: sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches").
+			d.log.Warn().Err(err).Str("hint", "if a limit is reached, raise it: sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches").
 				Msg("cannot watch logs for reads; log readers that are not seen are waited for less")
 		})
 	}
-	return last, watched
+	return last, since
 }
 
-// sampleReads takes in whether a live log is read, with each sweep, and has the first read of a
-// new one be seen.
-func (d *Dispatcher) sampleReads(dir, path string) {
+// sampleReads takes in when a live log was last read, with each sweep.
+func (d *Dispatcher) sampleReads(dir, path string, st podlogs.Stat) {
 	if d.o.Readers == nil || !d.blind(dir) {
 		return
 	}
-	st, err := podlogs.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW)
-	if err != nil {
-		return
-	}
-	last, _ := d.accessed(path, st.Inode, time.Now())
+	last, _ := d.accessed(path, st.Inode)
 	if st.Size > 0 {
 		d.with(dir, func(c *container) { c.reads.sample(st.ID, latest(st.Accessed, last)) })
+	}
+}
+
+// watchReads begins to watch a new live log for reads.
+func (d *Dispatcher) watchReads(dir, log string) {
+	path := d.o.PodLogsDir + "/" + dir + "/" + log
+	if st, err := podlogs.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+		d.sampleReads(dir, path, st)
 	}
 }
 
@@ -137,7 +138,7 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 	}
 	born := time.Unix(0, live.Born)
 	opened = live.Accessed.After(born) && d.hadLine(dir, log, live)
-	if last, _ := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+log, live.Inode, now); last.After(born) { // a read without lines is no event
+	if last, _ := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+log, live.Inode); !last.IsZero() { // of lines: else there is no event
 		opened, live.Accessed = true, latest(live.Accessed, last)
 	}
 	var r reads
@@ -164,7 +165,9 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 		return false, opened
 	}
 	if !d.awaited(dir, r, born, since, now) {
-		d.with(dir, func(c *container) { c.reads = reads{state: isNotRead} })
+		if !opened || live.Modified.After(since) { // else there was nothing to read
+			d.with(dir, func(c *container) { c.reads = reads{state: isNotRead} })
+		}
 		return false, opened
 	}
 	return true, opened
@@ -214,7 +217,8 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	if looked {
 		return result
 	}
-	var usually, old, reading, written int
+	var usually, unread, unknown, reading, written int
+	untimed := false // reads leave no access times
 	for _, c := range d.o.Inventory.All() {
 		other, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
 		if err != nil || other == dir || !c.Running {
@@ -224,18 +228,27 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 		if err != nil || !st.Regular || st.Size == 0 {
 			continue
 		}
-		last, _ := d.accessed(c.LogPath, st.Inode, now)
+		born := time.Unix(0, st.Born)
+		last, watched := d.accessed(c.LogPath, st.Inode)
+		untimed = untimed || !last.IsZero() && !st.Accessed.After(born.Add(clockTick))
 		st.Accessed = latest(st.Accessed, last)
-		if now.Sub(time.Unix(0, st.Born)) >= d.settled {
-			if old++; st.IsRead() {
-				usually++
-			}
+		switch {
+		case now.Sub(born) < d.settled:
+		case st.IsRead():
+			usually++
+		case now.Sub(watched) < d.settled || watched.After(st.Modified): // it may have been read before
+			unknown++
+		default:
+			unread++
 		}
 		if now.Sub(st.Modified) <= nowLasts {
 			if written++; now.Sub(st.Accessed) <= nowLasts && st.IsRead() {
 				reading++
 			}
 		}
+	}
+	if !untimed {
+		unread += unknown
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -246,7 +259,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	case since.IsZero():
 		since = now
 	}
-	d.readLooked, d.readResult = now, elsewhere{usually: usually > 0 && 2*usually >= old, since: since}
+	d.readLooked, d.readResult = now, elsewhere{usually: usually > 0 && usually >= unread, since: since}
 	return d.readResult
 }
 
@@ -269,7 +282,7 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() || !d.inUse(dir, newest.Name, true) {
 		return false
 	}
-	last, watched := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), newest.Inode, now)
+	last, watched := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), newest.Inode)
 	recent := now.Sub(last) < accessLasts
 	if recent {
 		d.with(dir, func(c *container) { c.reads.note(last) })

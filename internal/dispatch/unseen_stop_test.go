@@ -3,8 +3,11 @@ package dispatch
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/internal/podlogs"
@@ -19,7 +22,8 @@ type unseen struct {
 	*node
 	dir  string
 	logs []string
-	now  time.Time // as the test has it
+	now  time.Time    // as the test has it
+	at   atomic.Int64 // now, for the workers
 }
 
 func newUnseen(t *testing.T) *unseen {
@@ -27,6 +31,8 @@ func newUnseen(t *testing.T) *unseen {
 	n, f := readNode(t, "")
 	f.unseen = unseenTimeout
 	u := &unseen{node: n, now: time.Now().Add(24 * time.Hour)}
+	u.at.Store(u.now.UnixNano())
+	u.accesses.clock = func() time.Time { return time.Unix(0, u.at.Load()) }
 	for i := range 3 {
 		ct, dir := n.run(t, fake.ContainerSpec{Pod: fmt.Sprint("app", i)})
 		must(t, ct.WriteNumbered("stdout", 10, 100))
@@ -45,9 +51,32 @@ func (u *unseen) times(t *testing.T, log int, read, written time.Time) {
 }
 
 func (u *unseen) waits(since time.Time) bool {
+	u.at.Store(u.now.UnixNano())
 	u.with("", func(*container) { u.readLooked = time.Time{} })
 	waits, _ := u.unread(u.dir, "0.log", u.now, since)
 	return waits
+}
+
+// read reads a log without an access time.
+func (u *unseen) read(t *testing.T, log int) {
+	t.Helper()
+	readUntimed(t, u.logs[log])
+	u.at.Store(u.now.UnixNano())
+	u.accesses.ignore(0)() // reads the events
+}
+
+// sweep is what a sweep does to the logs.
+func (u *unseen) sweep(t *testing.T) {
+	t.Helper()
+	u.at.Store(u.now.UnixNano())
+	for _, log := range u.logs {
+		st, err := podlogs.Statx(unix.AT_FDCWD, log, 0)
+		must(t, err)
+		dir, _, err := podlogs.SplitPath(u.o.PodLogsDir, log)
+		must(t, err)
+		u.sampleReads(dir, log, st)
+	}
+	u.accesses.forget()
 }
 
 func (u *unseen) set(r reads) { u.with(u.dir, func(c *container) { c.reads = r }) }
