@@ -26,10 +26,12 @@ type unseen struct {
 	at   atomic.Int64 // now, for the workers
 }
 
-func newUnseen(t *testing.T) *unseen {
+func newUnseen(t *testing.T) *unseen { return newUnseenFor(t, unseenTimeout) }
+
+func newUnseenFor(t *testing.T, timeout time.Duration) *unseen {
 	t.Helper()
 	n, f := readNode(t, "")
-	f.unseen = unseenTimeout
+	f.unseen = timeout
 	u := &unseen{node: n, now: time.Now().Add(24 * time.Hour)}
 	u.at.Store(u.now.UnixNano())
 	u.accesses.clock = func() time.Time { return time.Unix(0, u.at.Load()) }

@@ -179,8 +179,8 @@ func TestUntimedReadersAreSampled(t *testing.T) {
 // TestUntimedReaderOfRotatedLog: a process that has the rotated log open is waited for as long as it
 // reads that, and for a moment before its first read.
 func TestUntimedReaderOfRotatedLog(t *testing.T) {
-	u := newUnseen(t)
-	u.o.Readers.(*followers).unseen, u.unseenWait = 48*time.Hour, 0
+	u := newUnseenFor(t, 48*time.Hour) // it was rotated before
+	u.unseenWait = 0
 	dir := filepath.Dir(u.logs[0])
 	name := rotatedLogs(t, dir, 1)[0].String()
 	path := filepath.Join(dir, name)
