@@ -46,8 +46,8 @@ type accessedLog struct {
 	asked time.Time
 }
 
-// last returns when a log was last read, as far as it was watched, and since when it is, which
-// begins with the first call. An error is inotify's: the log cannot be watched.
+// last returns when a log was last read while it was watched, and since when it is, which begins
+// with the first call. An error is inotify's: the log cannot be watched.
 func (a *accesses) last(path string, inode uint64) (last, since time.Time, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -163,7 +163,7 @@ func TestAccessesAreForgotten(t *testing.T) {
 	}
 }
 
-// TestAccessesOverflow: after an overflow of the queue, logs are watched anew.
+// TestAccessesOverflow: after an overflow of the queue, logs are watched again.
 func TestAccessesOverflow(t *testing.T) {
 	b, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	must(t, err)
