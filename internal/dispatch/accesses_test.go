@@ -2,9 +2,11 @@ package dispatch
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,6 +151,11 @@ func TestAccessesAreForgotten(t *testing.T) {
 	a.now = a.now.Add(2 * time.Second)
 	a.accesses.forget()
 	left(1)
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", a.fd))
+	must(t, err)
+	if n := strings.Count(string(info), "inotify wd:"); n != 1 {
+		t.Errorf("the kernel has %d watches", n)
+	}
 	a.ask(t, 3, -1) // its watch begins again
 
 	n, _ := readNode(t, "")
