@@ -32,6 +32,7 @@ type accesses struct {
 	mu      sync.Mutex
 	fd      int // of the instance; 0: there is none
 	file    *os.File
+	done    chan struct{}           // closed with it
 	logs    map[uint64]*accessedLog // by inode
 	watches map[int32]*accessedLog
 	own     map[uint64]int // reads by this process that are under way, by inode
@@ -82,10 +83,10 @@ func (a *accesses) watchLocked(path string, inode uint64) (*accessedLog, error) 
 		if err != nil {
 			return nil, err
 		}
-		a.fd, a.file = fd, os.NewFile(uintptr(fd), "inotify")
+		a.fd, a.file, a.done = fd, os.NewFile(uintptr(fd), "inotify"), make(chan struct{})
 		a.logs, a.watches = map[uint64]*accessedLog{}, map[int32]*accessedLog{}
 		if a.clock == nil {
-			go a.follow(a.file)
+			go a.follow(a.file, a.done)
 		}
 	}
 	w, err := unix.InotifyAddWatch(a.fd, path, unix.IN_ACCESS|unix.IN_DONT_FOLLOW)
@@ -107,7 +108,7 @@ func (a *accesses) watchLocked(path string, inode uint64) (*accessedLog, error) 
 }
 
 // follow reads the events as they come, until the instance is closed.
-func (a *accesses) follow(file *os.File) {
+func (a *accesses) follow(file *os.File, done <-chan struct{}) {
 	conn, err := file.SyscallConn()
 	for err == nil {
 		err = conn.Read(func(uintptr) bool {
@@ -115,7 +116,10 @@ func (a *accesses) follow(file *os.File) {
 			defer a.mu.Unlock()
 			return a.readLocked()
 		})
-		time.Sleep(accessPause) // a log that is read all the time costs little
+		select {
+		case <-done:
+		case <-time.After(accessPause): // a log that is read all the time costs little
+		}
 	}
 }
 
@@ -196,6 +200,7 @@ func (a *accesses) close() {
 	a.fd, a.file, a.logs, a.watches = 0, nil, nil, nil
 	a.mu.Unlock()
 	if file != nil {
+		close(a.done)
 		_ = file.Close() // this waits for what reads from it
 	}
 }

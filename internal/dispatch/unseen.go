@@ -52,16 +52,9 @@ type reads struct {
 	back        time.Time  // the last read that a rotation had waited for
 	sampled     podlogs.ID // the live log with the last sample
 	accessed    time.Time  // when it was last read, as of then
-	first       firstLine
 	// settles is for how long a rotation waits after back, for the reader to catch up: rsyslog
 	// that is behind does not see a rotation, since its inotify queue is full.
 	settles time.Duration
-}
-
-// firstLine is the time of a log's first line.
-type firstLine struct {
-	of podlogs.ID
-	at time.Time
 }
 
 // note takes in a read.
@@ -165,9 +158,7 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 		return false, opened
 	}
 	if !d.awaited(dir, r, born, since, now) {
-		if !opened || live.Modified.After(since) { // else there was nothing to read
-			d.with(dir, func(c *container) { c.reads = reads{state: isNotRead} })
-		}
+		d.with(dir, func(c *container) { c.reads = reads{state: isNotRead} })
 		return false, opened
 	}
 	return true, opened
@@ -189,17 +180,8 @@ func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Ti
 // hadLine reports whether a live log had its first line when it was accessed: log shippers open
 // and read an empty log too, and close it.
 func (d *Dispatcher) hadLine(dir, log string, live podlogs.Stat) bool {
-	var first firstLine
-	d.with(dir, func(c *container) { first = c.reads.first })
-	if first.of != live.ID {
-		at, err := d.firstLine(dir, log, live.Inode)
-		if err != nil {
-			return true
-		}
-		first = firstLine{live.ID, at}
-		d.with(dir, func(c *container) { c.reads.first = first })
-	}
-	return live.Accessed.After(first.at)
+	first, err := d.firstLine(dir, log, live.Inode)
+	return err != nil || live.Accessed.After(first)
 }
 
 // elsewhere is whether the live logs of at least half of the other containers are read. One that

@@ -47,7 +47,7 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 		waits bool
 	}{
 		{name: "half of the others are read", read: 2, waits: true},
-		{name: "one of them is"},
+		{name: "one of them is", read: 1},
 		{name: "they are as young", read: 2, young: true},
 		{name: "all processes are seen", seen: true, read: 4},
 		{name: "no allowance", yaml: "unreadLogBudget: 0", read: 4},

@@ -97,6 +97,7 @@ func TestUntimedReadersElsewhere(t *testing.T) {
 		name            string
 		before, silence time.Duration // the others are watched; three of five are silent
 		read            int           // of five
+		slow            bool          // three have been written since, and are not read yet
 		waits           bool
 	}{
 		{name: "all are read", before: time.Minute, read: 5, waits: true},
@@ -104,6 +105,7 @@ func TestUntimedReadersElsewhere(t *testing.T) {
 		{name: "most are silent", before: time.Minute, silence: time.Hour, read: 5, waits: true},
 		{name: "most are silent since before the start", silence: time.Hour, read: 5, waits: true},
 		{name: "just started", read: 5, waits: true},
+		{name: "just started, and some read slowly", read: 5, slow: true, waits: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUnseen(t)
@@ -138,6 +140,9 @@ func TestUntimedReadersElsewhere(t *testing.T) {
 			u.waits(u.now) // begins to watch what is not watched
 			write(1)
 			write(2)
+			for i := 3; i <= 5 && c.slow; i++ {
+				u.times(t, i, never, u.now.Add(time.Millisecond))
+			}
 			u.set(reads{})
 			u.now = u.now.Add(2 * readLookPause)
 			if waits := u.waits(u.now); waits != c.waits {
