@@ -235,3 +235,33 @@ func TestAccessesWithoutInotify(t *testing.T) {
 		t.Error("not logged")
 	}
 }
+
+// BenchmarkWatchedLog is what a watch for reads costs a container that writes and a log reader.
+func BenchmarkWatchedLog(b *testing.B) {
+	for _, watched := range []bool{false, true} {
+		path := filepath.Join(b.TempDir(), "0.log")
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer f.Close() //nolint:errcheck // a benchmark's
+		var a accesses
+		defer a.close()
+		if watched {
+			if _, _, err := a.last(path, inodeOf(path)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		line, block := make([]byte, 121), make([]byte, 4096)
+		b.Run(fmt.Sprintf("write/watched=%v", watched), func(b *testing.B) {
+			for b.Loop() {
+				_, _ = f.Write(line)
+			}
+		})
+		b.Run(fmt.Sprintf("read/watched=%v", watched), func(b *testing.B) {
+			for b.Loop() {
+				_, _ = f.ReadAt(block, 0)
+			}
+		})
+	}
+}
