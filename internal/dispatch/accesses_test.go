@@ -227,7 +227,7 @@ func TestAccessesWithoutInotify(t *testing.T) {
 	must(t, err)
 	defer reader.Close() //nolint:errcheck // opened for reading
 	for age, want := range map[time.Duration]bool{maxUnseenWait / 2: true, 2 * maxUnseenWait: false} {
-		if n.beingRead(dir, "0.log", time.Now().Add(age)) != want {
+		if reading, _ := n.beingRead(dir, "0.log", time.Now().Add(age)); reading != want {
 			t.Errorf("after %v it is waited for: %v", age, !want)
 		}
 	}

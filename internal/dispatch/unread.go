@@ -94,18 +94,13 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 		d.with(dir, func(c *container) { c.state.waiting = nil })
 		return false
 	}
-	unopened := false
+	unopened, behind := false, false
 	if waiting == nil {
-		reading, unread, opened := false, false, false
+		unseen := false
 		if d.blind(dir) {
-			reading = d.beingRead(dir, w.Log, now)
-			unread, opened = d.unread(dir, w.Log, now, since)
-			unopened = unread && !opened
-			if reading { // this ends if the reader dies, too
-				d.with(dir, func(c *container) { c.reads.rotated = now })
-			}
+			unseen, unopened, behind = d.awaitUnseen(dir, w.Log, now, since)
 		}
-		if reading || unread || now.Sub(returned) < returnPause {
+		if unseen || now.Sub(returned) < returnPause {
 			waiting = &Waiting{Command: unknownReader, Since: since}
 		}
 	}
@@ -129,7 +124,11 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 		}
 	})
 	if waiting != nil {
-		d.rotations.AddAfter(dir, d.nextLook(dir, room))
+		look := d.nextLook(dir, room)
+		if behind {
+			look = min(look, catchUpLook)
+		}
+		d.rotations.AddAfter(dir, look)
 	}
 	return waiting != nil
 }

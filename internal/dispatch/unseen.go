@@ -30,6 +30,17 @@ const (
 	readGap = 250 * time.Millisecond
 	// clockTick is the resolution of access times, at most (CONFIG_HZ of 100).
 	clockTick = 10 * time.Millisecond
+	// lagging is how long after its rotation a log is read by a process that was behind, at
+	// least: one that has just looked for new lines reads what is left when it looks again.
+	lagging = settleTime
+	// caughtUp is for how long a process that was behind does not read, at least, once it is at
+	// the end: most log shippers look for new lines every 200 ms or less often.
+	caughtUp = 150 * time.Millisecond
+	// catchUpLook is between two looks at whether such a process is at the end.
+	catchUpLook = caughtUp / 3
+	// maxCatchUp is how long a rotation waits for that: a process that has caught up, and is
+	// notified of each write, reads all the time, too.
+	maxCatchUp = time.Minute
 	// nowLasts is how long after it a write or a read still counts as current.
 	nowLasts = 5 * time.Second
 )
@@ -115,6 +126,18 @@ func (d *Dispatcher) watchReads(dir, log string) {
 	}
 }
 
+// awaitUnseen reports whether a rotation waits for a process that cannot be seen: one that reads the
+// rotated log, or has not read the live log. unopened: nothing of that was read. behind: see
+// [Dispatcher.beingRead].
+func (d *Dispatcher) awaitUnseen(dir, log string, now, since time.Time) (waits, unopened, behind bool) {
+	reading, behind := d.beingRead(dir, log, now)
+	unread, opened := d.unread(dir, log, behind, now, since)
+	if reading { // this ends if the reader dies, too
+		d.with(dir, func(c *container) { c.reads.rotated = now })
+	}
+	return reading || unread, unread && !opened, behind
+}
+
 // unread reports whether a live log is written and not read, and its rotation waits for a process
 // that cannot be seen: the container's logs were read before, or, for its first, those of other
 // containers are. Its access time shows it, or the watch for reads. opened: some of the log was
@@ -124,7 +147,9 @@ func (d *Dispatcher) watchReads(dir, log string) {
 // is shorter if the logs of other containers are read in the meantime: the reader runs, and
 // does not follow this container, or no longer. After a wait without a read the container's
 // logs are not waited for until one is read. since is when the wait began.
-func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opened bool) {
+//
+// behind: its reader did not keep up with the log before. It reads on until it is at the end.
+func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) (waits, opened bool) {
 	live, err := d.statLog(dir, log)
 	if err != nil || live.Size == 0 || live.Born == 0 {
 		return false, false
@@ -151,8 +176,9 @@ func (d *Dispatcher) unread(dir, log string, now, since time.Time) (waits, opene
 	// What was read just before the wait counts, but no end of a reader of the rotated log.
 	upToDate := !live.Modified.After(live.Accessed) ||
 		live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(-clockTick))
+	catchesUp := behind && now.Sub(live.Accessed) < caughtUp && now.Sub(latest(since, r.rotated)) < maxCatchUp
 	switch {
-	case opened && upToDate && now.Sub(r.back) < r.settles:
+	case opened && upToDate && (catchesUp || now.Sub(r.back) < r.settles):
 		return true, true
 	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
 		return false, opened
@@ -248,11 +274,11 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 // beingRead reports whether an unknown process reads the newest rotated log: most readers open
 // the live log only when they have read the one before. One that has the log open delays
 // rotations for a time after it was rotated, and until it has read it, but not for longer than
-// rotated logs are held for such a process.
-func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
+// rotated logs are held for such a process. behind: it did, or does, for long after the rotation.
+func (d *Dispatcher) beingRead(dir, log string, now time.Time) (reading, behind bool) {
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
 	if err != nil {
-		return false
+		return false, false
 	}
 	var newest podlogs.File
 	for _, f := range files {
@@ -261,15 +287,19 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) bool {
 		}
 	}
 	age := now.Sub(newest.Changed)
-	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() || !d.inUse(dir, newest.Name, true) {
-		return false
+	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() {
+		return false, false
 	}
 	last, watched := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), newest.Inode)
+	behind = last.Sub(newest.Changed) >= lagging
+	if !d.inUse(dir, newest.Name, true) {
+		return false, behind
+	}
 	recent := now.Sub(last) < accessLasts
 	if recent {
 		d.with(dir, func(c *container) { c.reads.note(last) })
 	}
-	return age < d.unseenWait || recent || now.Sub(watched) < firstAccess
+	return age < d.unseenWait || recent || now.Sub(watched) < firstAccess, behind
 }
 
 // inUse reports whether any process has a log open; onlyRead: and none for writing, as a

@@ -55,7 +55,7 @@ func (u *unseen) times(t *testing.T, log int, read, written time.Time) {
 func (u *unseen) waits(since time.Time) bool {
 	u.at.Store(u.now.UnixNano())
 	u.with("", func(*container) { u.readLooked = time.Time{} })
-	waits, _ := u.unread(u.dir, "0.log", u.now, since)
+	waits, _ := u.unread(u.dir, "0.log", false, u.now, since)
 	return waits
 }
 

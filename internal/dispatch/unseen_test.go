@@ -237,7 +237,7 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 	if n.rotated.Load() > 0 {
 		t.Error("it did not wait")
 	}
-	if n.beingRead(dir, "0.log", time.Now().Add(2*time.Hour)) {
+	if reading, _ := n.beingRead(dir, "0.log", time.Now().Add(2*time.Hour)); reading {
 		t.Error("it waits for longer than the readers' timeout")
 	}
 	close(done)
@@ -255,7 +255,7 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 				c.reads.note(now.Add(time.Millisecond)) // read during this call
 			}
 		})
-		if waits, _ := n.unread(dir, "0.log", now, now.Add(-time.Hour)); waits != read {
+		if waits, _ := n.unread(dir, "0.log", false, now, now.Add(-time.Hour)); waits != read {
 			t.Errorf("the first read is not awaited for %v", n.unseenWait)
 		}
 	}

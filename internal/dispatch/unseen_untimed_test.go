@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/logwatch/logwatch/cri/fake"
 	"github.com/logwatch/logwatch/rotator"
 	"github.com/logwatch/logwatch/watcher"
@@ -195,8 +197,14 @@ func TestUntimedReaderOfRotatedLog(t *testing.T) {
 	being := func(want bool) {
 		t.Helper()
 		u.at.Store(u.now.UnixNano())
-		if being := u.beingRead(u.dir, "0.log", u.now); being != want {
+		if being, _ := u.beingRead(u.dir, "0.log", u.now); being != want {
 			t.Errorf("being read is %v", being)
+		}
+	}
+	behind := func(want bool) {
+		t.Helper()
+		if _, behind := u.beingRead(u.dir, "0.log", u.now); behind != want {
+			t.Errorf("behind is %v", behind)
 		}
 	}
 	being(true)
@@ -205,9 +213,18 @@ func TestUntimedReaderOfRotatedLog(t *testing.T) {
 	u.unfinished(Rotated{Due: watcher.Due{Dir: u.dir}, Rotation: rotator.Rotation{To: name, Inode: inodeOf(path)}})
 	u.finishRotated(u.dir) // reads its end
 	being(false)
-	u.now = u.now.Add(time.Second)
+	behind(false)
+	var st unix.Stat_t
+	must(t, unix.Stat(path, &st))
+	at := u.now
+	u.now = time.Unix(st.Ctim.Unix()).Add(lagging - 1)
 	readUntimed(t, path)
 	being(true)
+	behind(false)
+	u.now = at.Add(time.Second)
+	readUntimed(t, path)
+	being(true)
+	behind(true)
 	read := u.now
 	u.now = u.now.Add(accessLasts - 1)
 	being(true)
@@ -219,4 +236,46 @@ func TestUntimedReaderOfRotatedLog(t *testing.T) {
 			t.Errorf("the read of %v is noted as %+v", read, c.reads)
 		}
 	})
+}
+
+// TestUntimedReaderCatchesUp: a process that was behind is waited for while it reads the live log
+// without a pause, for a time. One that reads as much and was not behind is not.
+func TestUntimedReaderCatchesUp(t *testing.T) {
+	u := newUnseen(t)
+	u.times(t, 0, never, u.now)
+	u.sweep(t)
+	r := reads{state: isRead, from: u.now.Add(-time.Hour), until: u.now}
+	u.set(r)
+	since := u.now
+	waits := func(behind, want bool) {
+		t.Helper()
+		u.at.Store(u.now.UnixNano())
+		if waits, _ := u.unread(u.dir, "0.log", behind, u.now, since); waits != want {
+			t.Errorf("after %v it waits: %v", u.now.Sub(since), waits)
+		}
+	}
+	step := func(reads bool) {
+		t.Helper()
+		u.now = u.now.Add(catchUpLook)
+		if u.times(t, 0, never, u.now); reads {
+			u.read(t, 0)
+		}
+	}
+	for u.now.Sub(since) < maxCatchUp-catchUpLook {
+		step(true)
+		waits(true, true)
+	}
+	waits(false, false)
+	step(true)
+	waits(true, false)
+	r.rotated, r.until = u.now, u.now // it has read the rotated log until now
+	u.set(r)
+	step(true)
+	waits(true, true)
+	step(false)
+	waits(true, true)
+	step(false)
+	waits(true, true)
+	step(false)
+	waits(true, false)
 }
