@@ -41,6 +41,9 @@ const (
 	// maxCatchUp is how long a rotation waits for that: a process that has caught up, and is
 	// notified of each write, reads all the time, too.
 	maxCatchUp = time.Minute
+	// silence is how long after its last write a log is silent. A read since then was to its end,
+	// for all that is known.
+	silence = time.Second
 	// nowLasts is how long after it a write or a read still counts as current.
 	nowLasts = 5 * time.Second
 )
@@ -59,7 +62,8 @@ const (
 type reads struct {
 	state       reading
 	from, until time.Time  // the first and the last read of those without a long gap
-	rotated     time.Time  // when the newest rotated log was last found being read
+	reading     bool       // the newest rotated log was being read with the last look
+	rotated     time.Time  // when that was last so, or had just ended
 	back        time.Time  // the last read that a rotation had waited for
 	sampled     podlogs.ID // the live log with the last sample
 	accessed    time.Time  // when it was last read, as of then
@@ -131,10 +135,13 @@ func (d *Dispatcher) watchReads(dir, log string) {
 // [Dispatcher.beingRead].
 func (d *Dispatcher) awaitUnseen(dir, log string, now, since time.Time) (waits, unopened, behind bool) {
 	reading, behind := d.beingRead(dir, log, now)
+	d.with(dir, func(c *container) {
+		if reading || c.reads.reading { // this ends if the reader dies, too
+			c.reads.rotated = now
+		}
+		c.reads.reading = reading
+	})
 	unread, opened := d.unread(dir, log, behind, now, since)
-	if reading { // this ends if the reader dies, too
-		d.with(dir, func(c *container) { c.reads.rotated = now })
-	}
 	return reading || unread, unread && !opened, behind
 }
 
@@ -173,9 +180,10 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 		}
 		r = c.reads
 	})
-	// What was read just before the wait counts, but no end of a reader of the rotated log.
-	upToDate := !live.Modified.After(live.Accessed) ||
-		live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(-clockTick))
+	// What was read just before the wait counts, but not what a reader of the rotated log has read
+	// of the live log until it ended.
+	upToDate := now.Sub(live.Modified) >= silence && !live.Modified.After(live.Accessed) ||
+		live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(accessPause))
 	catchesUp := behind && now.Sub(live.Accessed) < caughtUp && now.Sub(latest(since, r.rotated)) < maxCatchUp
 	switch {
 	case opened && upToDate && (catchesUp || now.Sub(r.back) < r.settles):

@@ -235,7 +235,59 @@ func TestUntimedReaderOfRotatedLog(t *testing.T) {
 		if !c.reads.until.Equal(read) || c.reads.state != isNotRead {
 			t.Errorf("the read of %v is noted as %+v", read, c.reads)
 		}
+		c.reads.reading = true
 	})
+	ended := u.now
+	for range 2 { // the first look that finds its end
+		u.awaitUnseen(u.dir, "0.log", u.now, u.now)
+		u.now = u.now.Add(time.Second)
+	}
+	u.with(u.dir, func(c *container) {
+		if !c.reads.rotated.Equal(ended) {
+			t.Errorf("it was being read until %v, and %v is noted", ended, c.reads.rotated)
+		}
+	})
+}
+
+// TestUntimedReaderDies: what a process has read of both logs until it ended, as far as looks tell
+// that apart, does not end the wait for its successor.
+func TestUntimedReaderDies(t *testing.T) {
+	u := newUnseenFor(t, 48*time.Hour)
+	u.unseenWait = 0
+	u.times(t, 0, never, u.now)
+	u.sweep(t)
+	path := filepath.Join(filepath.Dir(u.logs[0]), rotatedLogs(t, filepath.Dir(u.logs[0]), 1)[0].String())
+	reader, err := os.Open(path)
+	must(t, err)
+	u.set(reads{state: isRead, from: u.now.Add(-time.Hour), until: u.now})
+	since := u.now
+	waits := func(want bool) {
+		t.Helper()
+		u.now = u.now.Add(catchUpLook)
+		u.times(t, 0, never, u.now.Add(-time.Millisecond))
+		u.at.Store(u.now.Add(time.Millisecond).UnixNano()) // its events are noted a little later
+		if waits, _, _ := u.awaitUnseen(u.dir, "0.log", u.now, since); waits != want {
+			t.Errorf("after %v it waits: %v", u.now.Sub(since), waits)
+		}
+	}
+	for range 20 {
+		readUntimed(t, path)
+		readUntimed(t, u.logs[0])
+		waits(true)
+	}
+	readUntimed(t, u.logs[0])
+	must(t, reader.Close())
+	for range 20 {
+		waits(true)
+	}
+	for range 1 + accessPause/catchUpLook { // its successor
+		readUntimed(t, u.logs[0])
+		waits(true)
+	}
+	for range caughtUp / catchUpLook {
+		waits(true)
+	}
+	waits(false)
 }
 
 // TestUntimedReaderCatchesUp: a process that was behind is waited for while it reads the live log
@@ -270,8 +322,10 @@ func TestUntimedReaderCatchesUp(t *testing.T) {
 	waits(true, false)
 	r.rotated, r.until = u.now, u.now // it has read the rotated log until now
 	u.set(r)
-	step(true)
-	waits(true, true)
+	for range 1 + accessPause/catchUpLook {
+		step(true)
+		waits(true, true)
+	}
 	step(false)
 	waits(true, true)
 	step(false)
