@@ -288,6 +288,13 @@ func TestUntimedReaderDies(t *testing.T) {
 		waits(true)
 	}
 	waits(false)
+
+	u.with(u.dir, func(c *container) { c.reads.rotated = u.now }) // it was not behind
+	readUntimed(t, u.logs[0])
+	u.at.Store(u.now.Add(time.Millisecond).UnixNano())
+	if waits, _ := u.unread(u.dir, "0.log", false, u.now, since); !waits {
+		t.Error("a log that is written is taken for one that was read to its end")
+	}
 }
 
 // TestUntimedReaderCatchesUp: a process that was behind is waited for while it reads the live log
