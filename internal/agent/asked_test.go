@@ -65,7 +65,8 @@ func TestMetricsOfADaemon(t *testing.T) {
 	testutil.Eventually(t, "the numbers", func() bool {
 		_, text = fetch(t, base+"/metrics")
 		return value(t, text, `logwatch_pruned_files_total{reason="max_files"}`) > 0 && value(t, text, "logwatch_skipped_containers") == 1 &&
-			value(t, text, "logwatch_compression_output_bytes_total") > 0 && value(t, text, "logwatch_node_log_bytes") > 0 &&
+			value(t, text, "logwatch_compression_output_bytes_total") > 0 && value(t, text, "logwatch_compression_input_bytes_total") > 0 && // not set together
+			value(t, text, "logwatch_node_log_bytes") > 0 &&
 			value(t, text, "logwatch_rotation_overshoot_bytes_count") >= float64(len(done))
 	})
 	for series, least := range map[string]float64{
