@@ -175,6 +175,7 @@ func TestOneContainerFailsAlone(t *testing.T) {
 		if n.Log.Count("container runtime is unreachable") > 0 {
 			t.Error("the runtime counts as unreachable")
 		}
+		good.Exit() // else it writes while its lines are checked
 		n.Stop()
 		n.CheckLines(good)
 		n.CheckLines(calm)
