@@ -108,9 +108,10 @@ type Dispatcher struct {
 	readResult elsewhere
 	accesses   accesses
 
-	// How long a rotation waits for a process that is not known, and the age
-	// from which a live log says whether there are such processes: maxUnseenWait.
-	unseenWait, settled time.Duration
+	// How long a rotation waits for a process that is not known, and if it reads the logs of
+	// other containers: maxUnseenWait, maxDiscovery. settled is the age from which a live log
+	// says whether there are such processes: maxDiscovery.
+	unseenWait, discovery, settled time.Duration
 }
 
 // rules are what a reload replaces.
@@ -130,7 +131,7 @@ func New(o Options) *Dispatcher {
 	if o.Failed == nil {
 		o.Failed = func(Failed) {}
 	}
-	d := &Dispatcher{o: o, fs: podlogs.At(o.PodLogsDir), log: o.Log, containers: map[string]*container{}, unseenWait: maxUnseenWait, settled: maxUnseenWait}
+	d := &Dispatcher{o: o, fs: podlogs.At(o.PodLogsDir), log: o.Log, containers: map[string]*container{}, unseenWait: maxUnseenWait, discovery: maxDiscovery, settled: maxDiscovery}
 	d.rotator = rotator.New(rotator.Options{PodLogsDir: o.PodLogsDir, Runtime: reopener{o.Client}, ReopenTimeout: o.ReopenTimeout})
 	pool := func(name string, workers, slow int, run func(context.Context, string)) *workerpool.Pool {
 		return workerpool.New(workerpool.Options{

@@ -17,7 +17,8 @@ import (
 
 const (
 	// maxUnseenWait is how long after a rotation the next one waits for a process that is not
-	// known: a few seconds more than most log shippers wait before they look for new logs.
+	// known, and of which there is no other sign: a few seconds more than most log shippers wait
+	// before they look for new logs.
 	maxUnseenWait = 15 * time.Second
 	// readLookPause is the time between two looks at which containers' logs are read.
 	readLookPause = time.Second
@@ -203,10 +204,13 @@ func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bo
 	others := d.readElsewhere(dir, now)
 	if r.followed() {
 		from := latest(since, r.until, others.since) // its reader comes after these
-		return now.Sub(since) < d.o.Readers.Unseen() && (others.since.IsZero() || now.Sub(from) < d.unseenWait)
+		return now.Sub(since) < d.o.Readers.Unseen() && (others.since.IsZero() || now.Sub(from) < d.discovery)
 	}
 	age := now.Sub(latest(born, r.until))
-	return age >= -clockTick && age < d.unseenWait && (r.state == isRead || others.usually)
+	if others.usually { // one that follows all containers, as known readers are expected to
+		return age >= -clockTick && age < d.discovery
+	}
+	return age >= -clockTick && age < d.unseenWait && r.state == isRead
 }
 
 func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }

@@ -108,9 +108,9 @@ func TestUnseenReaderStops(t *testing.T) {
 		{name: "stopped like the others", followed: followSpan, ago: time.Hour, waited: unseenTimeout - 1, others: 2 * nowLasts, waits: true},
 		{name: "stopped later than the others", followed: followSpan, ago: time.Hour, waited: time.Minute, others: 2 * nowLasts, back: time.Hour, waits: true},
 		{name: "does not come back", followed: followSpan, ago: time.Hour, waited: unseenTimeout, others: 2 * nowLasts, gone: true},
-		{name: "reads others", followed: followSpan, ago: time.Hour, waited: time.Minute, others: nowLasts, back: maxUnseenWait, gone: true},
-		{name: "reads others first", followed: followSpan, ago: time.Hour, waited: time.Minute, others: nowLasts, back: maxUnseenWait - 1, waits: true},
-		{name: "reads others, and this for long", followed: followSpan, ago: time.Hour, waited: maxUnseenWait - 1, others: nowLasts, back: time.Hour, waits: true},
+		{name: "reads others", followed: followSpan, ago: time.Hour, waited: 2 * time.Minute, others: nowLasts, back: maxDiscovery, gone: true},
+		{name: "reads others first", followed: followSpan, ago: time.Hour, waited: 2 * time.Minute, others: nowLasts, back: maxDiscovery - 1, waits: true},
+		{name: "reads others, and this for long", followed: followSpan, ago: time.Hour, waited: maxDiscovery - 1, others: nowLasts, back: time.Hour, waits: true},
 		{name: "was not one that follows", followed: followSpan - 1, ago: time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {

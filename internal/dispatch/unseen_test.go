@@ -54,7 +54,7 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			n, f := readNode(t, c.yaml)
-			n.unseenWait, n.settled = time.Hour, 0
+			n.unseenWait, n.discovery, n.settled = time.Hour, time.Hour, 0
 			if c.young {
 				n.settled = time.Hour
 			}
@@ -112,7 +112,7 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 func TestUnseenReaderIsGivenUp(t *testing.T) {
 	for _, want := range []reading{isNotRead, isRead} {
 		n, f := readNode(t, "")
-		f.unseen, n.unseenWait = time.Hour, 0
+		f.unseen, n.unseenWait, n.discovery = time.Hour, 0, 0
 		ct, dir := n.run(t, fake.ContainerSpec{})
 		must(t, ct.WriteNumbered("stdout", 10, 100))
 		n.list(t)

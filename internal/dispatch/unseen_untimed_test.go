@@ -86,7 +86,7 @@ func TestUntimedReaderStops(t *testing.T) {
 				u.sweep(t)
 			}
 		}
-		if (waited >= maxUnseenWait) != stops || !stops && waited > settleTime {
+		if (waited >= maxDiscovery) != stops || !stops && waited > settleTime {
 			t.Errorf("its reader stops: %v; the rotation waits for %v", stops, waited)
 		}
 	}
@@ -111,7 +111,7 @@ func TestUntimedReadersElsewhere(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUnseen(t)
-			u.settled = 15 * time.Second
+			u.settled = maxUnseenWait
 			for i := range 3 {
 				ct, _ := u.run(t, fake.ContainerSpec{Pod: fmt.Sprint("silent", i)})
 				must(t, ct.WriteNumbered("stdout", 10, 100))
@@ -137,7 +137,7 @@ func TestUntimedReadersElsewhere(t *testing.T) {
 				write(2)
 			}
 			u.set(reads{})
-			u.unseenWait = 48 * time.Hour // the live log is young
+			u.discovery = 48 * time.Hour // the live log is young
 			u.times(t, 0, never, u.now)
 			u.waits(u.now) // begins to watch what is not watched
 			write(1)
