@@ -119,7 +119,7 @@ func checkInstances(_ context.Context, n *node) Check {
 	limit, _ := n.sysctl(instancesKey)
 	u := n.inotify()
 	left := max(0, limit-u.instances)
-	c := found(OK, "%d inotify instances are left of %d; one is needed", left, limit)
+	c := found(OK, "%d inotify instances are left of %d; one is needed, without CAP_SYS_PTRACE two", left, limit)
 	switch {
 	case left < spareInstances:
 		c.Status = Warn
@@ -129,7 +129,7 @@ func checkInstances(_ context.Context, n *node) Check {
 		return c.detail("Without one, logwatch finds due logs by its sweep only; each `kubectl logs -f` takes one, too. Most are held by %s.", cmp.Or(u.top, "hidden processes")).
 			run(setSysctl(instancesKey, max(1024, 2*u.instances)))
 	case u.hidden:
-		return found(OK, "there are %d inotify instances; one is needed", limit).detail("The use by other processes cannot be read.")
+		return found(OK, "there are %d inotify instances; one is needed, without CAP_SYS_PTRACE two", limit).detail("The use by other processes cannot be read.")
 	}
 	return c
 }
