@@ -196,11 +196,11 @@ func (a *accesses) endLocked(watch int32) {
 // close ends all watches.
 func (a *accesses) close() {
 	a.mu.Lock()
-	file := a.file
+	file, done := a.file, a.done
 	a.fd, a.file, a.logs, a.watches = 0, nil, nil, nil
 	a.mu.Unlock()
 	if file != nil {
-		close(a.done)
+		close(done)
 		_ = file.Close() // this waits for what reads from it
 	}
 }
