@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -150,6 +151,12 @@ func TestLogsWithoutRoot(t *testing.T) {
 		t.Skip("another user's logs need root to create")
 	}
 	root := logTree(t)
+	readable := func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chmod(path, 0o755)
+	}
 	for path, want := range map[string]string{
 		root:                              "specify the directory",
 		root + "/shop_web-1_u1":           "",
@@ -157,11 +164,14 @@ func TestLogsWithoutRoot(t *testing.T) {
 		root + "/shop_web-1_u1/app/0.log": "",
 		root + "/shop_web-1_u1/app/1.log": "three\n", // of 0.log, which all may read
 	} {
-		// The temporary directory is open to all; what is in path is root's.
-		for dir := root; dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
+		// All is open to all; only path is root's alone.
+		for dir := filepath.Dir(root); dir != "/tmp" && dir != "/"; dir = filepath.Dir(dir) {
 			if err := os.Chmod(dir, 0o755); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if err := filepath.WalkDir(root, readable); err != nil {
+			t.Fatal(err)
 		}
 		if err := os.Chmod(path, 0o700); err != nil {
 			t.Fatal(err)
@@ -173,9 +183,6 @@ func TestLogsWithoutRoot(t *testing.T) {
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "permission denied: run as root") || !strings.Contains(string(out), want) {
 			t.Errorf("%s: %v\n%s", path, err, out)
-		}
-		if err := os.Chmod(path, 0o755); err != nil {
-			t.Fatal(err)
 		}
 	}
 }
