@@ -49,11 +49,11 @@ const (
 	nowLasts = 5 * time.Second
 )
 
-// reading is whether a container's live logs are read by processes that cannot be seen.
-type reading uint8
+// readState is whether a container's live logs are read by processes that cannot be seen.
+type readState uint8
 
 const (
-	readingUnknown reading = iota
+	readUnknown readState = iota
 	isRead
 	isNotRead
 )
@@ -61,9 +61,9 @@ const (
 // reads are the times at which processes that cannot be seen read a container's logs, by access
 // times and inotify.
 type reads struct {
-	state       reading
+	state       readState
 	from, until time.Time  // the first and the last read of those without a long gap
-	reading     bool       // the newest rotated log was being read with the last look
+	beingRead   bool       // the newest rotated log was being read with the last look
 	rotated     time.Time  // when that was last so, or had just ended
 	back        time.Time  // the last read that a rotation had waited for
 	sampled     podlogs.ID // the live log with the last sample
@@ -89,6 +89,16 @@ func (r *reads) sample(log podlogs.ID, accessed time.Time) {
 		r.note(accessed)
 	}
 	r.sampled, r.accessed = log, accessed
+}
+
+// upToDate reports whether a live log's reader has read what was written before a wait: the log
+// is silent and was read since its last write, or was read in the wait or just before. The reads
+// with which a reader of the rotated log ends are left out. since is when the wait began.
+func (r *reads) upToDate(live podlogs.Stat, now, since time.Time) bool {
+	if now.Sub(live.Modified) >= silence && !live.Modified.After(live.Accessed) {
+		return true
+	}
+	return live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(accessPause))
 }
 
 // followed reports whether the logs were read for long enough to be followed.
@@ -137,10 +147,10 @@ func (d *Dispatcher) watchReads(dir, log string) {
 func (d *Dispatcher) awaitUnseen(dir, log string, now, since time.Time) (waits, unopened, behind bool) {
 	reading, behind := d.beingRead(dir, log, now)
 	d.with(dir, func(c *container) {
-		if reading || c.reads.reading { // this ends if the reader dies, too
+		if reading || c.reads.beingRead { // this ends if the reader dies, too
 			c.reads.rotated = now
 		}
-		c.reads.reading = reading
+		c.reads.beingRead = reading
 	})
 	unread, opened := d.unread(dir, log, behind, now, since)
 	return reading || unread, unread && !opened, behind
@@ -181,10 +191,7 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 		}
 		r = c.reads
 	})
-	// What was read just before the wait counts, but not what a reader of the rotated log has read
-	// of the live log until it ended.
-	upToDate := now.Sub(live.Modified) >= silence && !live.Modified.After(live.Accessed) ||
-		live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(accessPause))
+	upToDate := r.upToDate(live, now, since)
 	catchesUp := behind && now.Sub(live.Accessed) < caughtUp && now.Sub(latest(since, r.rotated)) < maxCatchUp
 	switch {
 	case opened && upToDate && (catchesUp || now.Sub(r.back) < r.settles):
@@ -237,7 +244,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	if looked {
 		return result
 	}
-	var usually, unread, unknown, reading, written int
+	var usually, unread, unknown, current, written int
 	untimed := false // reads leave no access times
 	for _, c := range d.o.Inventory.All() {
 		other, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
@@ -263,7 +270,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 		}
 		if now.Sub(st.Modified) <= nowLasts {
 			if written++; now.Sub(st.Accessed) <= nowLasts && st.IsRead() {
-				reading++
+				current++
 			}
 		}
 	}
@@ -274,7 +281,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	defer d.mu.Unlock()
 	since := d.readResult.since
 	switch {
-	case 2*reading <= written:
+	case 2*current <= written:
 		since = time.Time{}
 	case since.IsZero():
 		since = now

@@ -110,7 +110,7 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 // TestUnseenReaderIsGivenUp: the wait for a process that cannot be seen ends, and the next log
 // is not waited for. It is where the log was read before it was silent for long: it has a reader.
 func TestUnseenReaderIsGivenUp(t *testing.T) {
-	for _, want := range []reading{isNotRead, isRead} {
+	for _, want := range []readState{isNotRead, isRead} {
 		n, f := readNode(t, "")
 		f.unseen, n.unseenWait, n.discovery = time.Hour, 0, 0
 		ct, dir := n.run(t, fake.ContainerSpec{})

@@ -235,7 +235,7 @@ func TestUntimedReaderOfRotatedLog(t *testing.T) {
 		if !c.reads.until.Equal(read) || c.reads.state != isNotRead {
 			t.Errorf("the read of %v is noted as %+v", read, c.reads)
 		}
-		c.reads.reading = true
+		c.reads.beingRead = true
 	})
 	ended := u.now
 	for range 2 { // the first look that finds its end
