@@ -15,7 +15,8 @@ type FS interface {
 
 // Dir is an open container directory. Names are single path elements.
 type Dir interface {
-	// Names yields every name in the directory until yield says false.
+	// Names yields every name in the directory until yield says false. A directory that
+	// was removed has none.
 	Names(yield func(name string) bool) error
 	// Stat does not follow links. The name "." is the directory itself.
 	Stat(name string) (Stat, error)

@@ -81,7 +81,7 @@ func (d *osDir) Names(yield func(string) bool) error {
 			}
 		}
 		if len(names) == 0 || err != nil {
-			if errors.Is(err, io.EOF) {
+			if errors.Is(err, io.EOF) || errors.Is(err, fs.ErrNotExist) { // the directory was removed
 				return nil
 			}
 			return err

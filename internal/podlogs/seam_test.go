@@ -142,3 +142,22 @@ func TestIsRead(t *testing.T) {
 	}
 	is(false)
 }
+
+// TestListOfARemovedDirectory: a pod may be removed while its logs are listed.
+func TestListOfARemovedDirectory(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, "pod/app"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, err := At(root).OpenDir("pod/app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close() //nolint:errcheck // opened for reading
+	if err := os.RemoveAll(filepath.Join(root, "pod")); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := List(d, 0); err != nil || len(files) != 0 {
+		t.Errorf("List returned %d files, %v; want none", len(files), err)
+	}
+}
