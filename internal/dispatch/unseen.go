@@ -128,9 +128,7 @@ func (d *Dispatcher) sampleReads(dir, path string, st podlogs.Stat) {
 		return
 	}
 	last, _ := d.accessed(path, st.Inode)
-	if st.Size > 0 {
-		d.with(dir, func(c *container) { c.reads.sample(st.ID, latest(st.Accessed, last)) })
-	}
+	d.with(dir, func(c *container) { c.reads.sample(st.ID, latest(st.Accessed, last)) })
 }
 
 // watchReads begins to watch a new live log for reads.
@@ -257,7 +255,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 		}
 		born := time.Unix(0, st.Born)
 		last, watched := d.accessed(c.LogPath, st.Inode)
-		untimed = untimed || !last.IsZero() && !st.Accessed.After(born.Add(clockTick))
+		untimed = untimed || !last.IsZero() && !st.Accessed.After(born)
 		st.Accessed = latest(st.Accessed, last)
 		switch {
 		case now.Sub(born) < d.settled:

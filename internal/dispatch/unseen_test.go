@@ -80,8 +80,15 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 				testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == rotations })
 				must(t, ct.WriteNumbered("stdout", 10, 100))
 			}
+			watched := func() bool {
+				n.accesses.mu.Lock()
+				defer n.accesses.mu.Unlock()
+				return n.accesses.logs[inodeOf(ct.LogPath())] != nil
+			}
 			if !c.waits {
-				rotate(1)
+				if rotate(1); watched() == (c.seen || c.yaml != "") {
+					t.Errorf("the live log is watched for reads: %v", watched())
+				}
 				return
 			}
 			waits := func(rotations uint64) {
@@ -96,6 +103,7 @@ func TestUnseenReaderIsExpected(t *testing.T) {
 			log := filepath.Join(ct.Dir(), "0.log")
 			readAll(t, log)
 			rotate(1)
+			testutil.Eventually(t, "a watch for reads of the live log", watched)
 			waits(1) // this log was not read yet, and the one before was
 			n.with(dir, func(e *container) { e.reads.state = isNotRead })
 			rotate(2)
