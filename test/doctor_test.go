@@ -298,6 +298,11 @@ func (d *patient) runtime(t *testing.T) {
 	}
 	d.is("", "runtime-socket", doctor.OK, "")
 	d.is("", "runtime", doctor.OK, "containerd")
+	// A reopen that was requested while containerd started is requested again 10 s later.
+	testutil.Eventually(t, "a reopened log", func() bool {
+		r, _ := d.examine("")
+		return d.find(r, "log-writers").Status == doctor.OK
+	})
 }
 
 // unprivileged: no check fails because of missing permissions.
