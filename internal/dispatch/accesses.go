@@ -2,11 +2,15 @@ package dispatch
 
 import (
 	"encoding/binary"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/rotator"
 )
 
 const (
@@ -18,9 +22,9 @@ const (
 	firstAccess = 500 * time.Millisecond
 	// accessPause is between two times that events are read, and the precision of times of reads.
 	accessPause = readGap
-	// forgetAccess is how long after it was last asked for a log is not watched any longer: it
-	// is asked for with each sweep.
-	forgetAccess = time.Minute
+	// forgetAccess is how long after it was last asked for a log is not watched any longer. A live
+	// log is asked for with each sweep, a rotated log with a rotation that is due.
+	forgetAccess = 5 * time.Minute
 )
 
 // accesses holds when logs were last read by any process, as inotify(7) reports it: also where
@@ -154,23 +158,33 @@ func (a *accesses) readLocked() (some bool) {
 	return some
 }
 
-// ignore leaves out the reads of a log until end is called: they are this process's own.
-func (a *accesses) ignore(inode uint64) (end func()) {
+// ignore leaves out the reads of logs until end is called: they are this process's own.
+func (a *accesses) ignore(inodes ...uint64) (end func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.readLocked()
 	if a.own == nil {
 		a.own = map[uint64]int{}
 	}
-	a.own[inode]++
+	for _, inode := range inodes {
+		a.own[inode]++
+	}
 	return func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.readLocked()
-		if a.own[inode]--; a.own[inode] == 0 {
-			delete(a.own, inode)
+		for _, inode := range inodes {
+			if a.own[inode]--; a.own[inode] == 0 {
+				delete(a.own, inode)
+			}
 		}
 	}
+}
+
+// ignoreReads leaves out this process's reads of rotated logs that are pruned unread: their lines
+// are counted.
+func (d *Dispatcher) ignoreReads(unread rotator.Positions) (end func()) {
+	return d.accesses.ignore(slices.Collect(maps.Keys(unread))...)
 }
 
 // forget ends the watches of logs that were not asked for lately.

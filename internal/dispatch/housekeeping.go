@@ -88,24 +88,14 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	for _, r := range cleans {
 		d.cleanLog(ctx, dir, r)
 	}
-	for _, r := range requests {
-		positions, _ := d.positions(dir)
-		rep, err := d.rotator.Prune(ctx, dir, r.names, busy, rotator.Read{Positions: positions, Again: d.positionAgain(dir)})
-		d.count(dir, rep)
-		rep.Done = append(r.sofar, rep.Done...)
-		if rep.Blocked && err == nil {
-			r.sofar = rep.Done
-			d.with(dir, func(c *container) { c.prunes = append(c.prunes, r) })
-			d.unblock(dir, rep)
-			continue
-		}
-		r.done(rep, err)
-	}
+	d.pruneLogs(ctx, dir, requests, busy)
 	policy, known := d.policy(dir)
 	if !known {
 		return // noteUnknown adds the key again when it is
 	}
+	read := d.ignoreReads(policy.Positions)
 	rep, err := d.rotator.Tidy(ctx, dir, policy, busy)
+	read()
 	d.count(dir, rep)
 	d.unblock(dir, rep)
 	d.housekept(ctx, dir, rep, err)
@@ -120,6 +110,25 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	}
 	if rep.Pending {
 		d.compressions.Add(dir)
+	}
+}
+
+// pruneLogs prunes the logs that requests name.
+func (d *Dispatcher) pruneLogs(ctx context.Context, dir string, requests []pruneRequest, busy podlogs.Name) {
+	for _, r := range requests {
+		positions, _ := d.positions(dir)
+		read := d.ignoreReads(positions)
+		rep, err := d.rotator.Prune(ctx, dir, r.names, busy, rotator.Read{Positions: positions, Again: d.positionAgain(dir)})
+		read()
+		d.count(dir, rep)
+		rep.Done = append(r.sofar, rep.Done...)
+		if rep.Blocked && err == nil {
+			r.sofar = rep.Done
+			d.with(dir, func(c *container) { c.prunes = append(c.prunes, r) })
+			d.unblock(dir, rep)
+			continue
+		}
+		r.done(rep, err)
 	}
 }
 

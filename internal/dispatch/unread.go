@@ -66,6 +66,7 @@ type Waiting struct {
 	Since   time.Time
 	// Unread is what it has not read of the live log, in bytes.
 	Unread int64
+	log    string // the live log
 }
 
 // awaitReaders reports whether a rotation must wait, and then requests it again: a
@@ -80,7 +81,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	var since, returned time.Time
 	d.with(dir, func(c *container) {
 		returned = c.returned
-		if c.state.waiting != nil {
+		if c.state.waiting != nil && c.state.waiting.log == w.Log {
 			since = c.state.waiting.Since
 		}
 	})
@@ -114,6 +115,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 		if c.state.waiting = waiting; waiting == nil {
 			return
 		}
+		waiting.log = w.Log
 		c.rotating = time.Time{}
 		w.Growing = false // it is not known any longer when it is tried again
 		w.at = time.Time{}

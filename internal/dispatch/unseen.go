@@ -62,19 +62,40 @@ const (
 // times and inotify.
 type reads struct {
 	state       readState
-	from, until time.Time  // the first and the last read of those without a long gap
-	beingRead   bool       // the newest rotated log was being read with the last look
-	rotated     time.Time  // when that was last so, or had just ended
-	back        time.Time  // the last read that a rotation had waited for
-	sampled     podlogs.ID // the live log with the last sample
-	accessed    time.Time  // when it was last read, as of then
+	from, until time.Time // the first and the last read of those without a long gap
+	beingRead   bool      // the newest rotated log was being read with the last look
+	rotated     time.Time // when that was last so, or had just ended
+	back        time.Time // the last read that a rotation had waited for
+	wait        time.Time // when the rotation began to wait that waits, or was the last to
+	unread      time.Time // when the first of the waits began since which nothing was read
+	wasFollowed bool      // followed, as of the last wait's begin
+	// away is the longest time without a read that ended in the last wait, of settleTime or longer.
+	away     time.Duration
+	sampled  podlogs.ID // the live log with the last sample
+	accessed time.Time  // when it was last read, as of then
 	// settles is for how long a rotation waits after back, for the reader to catch up: rsyslog
 	// that is behind does not see a rotation, since its inotify queue is full.
 	settles time.Duration
 }
 
+// begin takes in since when a rotation waits.
+func (r *reads) begin(since time.Time) {
+	if since.Equal(r.wait) {
+		return
+	}
+	r.wait, r.away, r.wasFollowed = since, 0, false
+	r.wasFollowed = r.followed()
+	if r.unread.IsZero() {
+		r.unread = since
+	}
+}
+
 // note takes in a read.
 func (r *reads) note(at time.Time) {
+	r.unread = time.Time{}
+	if away := at.Sub(r.until); min(away, at.Sub(r.wait)) >= settleTime {
+		r.away = max(r.away, away)
+	}
 	if r.state = isRead; r.from.IsZero() || at.Sub(r.until) > maxReadGap {
 		r.from, r.until = at, at
 	}
@@ -101,8 +122,11 @@ func (r *reads) upToDate(live podlogs.Stat, now, since time.Time) bool {
 	return live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(accessPause))
 }
 
-// followed reports whether the logs were read for long enough to be followed.
-func (r *reads) followed() bool { return r.state == isRead && r.until.Sub(r.from) >= followSpan }
+// followed reports whether the logs were read for long enough to be followed, when a wait
+// began or since.
+func (r *reads) followed() bool {
+	return r.state == isRead && (r.wasFollowed || r.until.Sub(r.from) >= followSpan)
+}
 
 // blind reports whether readers of a container's logs cannot be seen and are waited for.
 func (d *Dispatcher) blind(dir string) bool {
@@ -143,6 +167,7 @@ func (d *Dispatcher) watchReads(dir, log string) {
 // rotated log, or has not read the live log. unopened: nothing of that was read. behind: see
 // [Dispatcher.beingRead].
 func (d *Dispatcher) awaitUnseen(dir, log string, now, since time.Time) (waits, unopened, behind bool) {
+	d.with(dir, func(c *container) { c.reads.begin(since) })
 	reading, behind := d.beingRead(dir, log, now)
 	d.with(dir, func(c *container) {
 		if reading || c.reads.beingRead { // this ends if the reader dies, too
@@ -178,13 +203,12 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 	var r reads
 	d.with(dir, func(c *container) {
 		if c.reads.until.After(now.Add(readLookPause)) { // the clock was stepped back
-			c.reads = reads{}
+			c.reads = reads{wait: since}
 		}
 		if opened && live.IsRead() { // else it was silent, and is written again: its reader comes
-			away := live.Accessed.Sub(c.reads.until)
 			c.reads.note(live.Accessed)
-			if min(away, now.Sub(since)) >= settleTime && c.reads.back.Before(born) {
-				c.reads.back, c.reads.settles = live.Accessed, min(max(settleTime, away/2), maxUnseenWait)
+			if c.reads.away > 0 && c.reads.back.Before(born) {
+				c.reads.back, c.reads.settles = live.Accessed, min(max(settleTime, c.reads.away/2), maxUnseenWait)
 			}
 		}
 		r = c.reads
@@ -207,6 +231,12 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 // awaited reports whether a rotation still waits for a read of the live log.
 func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bool {
 	others := d.readElsewhere(dir, now)
+	if now.Before(born.Add(-clockTick)) { // the clock was stepped back
+		born = time.Time{}
+	}
+	if !r.unread.IsZero() { // logs that were rotated since, for lack of room, count too
+		since, born = r.unread, earliest(born, r.unread)
+	}
 	if r.followed() {
 		from := latest(since, r.until, others.since) // its reader comes after these
 		return now.Sub(since) < d.o.Readers.Unseen() && (others.since.IsZero() || now.Sub(from) < d.discovery)
@@ -218,7 +248,8 @@ func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bo
 	return age >= -clockTick && age < d.unseenWait && r.state == isRead
 }
 
-func latest(times ...time.Time) time.Time { return slices.MaxFunc(times, time.Time.Compare) }
+func latest(times ...time.Time) time.Time   { return slices.MaxFunc(times, time.Time.Compare) }
+func earliest(times ...time.Time) time.Time { return slices.MinFunc(times, time.Time.Compare) }
 
 // hadLine reports whether a live log had its first line when it was accessed: log shippers open
 // and read an empty log too, and close it.
@@ -234,58 +265,88 @@ type elsewhere struct {
 	since   time.Time // of more than half of those that are written; zero: they are not read now
 }
 
-// readElsewhere looks at when the other containers' live logs were read.
+// readElsewhere looks at when the other containers' live logs were read, without those that are
+// waited for: so the answer is the same for all of them.
 func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	d.mu.Lock()
-	looked, result := now.Sub(d.readLooked) < readLookPause, d.readResult
-	d.mu.Unlock()
-	if looked {
-		return result
+	if now.Sub(d.readLooked) < readLookPause {
+		defer d.mu.Unlock()
+		return d.readResult
 	}
-	var usually, unread, unknown, current, written int
-	untimed := false // reads leave no access times
+	waits := map[string]bool{dir: true}
+	for other, c := range d.containers {
+		waits[other] = waits[other] || c.state.waiting != nil
+	}
+	d.mu.Unlock()
+	var t tally
 	for _, c := range d.o.Inventory.All() {
 		other, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
-		if err != nil || other == dir || !c.Running {
+		if err != nil || waits[other] || !c.Running {
 			continue
 		}
 		st, err := podlogs.Statx(unix.AT_FDCWD, c.LogPath, unix.AT_SYMLINK_NOFOLLOW)
 		if err != nil || !st.Regular || st.Size == 0 {
 			continue
 		}
-		born := time.Unix(0, st.Born)
 		last, watched := d.accessed(c.LogPath, st.Inode)
-		untimed = untimed || !last.IsZero() && !st.Accessed.After(born)
+		t.untimed = t.untimed || !last.IsZero() && !st.Accessed.After(time.Unix(0, st.Born))
 		st.Accessed = latest(st.Accessed, last)
-		switch {
-		case now.Sub(born) < d.settled:
-		case st.IsRead():
-			usually++
-		case now.Sub(watched) < d.settled || watched.After(st.Modified): // it may have been read before
-			unknown++
-		default:
-			unread++
-		}
-		if now.Sub(st.Modified) <= nowLasts {
-			if written++; now.Sub(st.Accessed) <= nowLasts && st.IsRead() {
-				current++
-			}
-		}
-	}
-	if !untimed {
-		unread += unknown
+		t.add(st, watched, now, d.settled)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	since := d.readResult.since
 	switch {
-	case 2*current <= written:
+	case 2*t.current <= t.written:
 		since = time.Time{}
 	case since.IsZero():
 		since = now
 	}
-	d.readLooked, d.readResult = now, elsewhere{usually: usually > 0 && usually >= unread, since: since}
+	d.readLooked, d.readResult = now, elsewhere{usually: t.usually(), since: since}
 	return d.readResult
+}
+
+// tally counts live logs.
+type tally struct {
+	read, unread, unknown int
+	young, youngRead      int
+	written, current      int  // now, and read now
+	untimed               bool // reads leave no access times
+}
+
+// add counts a log that is watched since some time. One is young for settled.
+func (t *tally) add(st podlogs.Stat, watched, now time.Time, settled time.Duration) {
+	switch {
+	case now.Sub(time.Unix(0, st.Born)) < settled: // its reader may be yet to come
+		if t.young++; st.IsRead() {
+			t.youngRead++
+		}
+	case st.IsRead():
+		t.read++
+	case now.Sub(watched) < settled || watched.After(st.Modified): // it may have been read before
+		t.unknown++
+	default:
+		t.unread++
+	}
+	if now.Sub(st.Modified) <= nowLasts {
+		if t.written++; now.Sub(st.Accessed) <= nowLasts && st.IsRead() {
+			t.current++
+		}
+	}
+}
+
+// usually reports whether at least half of the logs are read. Young ones count where there are no
+// others that are read: all may be rotated before they are old.
+func (t *tally) usually() bool {
+	unread := t.unread
+	if !t.untimed {
+		unread += t.unknown
+	}
+	read := t.read
+	if read == 0 && 2*t.youngRead >= t.young {
+		read = t.youngRead
+	}
+	return read > 0 && read >= unread
 }
 
 // beingRead reports whether an unknown process reads the newest rotated log: most readers open

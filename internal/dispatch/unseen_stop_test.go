@@ -55,15 +55,15 @@ func (u *unseen) times(t *testing.T, log int, read, written time.Time) {
 func (u *unseen) waits(since time.Time) bool {
 	u.at.Store(u.now.UnixNano())
 	u.with("", func(*container) { u.readLooked = time.Time{} })
-	waits, _ := u.unread(u.dir, "0.log", false, u.now, since)
+	waits, _, _ := u.awaitUnseen(u.dir, "0.log", u.now, since)
 	return waits
 }
 
 // read reads a log without an access time.
 func (u *unseen) read(t *testing.T, log int) {
 	t.Helper()
-	readUntimed(t, u.logs[log])
 	u.at.Store(u.now.UnixNano())
+	readUntimed(t, u.logs[log])
 	u.accesses.ignore(0)() // reads the events
 }
 

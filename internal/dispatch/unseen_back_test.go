@@ -1,0 +1,234 @@
+package dispatch
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/internal/testutil"
+	"github.com/logwatch/logwatch/watcher"
+)
+
+// rotatedLog returns the rotated log of the container, which is watched for reads from now on.
+func (u *unseen) rotatedLog(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Dir(u.logs[0])
+	path := filepath.Join(dir, "0.log.20260101-000001")
+	must(t, os.WriteFile(path, []byte("2026-01-01T00:00:00Z stdout F x\n"), 0o600))
+	u.at.Store(u.now.UnixNano())
+	u.accessed(path, inodeOf(path))
+	return path
+}
+
+// TestUntimedReaderComesBack: a process that was stopped reads the rest of the rotated log and the
+// live log at the same time. It has the time to catch up that it has when it reads only the live log.
+func TestUntimedReaderComesBack(t *testing.T) {
+	for _, c := range []struct {
+		away  time.Duration
+		every int // looks, of which it reads in one
+		waits time.Duration
+	}{
+		{away: time.Minute, every: 1, waits: 10 * time.Second},
+		{away: time.Minute, every: 6, waits: 10 * time.Second},
+		{away: 3 * time.Minute, every: 1, waits: 10 * time.Second},
+	} {
+		u := newUnseenFor(t, 48*time.Hour)
+		u.unseenWait = 0
+		u.times(t, 0, never, u.now)
+		u.sweep(t)
+		path := u.rotatedLog(t)
+		reader, err := os.Open(path)
+		must(t, err)
+		u.set(reads{state: isRead, from: u.now.Add(-time.Hour), until: u.now})
+		since := u.now.Add(time.Second)
+		u.now = since
+		u.waits(since)
+		u.now = u.now.Add(c.away)
+		look := func() bool {
+			u.now = u.now.Add(catchUpLook)
+			u.times(t, 0, never, u.now.Add(-time.Millisecond))
+			return u.waits(since)
+		}
+		for range 40 {
+			readUntimed(t, path)
+			readUntimed(t, u.logs[0])
+			if !look() {
+				t.Errorf("%+v: it does not wait while both are read", c)
+			}
+		}
+		must(t, reader.Close())
+		waited := time.Duration(0)
+		for i := 0; waited < time.Minute; i++ {
+			if i%c.every == 0 {
+				readUntimed(t, u.logs[0])
+			}
+			if !look() {
+				break
+			}
+			waited += catchUpLook
+		}
+		if waited < c.waits {
+			t.Errorf("%+v: it waits for %v after the rotated log is closed", c, waited)
+		}
+	}
+}
+
+// TestUnseenReaderComesBackBesideASweep: a sweep that sees the first read does not end the wait.
+func TestUnseenReaderComesBackBesideASweep(t *testing.T) {
+	for _, sweeps := range []bool{false, true} {
+		u := newUnseen(t)
+		since := u.now
+		u.times(t, 0, never, u.now)
+		u.set(reads{state: isRead, from: since.Add(-time.Hour), until: since})
+		u.sweep(t)
+		u.waits(since)
+		u.now = since.Add(30 * time.Second)
+		u.times(t, 0, never, u.now)
+		u.now = u.now.Add(100 * time.Millisecond)
+		if u.read(t, 0); sweeps {
+			u.sweep(t)
+		}
+		u.now = u.now.Add(100 * time.Millisecond)
+		u.times(t, 0, never, u.now)
+		if !u.waits(since) {
+			t.Errorf("with a sweep: %v; it does not wait after its first read", sweeps)
+		}
+	}
+}
+
+// TestUntimedReaderWasBehind: that a process read on in a rotated log is known for as long as such
+// a log is held.
+func TestUntimedReaderWasBehind(t *testing.T) {
+	u := newUnseenFor(t, 48*time.Hour)
+	readUntimed(t, u.rotatedLog(t)) // in a day from its last change
+	u.accesses.ignore(0)()          // reads the events
+	for end := u.now.Add(unseenTimeout - time.Second); u.now.Before(end); u.now = u.now.Add(10 * time.Second) {
+		u.sweep(t)
+	}
+	if _, behind := u.beingRead(u.dir, "0.log", u.now); !behind {
+		t.Error("it is forgotten")
+	}
+}
+
+// TestUnreadLogsInARow: logs that were rotated unread for lack of room count for the end of the
+// wait. A read begins it anew.
+func TestUnreadLogsInARow(t *testing.T) {
+	u := newUnseen(t)
+	u.times(t, 1, u.now, u.now)
+	u.times(t, 2, u.now, u.now)
+	u.settled = time.Hour // young logs that are read: all the others
+	for _, c := range []struct {
+		name     string
+		followed bool
+		lasts    time.Duration
+	}{
+		{"followed", true, unseenTimeout},
+		{"expected, as others are read", false, maxDiscovery},
+	} {
+		first := reads{state: isRead, from: u.now.Add(-2 * time.Hour), until: u.now.Add(-time.Hour)}
+		if !c.followed {
+			first.from = first.until
+		}
+		for _, ago := range []time.Duration{c.lasts - time.Second, c.lasts} {
+			r := first
+			for wait := ago; wait > 0; wait -= 10 * time.Second { // a rotation after each
+				r.begin(u.now.Add(-wait))
+			}
+			since := u.now.Add(-time.Second)
+			r.begin(since)
+			u.with("", func(*container) { u.readLooked = time.Time{} })
+			if waits := u.awaited(u.dir, r, since, since, u.now); waits != (ago < c.lasts) {
+				t.Errorf("%s, nothing is read for %v: waits is %v", c.name, ago, waits)
+			}
+			r.note(since)
+			if !u.awaited(u.dir, r, since, since, u.now) {
+				t.Errorf("%s: it does not wait after a read", c.name)
+			}
+		}
+	}
+}
+
+// TestReadElsewhereIsTheSameForAll: two containers that are waited for do not count for each other.
+func TestReadElsewhereIsTheSameForAll(t *testing.T) {
+	u := newUnseen(t)
+	other, _, err := podlogs.SplitPath(u.o.PodLogsDir, u.logs[1])
+	must(t, err)
+	for _, dir := range []string{u.dir, other} {
+		u.with(dir, func(c *container) { c.state.waiting = &Waiting{} })
+	}
+	var since []time.Time
+	for _, dir := range []string{u.dir, other, u.dir} {
+		u.now = u.now.Add(2 * readLookPause)
+		u.times(t, 0, never, u.now)
+		u.times(t, 1, never, u.now)
+		u.times(t, 2, u.now, u.now)
+		u.at.Store(u.now.UnixNano())
+		since = append(since, u.readElsewhere(dir, u.now).since)
+	}
+	if since[0].IsZero() || since[1] != since[0] || since[2] != since[0] {
+		t.Errorf("others are read since %v", since)
+	}
+}
+
+// TestPruneIsNotARead: the lines of a log that is pruned unread are counted, which is no sign of
+// the reader that has it open.
+func TestPruneIsNotARead(t *testing.T) {
+	n, f := readNode(t, "containerLogMaxTotalSize: 300000\ncontainerLogMaxSize: 65536\nunreadLogBudget: 1\n")
+	f.unseen = time.Hour
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	n.list(t)
+	path := filepath.Join(ct.Dir(), "0.log.20260101-000000")
+	line := []byte("2026-01-01T00:00:00.000000000Z stdout F 0123456789012345678901234567890\n")
+	var text []byte
+	for len(text) < 250_000 {
+		text = append(text, line...)
+	}
+	must(t, os.WriteFile(path, text, 0o600))
+	reader, err := os.Open(path)
+	must(t, err)
+	defer reader.Close() //nolint:errcheck // opened for reading
+	inode := inodeOf(path)
+	n.accessed(path, inode)
+	must(t, ct.WriteNumbered("stdout", 250, 1000))
+	n.Changed(dir)
+	testutil.Eventually(t, "the prune", func() bool {
+		var st unix.Stat_t
+		return unix.Stat(path, &st) != nil
+	})
+	n.accesses.ignore(0)() // reads the events
+	n.accesses.mu.Lock()
+	defer n.accesses.mu.Unlock()
+	if l := n.accesses.logs[inode]; l == nil || !l.last.IsZero() { // it is open, so its watch is there
+		t.Errorf("the log was read: %+v", l)
+	}
+}
+
+// TestWaitIsForOneLog: the time for which a log waits does not count for the log of the
+// container's next instance.
+func TestWaitIsForOneLog(t *testing.T) {
+	n, f := readNode(t, "")
+	f.unseen = time.Hour
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	must(t, os.WriteFile(filepath.Join(ct.Dir(), "1.log"), []byte("2026-01-01T00:00:00Z stdout F x\n"), 0o600))
+	now := time.Now().Round(0)
+	for _, log := range []string{"0.log", "1.log"} {
+		began := now.Add(-time.Minute)
+		n.with(dir, func(c *container) {
+			c.reads = reads{state: isRead, from: now.Add(-time.Hour), until: now.Add(-time.Second)}
+			c.state.waiting = &Waiting{Since: began, log: "0.log"}
+		})
+		if !n.awaitReaders(dir, &want{Due: watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseWrite, Limit: 1}}) {
+			t.Fatalf("%s does not wait", log)
+		}
+		if since := n.Describe(dir, log, false).Waiting.Since; since.Equal(began) != (log == "0.log") {
+			t.Errorf("%s waits since %v, and 0.log since %v", log, since, began)
+		}
+	}
+}
