@@ -153,6 +153,19 @@ func TestUnreadLogsInARow(t *testing.T) {
 	}
 }
 
+// TestFollowedInOneWait: logs that were followed when a wait began were so for this wait only.
+func TestFollowedInOneWait(t *testing.T) {
+	now := time.Now()
+	r := reads{state: isRead, from: now.Add(-time.Hour), until: now}
+	for wait, want := range []bool{true, false} {
+		r.begin(now.Add(time.Duration(wait) * time.Hour))
+		r.note(now.Add(time.Hour - time.Second))
+		if r.followed() != want {
+			t.Errorf("in wait %d, after one read in an hour: %v", wait, r.followed())
+		}
+	}
+}
+
 // TestReadElsewhereIsTheSameForAll: two containers that are waited for do not count for each other.
 func TestReadElsewhereIsTheSameForAll(t *testing.T) {
 	u := newUnseen(t)
@@ -224,10 +237,14 @@ func TestWaitIsForOneLog(t *testing.T) {
 			c.reads = reads{state: isRead, from: now.Add(-time.Hour), until: now.Add(-time.Second)}
 			c.state.waiting = &Waiting{Since: began, log: "0.log"}
 		})
-		if !n.awaitReaders(dir, &want{Due: watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseWrite, Limit: 1}}) {
-			t.Fatalf("%s does not wait", log)
+		var since [2]time.Time
+		for look := range since {
+			if !n.awaitReaders(dir, &want{Due: watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseWrite, Limit: 1}}) {
+				t.Fatalf("%s does not wait", log)
+			}
+			since[look] = n.Describe(dir, log, false).Waiting.Since
 		}
-		if since := n.Describe(dir, log, false).Waiting.Since; since.Equal(began) != (log == "0.log") {
+		if since[0].Equal(began) != (log == "0.log") || since[1] != since[0] {
 			t.Errorf("%s waits since %v, and 0.log since %v", log, since, began)
 		}
 	}

@@ -250,6 +250,11 @@ func TestUnseenReadsAfterClockStep(t *testing.T) {
 	if u.waits(u.now) {
 		t.Error("it waits")
 	}
+	u.times(t, 0, u.now, u.now)
+	u.set(reads{state: isRead, from: u.now, until: later})
+	if u.waits(u.now) {
+		t.Error("it waits for a log that has just been read")
+	}
 	u.times(t, 0, time.Unix(0, 0), u.now)
 	u.set(reads{state: isRead})
 	u.now = time.Now().Add(-time.Hour)
