@@ -116,7 +116,7 @@ func TestUntimedReaderWasBehind(t *testing.T) {
 }
 
 // TestUnreadLogsInARow: logs that were rotated unread for lack of room count for the end of the
-// wait. A read begins it anew.
+// wait. A read ends that.
 func TestUnreadLogsInARow(t *testing.T) {
 	u := newUnseen(t)
 	u.times(t, 1, u.now, u.now)
@@ -188,8 +188,8 @@ func TestReadElsewhereIsTheSameForAll(t *testing.T) {
 	}
 }
 
-// TestPruneIsNotARead: the lines of a log that is pruned unread are counted, which is no sign of
-// the reader that has it open.
+// TestPruneIsNotARead: the lines of a log that is pruned unread are counted. These reads are not
+// taken for its reader's.
 func TestPruneIsNotARead(t *testing.T) {
 	n, f := readNode(t, "containerLogMaxTotalSize: 300000\ncontainerLogMaxSize: 65536\nunreadLogBudget: 1\n")
 	f.unseen = time.Hour
