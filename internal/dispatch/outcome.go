@@ -161,10 +161,10 @@ func (d *Dispatcher) done(r Rotated) {
 		d.with(dir, func(e *container) { e.state.rotating = nil })
 		ev.Msg("reopened a missing live log")
 	default:
-		d.rotated.Add(1)
 		d.o.Metrics.Rotation.Observe(r.Took.Seconds())
 		d.noteFallback(dir, r.Fallback)
 		d.noteRotated(r)
+		d.rotated.Add(1) // then the container's state shows it
 		ev.Int64("size", r.Size).Str("to", r.To).Msg("rotated")
 	}
 	d.o.Rotated(r)
