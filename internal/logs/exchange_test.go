@@ -250,6 +250,43 @@ func TestReadsWhileExchanged(t *testing.T) {
 	}
 }
 
+// renamedInList is a directory whose live log is renamed while it is listed.
+type renamedInList struct {
+	podlogs.Dir
+	log     string
+	renamed bool
+}
+
+func (d *renamedInList) Stat(name string) (podlogs.Stat, error) {
+	if name == d.log && !d.renamed {
+		d.renamed = true
+		if err := d.Rename(name, name+first[len("0.log"):]); err != nil {
+			return podlogs.Stat{}, err
+		}
+	}
+	return d.Dir.Stat(name)
+}
+
+// TestRenamedInList: kubelet renames a container's only log between the reading of its name
+// and of its size.
+func TestRenamedInList(t *testing.T) {
+	tr := newTree(t)
+	tr.write("app", "0.log", stamped(1)+"a\n")
+	tr.write("app", "1.log", stamped(2)+"b\n")
+	for _, log := range []string{"0.log", "1.log"} {
+		dir, err := podlogs.At(tr.root).OpenDir("shop_web_u1/app")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer dir.Close() //nolint:errcheck // opened for reading
+		s := &source{Options: &Options{}, dir: &renamedInList{Dir: dir, log: log}}
+		gens, err := s.list()
+		if err != nil || len(gens) != 2 || gens[0].Restart != 0 || gens[1].Restart != 1 {
+			t.Errorf("%s is renamed: %v, %v", log, gens, err)
+		}
+	}
+}
+
 // TestEmptyLiveLog: a container that is silent after a rotation.
 func TestEmptyLiveLog(t *testing.T) {
 	tr := newTree(t)

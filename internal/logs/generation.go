@@ -69,9 +69,20 @@ const maxGenerations = 1 << 14
 
 // list returns the newest generations in the container's directory, oldest first.
 //
-// It reads the names twice: a name that is created while another is removed, as
-// in a compression, may be missed once, but no log is compressed twice.
+// A live log that is renamed between the reading of its name and of its size is missing under
+// both names: the directory is listed again then.
 func (s *source) list() ([]*generation, error) {
+	gens, renamed, err := s.listOnce()
+	if renamed {
+		gens, _, err = s.listOnce()
+	}
+	return gens, err
+}
+
+// listOnce reads the names twice: a name that is created while another is removed, as
+// in a compression, may be missed once, but no log is compressed twice. renamed: a live log is
+// missing.
+func (s *source) listOnce() (gens []*generation, renamed bool, err error) {
 	var names []podlogs.Name
 	for range 2 {
 		var err error
@@ -88,24 +99,26 @@ func (s *source) list() ([]*generation, error) {
 			}
 		}
 		if err != nil {
-			return nil, explain(err)
+			return nil, false, explain(err)
 		}
 	}
-	gens := make([]*generation, 0, len(names))
+	gens = make([]*generation, 0, len(names))
 	for _, n := range s.newest(names) {
 		g := &generation{Name: n, end: -1}
+		found := false
 		for _, kind := range g.Kinds() {
 			if st, err := s.dir.Stat(n.As(kind).String()); err == nil {
 				g.size = st.Size
 				if kind == n.Kind {
 					g.id = st.ID
 				}
-				gens = append(gens, g)
+				gens, found = append(gens, g), true
 				break
 			}
 		}
+		renamed = renamed || !found && n.Kind == podlogs.Live
 	}
-	return gens, nil
+	return gens, renamed, nil
 }
 
 func (s *source) newest(names []podlogs.Name) []podlogs.Name {
