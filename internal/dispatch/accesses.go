@@ -22,9 +22,10 @@ const (
 	firstAccess = 500 * time.Millisecond
 	// accessPause is between two times that events are read, and the precision of times of reads.
 	accessPause = readGap
-	// forgetAccess is how long after it was last asked for a log is not watched any longer. A live
-	// log is asked for with each sweep, a rotated log with a rotation that is due.
-	forgetAccess = 5 * time.Minute
+	// forgetAccess is for how long a watch is kept after its last use, or for as long as readers
+	// that cannot be seen are waited for, if that is longer. Each sweep uses those of live logs, and
+	// a rotation that is due that of the rotated log before.
+	forgetAccess = time.Minute
 )
 
 // accesses holds when logs were last read by any process, as inotify(7) reports it: also where
@@ -67,6 +68,9 @@ func (a *accesses) last(path string, inode uint64) (last, since time.Time, err e
 	}
 	if l.last.After(now.Add(accessPause)) { // the clock was stepped back
 		l.last = time.Time{}
+	}
+	if l.since.After(now) {
+		l.since = now
 	}
 	l.asked = now
 	return l.last, l.since, nil
@@ -187,12 +191,12 @@ func (d *Dispatcher) ignoreReads(unread rotator.Positions) (end func()) {
 	return d.accesses.ignore(slices.Collect(maps.Keys(unread))...)
 }
 
-// forget ends the watches of logs that were not asked for lately.
-func (a *accesses) forget() {
+// forget ends the watches that have not been used for some time.
+func (a *accesses) forget(after time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for watch, l := range a.watches {
-		if a.now().Sub(l.asked) > forgetAccess {
+		if a.now().Sub(l.asked) > after {
 			a.endLocked(watch)
 		}
 	}

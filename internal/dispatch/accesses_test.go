@@ -149,7 +149,7 @@ func TestAccessesAreForgotten(t *testing.T) {
 	a.now = a.now.Add(forgetAccess - time.Second)
 	a.ask(t, 2, int(forgetAccess/time.Second))
 	a.now = a.now.Add(2 * time.Second)
-	a.accesses.forget()
+	a.forget(forgetAccess)
 	left(1)
 	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", a.fd))
 	must(t, err)
@@ -167,6 +167,18 @@ func TestAccessesAreForgotten(t *testing.T) {
 	}
 	if must(t, n.Stop(t.Context())); n.accesses.fd != 0 {
 		t.Error("the inotify instance is open")
+	}
+}
+
+// TestAccessesAfterClockStep: a watch is not younger than now, and no read is later.
+func TestAccessesAfterClockStep(t *testing.T) {
+	a := newAccessed(t, 1)
+	a.ask(t, 0, -1)
+	readUntimed(t, a.logs[0])
+	a.ask(t, 0, 0)
+	a.now = a.now.Add(-time.Hour)
+	if last, since, err := a.last(a.logs[0], a.inodes[0]); err != nil || !last.IsZero() || since.After(a.now) {
+		t.Errorf("at %v: read at %v, watched since %v, %v", a.now, last, since, err)
 	}
 }
 

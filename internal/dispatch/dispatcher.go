@@ -249,7 +249,9 @@ func (d *Dispatcher) forget() {
 		}
 	}
 	d.mu.Unlock()
-	d.accesses.forget()
+	if d.o.Readers != nil {
+		d.accesses.forget(max(forgetAccess, d.o.Readers.Unseen()))
+	}
 }
 
 // Pool is the state of one queue.

@@ -66,10 +66,12 @@ type reads struct {
 	beingRead   bool      // the newest rotated log was being read with the last look
 	rotated     time.Time // when that was last so, or had just ended
 	back        time.Time // the last read that a rotation had waited for
-	wait        time.Time // when the rotation began to wait that waits, or was the last to
-	unread      time.Time // when the first of the waits began since which nothing was read
-	wasFollowed bool      // followed, as of the last wait's begin
-	// away is the longest time without a read that ended in the last wait, of settleTime or longer.
+	wait        time.Time // when the current or last wait began
+	looked      time.Time // the last look of a wait
+	unread      time.Time // when the first wait began of those in a row without a read; zero: none
+	wasFollowed bool      // the logs were followed when the current or last wait began
+	// away is the longest part of the current or last wait without a read that has ended with one;
+	// 0: none of settleTime or longer.
 	away     time.Duration
 	sampled  podlogs.ID // the live log with the last sample
 	accessed time.Time  // when it was last read, as of then
@@ -78,22 +80,26 @@ type reads struct {
 	settles time.Duration
 }
 
-// begin takes in since when a rotation waits.
-func (r *reads) begin(since time.Time) {
+// begin notes a look of the wait that began at since.
+func (r *reads) begin(since, now time.Time) {
+	last := r.looked
+	r.looked = now
 	if since.Equal(r.wait) {
 		return
 	}
-	r.wait, r.away, r.wasFollowed = since, 0, false
+	r.wait, r.away, r.wasFollowed = since, 0, false // what followed returns is of now
 	r.wasFollowed = r.followed()
-	if r.unread.IsZero() {
+	if r.unread.IsZero() || since.Sub(last) > maxReadGap { // the wait before was another time
 		r.unread = since
 	}
 }
 
 // note takes in a read.
 func (r *reads) note(at time.Time) {
-	r.unread = time.Time{}
-	if away := at.Sub(r.until); min(away, at.Sub(r.wait)) >= settleTime {
+	if at.After(r.unread.Add(-readGap)) {
+		r.unread = time.Time{}
+	}
+	if away := min(at.Sub(r.until), at.Sub(r.wait)); away >= settleTime {
 		r.away = max(r.away, away)
 	}
 	if r.state = isRead; r.from.IsZero() || at.Sub(r.until) > maxReadGap {
@@ -122,8 +128,8 @@ func (r *reads) upToDate(live podlogs.Stat, now, since time.Time) bool {
 	return live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(accessPause))
 }
 
-// followed reports whether the logs were read for long enough to be followed, when a wait
-// began or since.
+// followed reports whether the logs were read for long enough to be followed, now or when the
+// current wait began.
 func (r *reads) followed() bool {
 	return r.state == isRead && (r.wasFollowed || r.until.Sub(r.from) >= followSpan)
 }
@@ -167,7 +173,7 @@ func (d *Dispatcher) watchReads(dir, log string) {
 // rotated log, or has not read the live log. unopened: nothing of that was read. behind: see
 // [Dispatcher.beingRead].
 func (d *Dispatcher) awaitUnseen(dir, log string, now, since time.Time) (waits, unopened, behind bool) {
-	d.with(dir, func(c *container) { c.reads.begin(since) })
+	d.with(dir, func(c *container) { c.reads.begin(since, now) })
 	reading, behind := d.beingRead(dir, log, now)
 	d.with(dir, func(c *container) {
 		if reading || c.reads.beingRead { // this ends if the reader dies, too
@@ -196,18 +202,25 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 		return false, false
 	}
 	born := time.Unix(0, live.Born)
-	opened = live.Accessed.After(born) && d.hadLine(dir, log, live)
-	if last, _ := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+log, live.Inode); !last.IsZero() { // of lines: else there is no event
+	last, _ := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+log, live.Inode)
+	// ahead is past all reads, but of before the clock was stepped back.
+	ahead := latest(now, d.accesses.now()).Add(readLookPause)
+	if live.Accessed.After(ahead) {
+		live.Accessed = time.Time{}
+	}
+	if !last.IsZero() { // of lines: else there is no event
 		opened, live.Accessed = true, latest(live.Accessed, last)
+	} else {
+		opened = live.Accessed.After(born) && d.hadLine(dir, log, live)
 	}
 	var r reads
 	d.with(dir, func(c *container) {
-		if c.reads.until.After(now.Add(readLookPause)) { // the clock was stepped back
+		if c.reads.until.After(ahead) {
 			c.reads = reads{wait: since}
 		}
 		if opened && live.IsRead() { // else it was silent, and is written again: its reader comes
 			c.reads.note(live.Accessed)
-			if c.reads.away > 0 && c.reads.back.Before(born) {
+			if c.reads.away > 0 && c.reads.back.Before(born) && live.Accessed.After(since) {
 				c.reads.back, c.reads.settles = live.Accessed, min(max(settleTime, c.reads.away/2), maxUnseenWait)
 			}
 		}
@@ -219,6 +232,7 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 	case opened && upToDate && (catchesUp || now.Sub(r.back) < r.settles):
 		return true, true
 	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
+		d.with(dir, func(c *container) { c.reads.unread = time.Time{} })
 		return false, opened
 	}
 	if !d.awaited(dir, r, born, since, now) {
@@ -243,9 +257,9 @@ func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bo
 	}
 	age := now.Sub(latest(born, r.until))
 	if others.usually { // one that follows all containers, as known readers are expected to
-		return age >= -clockTick && age < d.discovery
+		return age < d.discovery
 	}
-	return age >= -clockTick && age < d.unseenWait && r.state == isRead
+	return age < d.unseenWait && r.state == isRead
 }
 
 func latest(times ...time.Time) time.Time   { return slices.MaxFunc(times, time.Time.Compare) }
@@ -265,8 +279,8 @@ type elsewhere struct {
 	since   time.Time // of more than half of those that are written; zero: they are not read now
 }
 
-// readElsewhere looks at when the other containers' live logs were read, without those that are
-// waited for: so the answer is the same for all of them.
+// readElsewhere looks at when the other containers' live logs were read. It leaves out those whose
+// rotation waits, so that the answer is the same for all of these.
 func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	d.mu.Lock()
 	if now.Sub(d.readLooked) < readLookPause {
@@ -275,7 +289,9 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	}
 	waits := map[string]bool{dir: true}
 	for other, c := range d.containers {
-		waits[other] = waits[other] || c.state.waiting != nil
+		if c.state.waiting != nil {
+			waits[other] = true
+		}
 	}
 	d.mu.Unlock()
 	var t tally
@@ -314,7 +330,8 @@ type tally struct {
 	untimed               bool // reads leave no access times
 }
 
-// add counts a log that is watched since some time. One is young for settled.
+// add counts a live log that has been watched for reads since watched. It is young until its age
+// is settled.
 func (t *tally) add(st podlogs.Stat, watched, now time.Time, settled time.Duration) {
 	switch {
 	case now.Sub(time.Unix(0, st.Born)) < settled: // its reader may be yet to come
@@ -335,16 +352,16 @@ func (t *tally) add(st podlogs.Stat, watched, now time.Time, settled time.Durati
 	}
 }
 
-// usually reports whether at least half of the logs are read. Young ones count where there are no
-// others that are read: all may be rotated before they are old.
+// usually reports whether at least half of the logs are read. Young ones count where no others are
+// read: all may be rotated before they are old.
 func (t *tally) usually() bool {
 	unread := t.unread
 	if !t.untimed {
 		unread += t.unknown
 	}
 	read := t.read
-	if read == 0 && 2*t.youngRead >= t.young {
-		read = t.youngRead
+	if read == 0 {
+		read, unread = t.youngRead, unread+t.young-t.youngRead
 	}
 	return read > 0 && read >= unread
 }

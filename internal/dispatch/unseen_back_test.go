@@ -107,7 +107,7 @@ func TestUntimedReaderWasBehind(t *testing.T) {
 	u := newUnseenFor(t, 48*time.Hour)
 	readUntimed(t, u.rotatedLog(t)) // in a day from its last change
 	u.accesses.ignore(0)()          // reads the events
-	for end := u.now.Add(unseenTimeout - time.Second); u.now.Before(end); u.now = u.now.Add(10 * time.Second) {
+	for end := u.now.Add(time.Hour); u.now.Before(end); u.now = u.now.Add(10 * time.Second) {
 		u.sweep(t)
 	}
 	if _, behind := u.beingRead(u.dir, "0.log", u.now); !behind {
@@ -137,10 +137,10 @@ func TestUnreadLogsInARow(t *testing.T) {
 		for _, ago := range []time.Duration{c.lasts - time.Second, c.lasts} {
 			r := first
 			for wait := ago; wait > 0; wait -= 10 * time.Second { // a rotation after each
-				r.begin(u.now.Add(-wait))
+				r.begin(u.now.Add(-wait), u.now.Add(-wait))
 			}
 			since := u.now.Add(-time.Second)
-			r.begin(since)
+			r.begin(since, u.now)
 			u.with("", func(*container) { u.readLooked = time.Time{} })
 			if waits := u.awaited(u.dir, r, since, since, u.now); waits != (ago < c.lasts) {
 				t.Errorf("%s, nothing is read for %v: waits is %v", c.name, ago, waits)
@@ -153,16 +153,103 @@ func TestUnreadLogsInARow(t *testing.T) {
 	}
 }
 
+// TestWaitsInARow: a wait counts for the next one if that follows soon and nothing was read, as the
+// last look of the first one had it.
+func TestWaitsInARow(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		pause    time.Duration // between the waits
+		read     time.Duration // before the first one's end; 0: nothing is
+		followed bool
+		counts   bool
+		silent   bool // the first log was read since its last write
+	}{
+		{name: "at once", pause: time.Second, followed: true, counts: true},
+		{name: "much later", pause: maxReadGap + time.Second, followed: true},
+		{name: "read before the first", pause: time.Second, read: 20 * time.Second, followed: true, counts: true},
+		{name: "read in the first", pause: time.Second, read: 5 * time.Second, followed: true},
+		{name: "not waited for", pause: time.Second, read: 20 * time.Second},
+		{name: "read to its end", pause: time.Second, read: 20 * time.Second, followed: true, silent: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u := newUnseen(t)
+			first := u.now
+			r := reads{state: isRead, from: first.Add(-time.Hour), until: first.Add(-11 * time.Second)}
+			if !c.followed {
+				r.from = r.until
+			}
+			u.set(r)
+			u.now = first.Add(10 * time.Second)
+			written := u.now
+			if c.silent {
+				written = u.now.Add(-c.read)
+			}
+			if u.times(t, 0, never, written); c.read > 0 {
+				u.times(t, 0, u.now.Add(-c.read), written)
+			}
+			u.waits(first)
+			u.now = u.now.Add(c.pause)
+			u.times(t, 0, never, u.now)
+			u.waits(u.now)
+			u.with(u.dir, func(e *container) {
+				if counts := e.reads.unread.Equal(first); counts != c.counts {
+					t.Errorf("unread since %v, the waits began at %v and %v", e.reads.unread, first, u.now)
+				}
+			})
+		})
+	}
+}
+
 // TestFollowedInOneWait: logs that were followed when a wait began were so for this wait only.
 func TestFollowedInOneWait(t *testing.T) {
 	now := time.Now()
 	r := reads{state: isRead, from: now.Add(-time.Hour), until: now}
 	for wait, want := range []bool{true, false} {
-		r.begin(now.Add(time.Duration(wait) * time.Hour))
+		at := now.Add(time.Duration(wait) * time.Hour)
+		r.begin(at, at)
 		r.note(now.Add(time.Hour - time.Second))
 		if r.followed() != want {
 			t.Errorf("in wait %d, after one read in an hour: %v", wait, r.followed())
 		}
+	}
+}
+
+// TestReadDuringALook: a read that is noted a little later than the look began is of now.
+func TestReadDuringALook(t *testing.T) {
+	for _, othersRead := range []bool{false, true} {
+		u := newUnseen(t)
+		for i := range u.logs {
+			u.times(t, i, never, u.now)
+		}
+		if u.settled = time.Hour; othersRead {
+			u.times(t, 1, u.now, u.now)
+			u.times(t, 2, u.now, u.now)
+		}
+		u.set(reads{state: isRead, from: u.now, until: u.now.Add(readLookPause / 2)})
+		if !u.waits(u.now) {
+			t.Errorf("others are read: %v; it does not wait for the live log's first read", othersRead)
+		}
+	}
+}
+
+// TestReaderComesBackToTheRotatedLog: what was read of the live log before a wait is not taken for the
+// first read of a process that comes back, and reads the rest of the rotated log first.
+func TestReaderComesBackToTheRotatedLog(t *testing.T) {
+	u := newUnseen(t)
+	u.set(reads{state: isRead, from: u.now.Add(-time.Hour), until: u.now})
+	stopped, since := u.now, u.now.Add(5*time.Second)
+	u.now = since
+	look := func(read time.Time) bool {
+		u.times(t, 0, read, u.now)
+		return u.waits(since)
+	}
+	look(stopped)
+	u.now = since.Add(20 * time.Second)
+	u.with(u.dir, func(c *container) { c.reads.note(u.now) }) // of the rotated log
+	look(stopped)
+	u.now = u.now.Add(time.Second)
+	if !look(u.now) {
+		t.Error("it does not wait after the first read of the live log")
 	}
 }
 

@@ -78,7 +78,7 @@ func (u *unseen) sweep(t *testing.T) {
 		must(t, err)
 		u.sampleReads(dir, log, st)
 	}
-	u.accesses.forget()
+	u.forget()
 }
 
 func (u *unseen) set(r reads) { u.with(u.dir, func(c *container) { c.reads = r }) }
@@ -176,19 +176,22 @@ func TestUnseenReaderPolls(t *testing.T) {
 // TestUnseenReaderIsBack: a process that cannot be seen and was waited for has some time from its
 // first read on until the log is rotated, once.
 func TestUnseenReaderIsBack(t *testing.T) {
-	for away, settles := range map[time.Duration]time.Duration{
-		settleTime: settleTime, 10 * time.Second: 5 * time.Second, 2 * time.Minute: maxUnseenWait,
+	for _, c := range []struct{ silent, away, settles time.Duration }{
+		{away: settleTime, settles: settleTime},
+		{away: 10 * time.Second, settles: 5 * time.Second},
+		{away: 2 * time.Minute, settles: maxUnseenWait},
+		{silent: time.Hour, away: 10 * time.Second, settles: 5 * time.Second},
 	} {
 		u := newUnseen(t)
 		since := u.now
-		u.set(reads{state: isRead, from: since.Add(-time.Hour), until: since})
-		u.now = since.Add(away)
+		u.set(reads{state: isRead, from: since.Add(-2 * time.Hour), until: since.Add(-c.silent)})
+		u.now = since.Add(c.away)
 		u.times(t, 0, time.Time{}, u.now)
 		if !u.waits(since) {
 			t.Fatal("it does not wait")
 		}
 		back := u.now
-		for u.now = back; u.now.Before(back.Add(settles)); u.now = u.now.Add(settles / 8) {
+		for u.now = back; u.now.Before(back.Add(c.settles)); u.now = u.now.Add(c.settles / 8) {
 			u.times(t, 0, u.now, u.now)
 			if !u.waits(since) {
 				t.Fatalf("%v after its first read it is not waited for", u.now.Sub(back))
@@ -196,7 +199,7 @@ func TestUnseenReaderIsBack(t *testing.T) {
 		}
 		u.times(t, 0, u.now, u.now)
 		if u.waits(since) {
-			t.Errorf("away for %v: after %v it is waited for although it reads", away, settles)
+			t.Errorf("%+v: it is waited for although it reads", c)
 		}
 		u.now = u.now.Add(time.Minute)
 		u.times(t, 0, u.now, u.now)
@@ -260,5 +263,10 @@ func TestUnseenReadsAfterClockStep(t *testing.T) {
 	u.now = time.Now().Add(-time.Hour)
 	if u.waits(u.now) {
 		t.Error("it waits for the first read of a log that was created later than now")
+	}
+	u.times(t, 0, u.now.Add(time.Hour), u.now)
+	u.set(reads{state: isRead, from: u.now, until: later})
+	if u.waits(u.now) {
+		t.Error("it waits for a log with an access time of the future")
 	}
 }
