@@ -195,7 +195,8 @@ func (d *Dispatcher) awaitUnseen(dir, log string, now, since time.Time) (waits, 
 // does not follow this container, or no longer. After a wait without a read the container's
 // logs are not waited for until one is read. since is when the wait began.
 //
-// behind: its reader did not keep up with the log before. It reads on until it is at the end.
+// behind: its reader did not keep up with the log before, or this is the first. It reads on until it
+// is at the end.
 func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) (waits, opened bool) {
 	live, err := d.statLog(dir, log)
 	if err != nil || live.Size == 0 || live.Born == 0 {
@@ -369,7 +370,8 @@ func (t *tally) usually() bool {
 // beingRead reports whether an unknown process reads the newest rotated log: most readers open
 // the live log only when they have read the one before. One that has the log open delays
 // rotations for a time after it was rotated, and until it has read it, but not for longer than
-// rotated logs are held for such a process. behind: it did, or does, for long after the rotation.
+// rotated logs are held for such a process. behind: it did, or does, for long after the rotation;
+// or there is no rotated log that tells.
 func (d *Dispatcher) beingRead(dir, log string, now time.Time) (reading, behind bool) {
 	files, err := podlogs.ListDir(d.fs, dir, maxListed)
 	if err != nil {
@@ -381,8 +383,11 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) (reading, behind 
 			newest = f
 		}
 	}
+	if newest.Base == "" {
+		return false, true
+	}
 	age := now.Sub(newest.Changed)
-	if newest.Base == "" || age < 0 || age > d.o.Readers.Unseen() {
+	if age < 0 || age > d.o.Readers.Unseen() {
 		return false, false
 	}
 	last, watched := d.accessed(d.o.PodLogsDir+"/"+dir+"/"+newest.Name.String(), newest.Inode)

@@ -115,6 +115,40 @@ func TestUntimedReaderWasBehind(t *testing.T) {
 	}
 }
 
+// TestFirstLogIsReadWithoutAPause: the first rotation of a log waits until its reader pauses, for a
+// time: it may be behind.
+func TestFirstLogIsReadWithoutAPause(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		u := newUnseenFor(t, 48*time.Hour)
+		u.times(t, 0, never, u.now)
+		if u.sweep(t); !first {
+			u.rotatedLog(t)
+		}
+		u.unseenWait = 0 // for the rotated log, too
+		u.set(reads{state: isRead, from: u.now.Add(-time.Hour), until: u.now})
+		since := u.now
+		look := func(read, want bool) {
+			t.Helper()
+			u.now = u.now.Add(catchUpLook)
+			if u.times(t, 0, never, u.now); read {
+				u.read(t, 0)
+			}
+			if waits := u.waits(since); waits != want {
+				t.Errorf("first log: %v; after %v it waits: %v", first, u.now.Sub(since), waits)
+			}
+		}
+		for u.now.Sub(since) < maxCatchUp-catchUpLook {
+			look(true, first)
+		}
+		look(true, false)
+		since = u.now
+		look(true, first)
+		look(false, first)
+		look(false, first)
+		look(false, false)
+	}
+}
+
 // TestUnreadLogsInARow: logs that were rotated unread for lack of room count for the end of the
 // wait. A read ends that.
 func TestUnreadLogsInARow(t *testing.T) {
