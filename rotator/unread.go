@@ -47,10 +47,10 @@ type Lost struct {
 // cannot overflow a sum: 256 TiB.
 const maxSize = 1 << 48
 
-// unread reports whether a reader has not read a log to its end. A live log is not
-// held: its rotation waits for the readers.
+// unread reports whether a reader has not read a log to its end. The live log is not
+// held: its rotation waits for the readers. Those of earlier restarts are.
 func (pl *planner) unread(f podlogs.File) bool {
-	return f.Kind != podlogs.Live && !pl.missed(f) && pl.policy.Positions.unread(f.Inode, f.Size) > 0
+	return !pl.isLive(f) && !pl.missed(f) && pl.policy.Positions.unread(f.Inode, f.Size) > 0
 }
 
 func (pl *planner) missed(f podlogs.File) bool { return pl.policy.Positions[f.Inode] == Missed }

@@ -105,6 +105,24 @@ func TestReadLogIsNotEmptied(t *testing.T) {
 	}
 }
 
+// TestLiveLogOfEarlierRestartIsHeld: what a reader has not read of the log of an exited container is
+// held like a rotated log.
+func TestLiveLogOfEarlierRestartIsHeld(t *testing.T) {
+	files := []podlogs.File{
+		{Name: parseName(t, "0.log")[0], Size: 200, Regular: true, Inode: 1},
+		{Name: parseName(t, "1.log")[0], Size: 1, Regular: true, Inode: 2},
+	}
+	for _, c := range []struct {
+		position, allowance int64
+		prunes              bool
+	}{{10, 1000, false}, {10, 0, true}, {200, 1000, true}} {
+		p := Policy{MaxFiles: 9, MaxTotalSize: 50, Codec: podlogs.Gzip, Read: Read{Positions: Positions{1: c.position}}, Allowance: c.allowance}
+		if steps, _ := Plan(files, p, planNow); len(steps) > 0 != c.prunes {
+			t.Errorf("%+v: %+v", c, steps)
+		}
+	}
+}
+
 // TestMissedLogIsNotHeld: a log that its readers have not opened does not wait for them,
 // and stays uncompressed until it is pruned, so that its lines can be counted then.
 func TestMissedLogIsNotHeld(t *testing.T) {

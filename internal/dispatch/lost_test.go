@@ -1,7 +1,10 @@
 package dispatch
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,4 +53,95 @@ func TestMissedLogIsForgotten(t *testing.T) {
 			t.Errorf("%v", c.missed)
 		}
 	})
+}
+
+// TestReaderOfOtherLogsIsAwaited: a reader that has not opened the live log is waited for while it
+// reads the container's other logs, and for as long after as it may take to look for new ones.
+func TestReaderOfOtherLogsIsAwaited(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		n, f := readNode(t, "")
+		ct, dir := n.run(t, fake.ContainerSpec{})
+		must(t, ct.WriteNumbered("stdout", 10, 100))
+		n.list(t)
+		reader := at(10, filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String()))
+		if closed {
+			reader.Closed, reader.Positions = reader.Positions, nil
+		}
+		now := time.Now().Add(time.Hour)
+		for ago, waits := range map[time.Duration]bool{0: true, maxDiscovery: true, maxDiscovery + 1: false} {
+			reader.Progress = now.Add(-ago)
+			f.set(reader)
+			waiting, missed := n.slowest(dir, "0.log", now, now, time.Time{})
+			if (waiting != nil) != waits || (len(missed) == 1) != waits {
+				t.Errorf("it read %v ago: waits for %+v, missed by %v", ago, waiting, missed)
+			}
+		}
+	}
+}
+
+// TestMissedByOneOfTwo: a log that one reader has open, and another has not opened before it was
+// rotated, is lost for the other when no reader holds it any longer.
+func TestMissedByOneOfTwo(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	log := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
+	inode := inodeOf(log)
+	n.with(dir, func(c *container) {
+		c.missed = map[uint64]missedLog{inode: {[]string{"slow", "shipper"}, time.Now()}}
+	})
+	f.set(at(10, log))
+	if p, _ := n.positions(dir); p[inode] != 10 {
+		t.Errorf("while it is open: %v", p)
+	}
+	f.set(readers.Follower{Command: "shipper", Closed: map[uint64]int64{inode: 20}})
+	if p, _ := n.positions(dir); p[inode] != rotator.Missed {
+		t.Errorf("once it is closed: %v", p)
+	}
+	if commands := n.takeMissed(dir, inode); len(commands) != 1 || commands[0] != "slow" {
+		t.Errorf("missed by %v", commands)
+	}
+}
+
+// TestStalledLogIsEmptied: a rotated log in which a reader has not advanced for long is not held, but
+// is emptied when it is pruned: its space is free although the reader has it open. What it had not
+// read counts as lost.
+func TestStalledLogIsEmptied(t *testing.T) {
+	n, f := readNode(t, "containerLogMaxSize: 64Ki\ncontainerLogMaxTotalSize: 128Ki\nrotatedLogGracePeriod: 0s\n")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	log := filepath.Join(ct.Dir(), "0.log.20260101-000001")
+	line := "2026-01-01T00:00:00Z stdout F " + strings.Repeat("x", 100) + "\n"
+	must(t, os.WriteFile(log, []byte(strings.Repeat(line, 1500)), 0o600))
+	must(t, os.WriteFile(filepath.Join(ct.Dir(), "0.log.20260101-000002"), []byte(line), 0o600))
+	reader, err := os.Open(log)
+	must(t, err)
+	defer reader.Close() //nolint:errcheck // opened for reading
+	f.set(readers.Follower{Command: "shipper", Stalled: map[uint64]int64{inodeOf(log): int64(500 * len(line))}})
+	n.list(t)
+	n.Changed(dir)
+	testutil.Eventually(t, "the prune", func() bool { return n.logged(`"lines":1000,`) == 1 })
+	if st, err := reader.Stat(); err != nil || st.Size() > 0 || n.logged(`"readers":"shipper"`) != 1 {
+		t.Errorf("%v, %v: %s", st, err, n.log.String())
+	}
+}
+
+// TestAllowanceIsGivenInTurn: containers that have more than their share, and cannot give, do not keep
+// each other's prunes running without a pause.
+func TestAllowanceIsGivenInTurn(t *testing.T) {
+	n, f := readNode(t, "containerLogMaxSize: 64Ki\ncontainerLogMaxTotalSize: 128Ki\nunreadLogBudget: 1000\n")
+	var newest []string // of a container that writes little: it is not pruned
+	for i := range 2 {
+		ct, _ := n.run(t, fake.ContainerSpec{Pod: fmt.Sprint("app", i)})
+		must(t, ct.WriteNumbered("stdout", 10, 100))
+		newest = append(newest, filepath.Join(ct.Dir(), "0.log.20260101-000001"))
+		must(t, os.WriteFile(newest[i], make([]byte, 200_000), 0o600))
+	}
+	f.set(at(0, newest...))
+	n.list(t)
+	testutil.Eventually(t, "both to have more", func() bool { return len(n.allowance.dirs()) == 2 })
+	before := n.prunes.Stats().Done
+	time.Sleep(10 * givePause)
+	if pruned := n.prunes.Stats().Done - before; pruned > 100 {
+		t.Errorf("%d prunes", pruned)
+	}
 }

@@ -53,6 +53,9 @@ const (
 	// discoverPause is between two times that readers are looked for because of one
 	// container.
 	discoverPause = 10 * time.Second
+	// givePause is how long after another container needs the allowance a directory that has more
+	// than its share is pruned. Not all can give at once.
+	givePause = 100 * time.Millisecond
 	// unknownReader stands for the command of a process that has a log open and cannot be
 	// seen.
 	unknownReader = "unknown"
@@ -158,7 +161,7 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 		unread := max(0, live.Size-pos)
 		switch {
 		case open && now.Sub(f.Since) >= settleTime && (unread == 0 || !f.Dead && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds()))):
-		case !open && live.Born != 0 && now.Sub(named) > maxDiscovery: // it does not follow this log
+		case !open && live.Born != 0 && now.Sub(latest(named, f.Progress)) > maxDiscovery: // it has not opened this log since it read the others
 		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
 		case f.Kubelet && now.Sub(since) > maxPersonWait:
 		default:
@@ -250,8 +253,8 @@ func sizeOf(files []podlogs.File) (sum int64) {
 // it back.
 func (d *Dispatcher) borrow(dir string, borrowed int64) int64 {
 	share, over := d.allowance.share(dir, borrowed)
-	for _, other := range over {
-		d.prunes.Add(other)
+	for _, other := range over { // each of which may request the others in turn
+		d.prunes.AddAfter(other, givePause)
 	}
 	return share
 }
@@ -316,7 +319,8 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 		return nil, false
 	}
 	p = rotator.Positions{}
-	opened := map[uint64]bool{}
+	opened := map[uint64][]string{} // by which commands
+	var stalled []uint64
 	for _, f := range d.o.Readers.Followers(dir, heldLogsAge) {
 		if f.Kubelet || f.Expected {
 			continue
@@ -326,19 +330,30 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 			if before, ok := p[inode]; !ok || pos < before {
 				p[inode] = pos
 			}
-			opened[inode] = true
+			opened[inode] = append(opened[inode], f.Command)
 		}
 		for inode := range f.Closed {
-			opened[inode] = true
+			opened[inode] = append(opened[inode], f.Command)
+		}
+		for inode := range f.Stalled {
+			opened[inode] = append(opened[inode], f.Command)
+			stalled = append(stalled, inode)
+		}
+	}
+	for _, inode := range stalled { // not held; emptied when it is pruned, since unlinking it would free nothing
+		if _, ok := p[inode]; !ok {
+			p[inode] = rotator.Missed
 		}
 	}
 	d.with(dir, func(c *container) {
 		c.followed = c.followed || followed
 		followed = c.followed
-		for inode := range c.missed {
-			if opened[inode] {
-				delete(c.missed, inode) // a reader that looks for rotated logs too
-			} else {
+		for inode, m := range c.missed {
+			// Some readers look for rotated logs too.
+			m.readers = slices.DeleteFunc(m.readers, func(command string) bool { return slices.Contains(opened[inode], command) })
+			if c.missed[inode] = m; len(m.readers) == 0 {
+				delete(c.missed, inode)
+			} else if _, open := p[inode]; !open {
 				p[inode] = rotator.Missed
 			}
 		}
@@ -351,7 +366,7 @@ func (d *Dispatcher) positionAgain(dir string) func(inode uint64) int64 {
 	return func(inode uint64) (pos int64) {
 		pos = math.MaxInt64
 		for _, f := range d.o.Readers.Followers(dir, 0) {
-			at, ok := f.Positions[inode]
+			at, ok := f.Open(inode)
 			if !ok {
 				at, ok = f.Closed[inode]
 			}
@@ -411,7 +426,7 @@ func (d *Dispatcher) noteLost(dir string, done []rotator.Step) {
 		}
 		var behind []string
 		for _, f := range d.o.Readers.Followers(dir, anyAge) {
-			if pos, ok := f.Positions[s.Inode]; ok && pos < s.Size && !f.Kubelet {
+			if pos, ok := f.Open(s.Inode); ok && pos < s.Size && !f.Kubelet {
 				behind = append(behind, f.Command)
 				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(s.Size - pos))
 			}

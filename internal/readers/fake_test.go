@@ -185,6 +185,9 @@ func TestFilesBound(t *testing.T) {
 		if got := len(n.tracked[0].open); got != maxFiles {
 			n.Errorf("%d files", got)
 		}
+		if n.Stats().Exact {
+			n.Error("not all files are kept, and that is exact")
+		}
 	})
 }
 
@@ -332,6 +335,52 @@ func TestOlderContinuesNothing(t *testing.T) {
 	}
 }
 
+// TestOtherInstance: a process that has run beside another of its command for long does not take its
+// place, also if it is younger.
+func TestOtherInstance(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		log := n.write(dirA, "0.log", 1000)
+		for _, pid := range []string{"10", "11"} {
+			p.process(pid, "fluent-bit")
+			p.open(pid, 3, log, 1000)
+		}
+		n.settle()
+		time.Sleep(maxHandover)
+		n.discover()
+		p.exit("10")
+		n.expect(dirA, "fluent-bit", "fluent-bit dead")
+		p.process("12", "fluent-bit")
+		p.open("12", 3, log, 1000)
+		n.discover()
+		n.expect(dirA, "fluent-bit", "fluent-bit")
+	})
+}
+
+// TestQuietContainersAreFollowed: a reader that has closed the logs of quiet containers is expected to
+// open a new one's.
+func TestQuietContainersAreFollowed(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		p.process("10", "filebeat")
+		for i := range 12 {
+			p.open("10", 3+i, n.write("ns_"+strconv.Itoa(i)+"_uid/c", "0.log", 1000), 1000)
+		}
+		n.settle()
+		for fd := range 8 {
+			if err := os.Remove(filepath.Join(p.dir, "10/fd", strconv.Itoa(3+fd))); err != nil {
+				n.Fatal(err)
+			}
+		}
+		n.discover()
+		n.discover()
+		n.write(dirA, "0.log", 1000)
+		n.discover()
+		n.expect(dirA, "filebeat expected")
+		if r := n.Stats().Readers[0]; r.Containers != 4 {
+			n.Errorf("%d containers", r.Containers)
+		}
+	})
+}
+
 // TestSeveralDescriptors: of several descriptors of a file the lowest counts, save one in its head.
 func TestSeveralDescriptors(t *testing.T) {
 	inFakeProc(t, func(n *node, p fakeProc) {
@@ -360,6 +409,24 @@ func TestSeveralDescriptors(t *testing.T) {
 	})
 }
 
+// TestLowestOfManyDescriptors: of more descriptors of a file than are read each time, the lowest is.
+func TestLowestOfManyDescriptors(t *testing.T) {
+	inFakeProc(t, func(n *node, p fakeProc) {
+		log := n.write(dirA, "0.log", 20_000)
+		p.process("10", "shipper")
+		p.open("10", 3, log, 20_000)
+		n.settle()
+		for fd := 4; fd < 4+2*maxFDs; fd++ {
+			p.open("10", fd, log, int64(20_000-fd))
+		}
+		n.discover()
+		lowest := 3 + 2*maxFDs
+		position(n, n.one(dirA).Positions, inode(n, log), int64(20_000-lowest))
+		p.open("10", lowest, log, 19_000)
+		position(n, n.one(dirA).Positions, inode(n, log), 19_000)
+	})
+}
+
 // TestLeft: a rotated log in which a reader does not advance, while it reads another, counts until the
 // timeout.
 func TestLeft(t *testing.T) {
@@ -375,8 +442,11 @@ func TestLeft(t *testing.T) {
 		position(n, n.one(dirA).Positions, rotated, 500)
 		time.Sleep(timeout)
 		f := n.one(dirA)
-		position(n, f.Closed, rotated, 500)
+		position(n, f.Stalled, rotated, 500)
 		position(n, f.Positions, inode(n, log), 1000)
+		if at, ok := f.Open(rotated); at != 500 || !ok || len(f.Closed) > 0 {
+			n.Errorf("open at %d: %v; %+v", at, ok, f)
+		}
 		p.open("10", 3, filepath.Join(n.logs, dirA, "0.log.20261121-100000"), 600)
 		position(n, n.one(dirA).Positions, rotated, 600)
 	})

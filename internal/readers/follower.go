@@ -11,11 +11,18 @@ import (
 type successor struct {
 	command string
 	started uint64
-	live    bool // has the container's live log open
+	first   time.Time // when it was found
+	live    bool      // has the container's live log open
 }
 
+// maxHandover is how long before its predecessor's end a process that replaces it may have been
+// started: that of a rolling update with a surge. One that ran for longer is another collector.
+const maxHandover = time.Minute
+
 // succeeds reports whether s continues the work of p.
-func (s successor) succeeds(p *process) bool { return s.command == p.command && s.started > p.started }
+func (s successor) succeeds(p *process) bool {
+	return s.command == p.command && s.started > p.started && s.first.After(p.died.Add(-maxHandover))
+}
 
 // follower returns the process as a reader of a container; nil if it is not one. exited reports
 // that it is dead: see deadFollower.
@@ -30,7 +37,7 @@ func (p *process) follower(t *Tracker, v view, maxAge time.Duration) (f *Followe
 	if !p.died.IsZero() {
 		return nil, s, true
 	}
-	s = successor{command: p.command, started: p.started, live: p.open[v.live.ID] != nil}
+	s = successor{command: p.command, started: p.started, first: p.first, live: p.open[v.live.ID] != nil}
 	fl := p.follows[v.dir]
 	switch {
 	case fl == nil || fl.since.IsZero():
@@ -67,14 +74,14 @@ func (p *process) result(t *Tracker, fl *follow, v view, now time.Time) *Followe
 	f := &Follower{
 		PID: p.pid, Command: p.command, Kubelet: p.command == kubelet, Dead: !p.died.IsZero(),
 		Since: fl.since, Progress: fl.progress, Rate: fl.rate.at(now),
-		Positions: make(map[uint64]int64, len(fl.files)), Closed: make(map[uint64]int64, len(fl.closed)),
+		Positions: make(map[uint64]int64, len(fl.files)), Stalled: map[uint64]int64{}, Closed: make(map[uint64]int64, len(fl.closed)),
 	}
 	p.forget(t, fl, v)
 	for id, file := range fl.files {
-		if dead := !p.died.IsZero(); dead || file.isRead(now, v.timeout) {
+		if dead := !p.died.IsZero(); dead || file.advances(now, v.timeout) {
 			f.Positions[id.Inode] = max(0, file.pos)
 		} else {
-			f.Closed[id.Inode] = max(0, file.pos)
+			f.Stalled[id.Inode] = max(0, file.pos)
 		}
 	}
 	for id, pos := range fl.closed {

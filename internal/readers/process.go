@@ -31,6 +31,9 @@ const (
 	maxMissed = 2
 	// maxFiles bounds what is kept of one process: 250 containers with 5 files are 1,250.
 	maxFiles = 2048
+	// maxFDs bounds how many descriptors of one file are read between two lists, which is for each
+	// look of a rotation that waits. rsyslog has two.
+	maxFDs = 16
 	// maxClosed bounds the closed files that are kept for a container.
 	maxClosed = 64
 	// maxHead is what a process reads of a file to recognize it. rsyslog keeps a second descriptor
@@ -65,9 +68,9 @@ type process struct {
 type file struct {
 	id     podlogs.ID
 	dir    string
-	fds    []string
-	pos    int64 // see at; -1: not read yet
-	next   int64 // while the descriptors are read: that of those so far; -1: none is open
+	fds    []string // at most maxFDs
+	pos    int64    // see at; -1: not read yet
+	next   int64    // while the descriptors are read: that of those so far; -1: none is open
 	size   int64
 	grew   time.Time // when pos last grew, or was at the end
 	links  uint64    // 0: removed
@@ -85,6 +88,7 @@ type follow struct {
 	ended    time.Time // since opened, first seen at the end of the live log
 	read     bool      // since opened, a position in a live log has grown
 	left     bool      // died, and a younger process continues
+	behind   bool      // when it was last judged
 	progress time.Time
 	looked   time.Time
 	checked  time.Time // modification time of the directory when files were last known to exist
@@ -152,13 +156,18 @@ func (p *process) look(t *Tracker, fd string, known *file) {
 	}
 	if p.open[f.id] == nil {
 		if len(p.open) == maxFiles {
+			p.partial = true
 			return
 		}
 		p.add(f)
 	}
-	f.fds = append(f.fds, fd)
 	p.byFD[fd] = f
-	f.at(pos, st)
+	switch f.at(pos, st); {
+	case len(f.fds) < maxFDs:
+		f.fds = append(f.fds, fd)
+	case pos == f.next:
+		f.fds[maxFDs-1] = fd // the lowest position counts
+	}
 }
 
 // identify returns which log a descriptor has open, nil if none.
@@ -223,9 +232,9 @@ func (f *file) at(pos int64, st podlogs.Stat) {
 	}
 }
 
-// isRead reports whether the process does not lag in the file without progress: it may read others
+// advances reports whether the process does not lag in the file without progress: it may read others
 // and have left this one, with a descriptor open.
-func (f *file) isRead(now time.Time, timeout time.Duration) bool { return now.Sub(f.grew) <= timeout }
+func (f *file) advances(now time.Time, timeout time.Duration) bool { return now.Sub(f.grew) <= timeout }
 
 // close keeps the last position of a file that is no longer open.
 func (fl *follow) close(f *file) {
@@ -277,7 +286,7 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 			f.pos, f.next = f.next, -1
 		}
 		if f.pos < f.size {
-			behind = behind || id == live.ID || f.links > 0 && f.isRead(now, v.timeout)
+			behind = behind || id == live.ID || f.links > 0 && f.advances(now, v.timeout)
 		}
 		atEnd := f.pos >= f.size || fl.read && f.size-f.pos <= nearEnd
 		if atEnd && id == live.ID && f.pos > 0 && isOpen && fl.ended.IsZero() {
@@ -296,9 +305,11 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 			fl.since = now
 		}
 	}
-	if grown > 0 || !behind {
+	// One that had read all it has closed is judged again only when a log is due.
+	if grown > 0 || !behind || len(fl.files) == 0 && !fl.behind {
 		fl.progress = now
 	}
+	fl.behind = behind
 	fl.rate.add(grown, now)
 	fl.looked = now
 	if p.since.IsZero() && seen && !fl.ended.IsZero() && now.Sub(fl.ended) >= span {
@@ -330,8 +341,9 @@ func (p *process) exit(now time.Time) {
 	_ = p.proc.Close() // opened for reading
 }
 
-// reader summarizes the process.
-func (p *process) reader() (r Reader, isReader, partial bool) {
+// reader summarizes the process. Since is zero if it is not a reader. follows is the number of
+// containers whose logs it follows, open or closed: many shippers close a log that is silent.
+func (p *process) reader() (r Reader, follows int, partial bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r = Reader{PID: p.pid, Command: p.command, Dead: !p.died.IsZero(), Since: p.since}
@@ -339,11 +351,14 @@ func (p *process) reader() (r Reader, isReader, partial bool) {
 		if len(fl.files) > 0 && !fl.left {
 			r.Containers++
 		}
+		if !fl.since.IsZero() && !fl.left {
+			follows++
+		}
 	}
 	for _, f := range p.open {
 		if !p.follows[f.dir].left {
 			r.LagBytes += max(0, f.size-f.pos)
 		}
 	}
-	return r, !p.since.IsZero(), p.partial && p.died.IsZero()
+	return r, follows, p.partial && p.died.IsZero()
 }

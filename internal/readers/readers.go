@@ -73,7 +73,16 @@ type Follower struct {
 	Progress  time.Time        // when a position of it last grew, or it was at the end of the live log and of all else it has open
 	Rate      float64          // the most it read of this container's logs recently, bytes/s (decaying over about 10 s)
 	Positions map[uint64]int64 // by inode: offset in each file of this container that it has open (or had at its death)
-	Closed    map[uint64]int64 // by inode: the last offset that was seen in files that it has closed, or in which it has not advanced for Timeout, while they exist
+	Stalled   map[uint64]int64 // by inode: offset in files that it has open, and in which it is behind and has not advanced for Timeout
+	Closed    map[uint64]int64 // by inode: the last offset that was seen in files that it has closed, while they exist
+}
+
+// Open returns the offset in a file that the reader has open, or had at its death.
+func (f *Follower) Open(inode uint64) (offset int64, ok bool) {
+	if offset, ok = f.Positions[inode]; !ok {
+		offset, ok = f.Stalled[inode]
+	}
+	return offset, ok
 }
 
 // Stats are figures over all containers, as of the last Discover.
@@ -206,15 +215,15 @@ func (t *Tracker) Discover(ctx context.Context) error {
 	return err
 }
 
-// summarize returns the commands of readers with the most containers that one process follows,
+// summarize returns the commands of readers with the most containers that one process has followed,
 // the readers, and how many processes have more descriptors than are read.
 func summarize(tracked []*process) (commands map[string]int, readers []Reader, partial int) {
 	commands = map[string]int{}
 	for _, p := range tracked {
-		r, isReader, isPartial := p.reader()
-		if isReader {
+		r, follows, isPartial := p.reader()
+		if !r.Since.IsZero() {
 			readers = append(readers, r)
-			commands[r.Command] = max(commands[r.Command], r.Containers)
+			commands[r.Command] = max(commands[r.Command], follows)
 		}
 		if isPartial {
 			partial++

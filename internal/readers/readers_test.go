@@ -192,6 +192,9 @@ func TestRestarted(t *testing.T) {
 				position(n, f.Positions, first, 1000)
 			}
 		}
+		if err := unix.Nanosleep(&unix.Timespec{Nsec: 2e7}, nil); err != nil { // a process's start is known to a clock tick
+			n.Fatal(err)
+		}
 		second = start(t, path, 0)
 		n.show(strconv.Itoa(second.cmd.Process.Pid), second.cmd.Process.Pid)
 		time.Sleep(10 * time.Second)
@@ -345,7 +348,12 @@ func TestClosed(t *testing.T) {
 		if len(f.Positions) > 0 || time.Since(f.Progress) > 0 {
 			n.Errorf("%+v", f)
 		}
+		time.Sleep(2 * timeout) // and nothing is due
+		n.discover()
 		n.write(dirA, "0.log", 1)
+		if f := n.one(dirA); time.Since(f.Progress) > 0 {
+			n.Errorf("%+v", f)
+		}
 		time.Sleep(timeout - tick)
 		n.expect(dirA, "filebeat")
 		n.expect(dirA)
@@ -406,6 +414,11 @@ func TestManyDescriptors(t *testing.T) {
 		position(n, n.one(dirA).Positions, inode(n, log), 1000)
 		if got := len(n.tracked[0].byFD); got != 10_001 {
 			n.Errorf("%d descriptors", got)
+		}
+		for _, f := range n.tracked[0].open {
+			if len(f.fds) != maxFDs {
+				n.Errorf("%d descriptors are read each time", len(f.fds))
+			}
 		}
 		exact := n.Stats()
 		c.do("many", n.write(dirB, "0.log", 0), maxDescriptors-10_000)
