@@ -35,7 +35,8 @@ const (
 	// least: one that has just looked for new lines reads what is left when it looks again.
 	lagging = settleTime
 	// caughtUp is for how long a process that was behind does not read, at least, once it is at
-	// the end: most log shippers look for new lines every 200 ms or less often.
+	// the end: most log shippers look for new lines every 200 ms or less often. After settleTime
+	// without a read, it may have been stopped.
 	caughtUp = 150 * time.Millisecond
 	// catchUpLook is between two looks at whether such a process is at the end.
 	catchUpLook = caughtUp / 3
@@ -70,6 +71,7 @@ type reads struct {
 	looked      time.Time // the last look of a wait
 	unread      time.Time // when the first wait began of those in a row without a read; zero: none
 	wasFollowed bool      // the logs were followed when the current or last wait began
+	paused      bool      // in the current or last wait, there was a pause of caughtUp to settleTime between two reads
 	// away is the longest part of the current or last wait without a read that has ended with one;
 	// 0: none of settleTime or longer.
 	away     time.Duration
@@ -87,7 +89,7 @@ func (r *reads) begin(since, now time.Time) {
 	if since.Equal(r.wait) {
 		return
 	}
-	r.wait, r.away, r.wasFollowed = since, 0, false // what followed returns is of now
+	r.wait, r.away, r.paused, r.wasFollowed = since, 0, false, false // what followed returns is of now
 	r.wasFollowed = r.followed()
 	if r.unread.IsZero() || since.Sub(last) > maxReadGap { // the wait before was another time
 		r.unread = since
@@ -99,9 +101,11 @@ func (r *reads) note(at time.Time) {
 	if at.After(r.unread.Add(-readGap)) {
 		r.unread = time.Time{}
 	}
-	if away := min(at.Sub(r.until), at.Sub(r.wait)); away >= settleTime {
+	pause := at.Sub(r.until)
+	if away := min(pause, at.Sub(r.wait)); away >= settleTime {
 		r.away = max(r.away, away)
 	}
+	r.paused = r.paused || pause >= caughtUp && pause < settleTime && at.After(r.wait)
 	if r.state = isRead; r.from.IsZero() || at.Sub(r.until) > maxReadGap {
 		r.from, r.until = at, at
 	}
@@ -121,11 +125,21 @@ func (r *reads) sample(log podlogs.ID, accessed time.Time) {
 // upToDate reports whether a live log's reader has read what was written before a wait: the log
 // is silent and was read since its last write, or was read in the wait or just before. The reads
 // with which a reader of the rotated log ends are left out. since is when the wait began.
-func (r *reads) upToDate(live podlogs.Stat, now, since time.Time) bool {
+func (r *reads) upToDate(live podlogs.Stat, behind bool, now, since time.Time) bool {
 	if now.Sub(live.Modified) >= silence && !live.Modified.After(live.Accessed) {
 		return true
 	}
+	if behind && now.Sub(live.Accessed) >= settleTime { // it stopped before the end
+		return false
+	}
 	return live.Accessed.After(since.Add(-readGap)) && live.Accessed.After(r.rotated.Add(accessPause))
+}
+
+// catchesUp reports whether a live log's reader, which was behind, may be so still: it has not paused
+// between two reads in the wait, nor does it since the last write.
+func (r *reads) catchesUp(live podlogs.Stat, now, since time.Time) bool {
+	atEnd := r.paused || now.Sub(live.Modified) >= silence && now.Sub(live.Accessed) >= caughtUp
+	return !atEnd && now.Sub(latest(since, r.rotated, r.back)) < maxCatchUp
 }
 
 // followed reports whether the logs were read for long enough to be followed, now or when the
@@ -227,8 +241,8 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 		}
 		r = c.reads
 	})
-	upToDate := r.upToDate(live, now, since)
-	catchesUp := behind && now.Sub(live.Accessed) < caughtUp && now.Sub(latest(since, r.rotated)) < maxCatchUp
+	upToDate := r.upToDate(live, behind, now, since)
+	catchesUp := behind && r.catchesUp(live, now, since)
 	switch {
 	case opened && upToDate && (catchesUp || now.Sub(r.back) < r.settles):
 		return true, true

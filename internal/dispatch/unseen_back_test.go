@@ -143,9 +143,52 @@ func TestFirstLogIsReadWithoutAPause(t *testing.T) {
 		look(true, false)
 		since = u.now
 		look(true, first)
-		look(false, first)
-		look(false, first)
-		look(false, false)
+		for range 3 {
+			look(false, first)
+		}
+		look(true, false)
+	}
+}
+
+// TestReaderCatchesUpOnceItIsBack: the time in which a process that cannot be seen was stopped is not
+// counted as time to catch up.
+func TestReaderCatchesUpOnceItIsBack(t *testing.T) {
+	u := newUnseenFor(t, 48*time.Hour)
+	u.times(t, 0, never, u.now)
+	u.sweep(t)
+	u.set(reads{state: isRead, from: u.now.Add(-time.Hour), until: u.now})
+	since := u.now
+	for _, phase := range []struct {
+		lasts        time.Duration
+		reads, waits bool
+	}{
+		{lasts: 10 * time.Second, reads: true, waits: true},
+		{lasts: maxCatchUp, waits: true},
+		{lasts: maxCatchUp / 2, reads: true, waits: true},
+		{lasts: caughtUp, waits: true},
+		{lasts: catchUpLook, reads: true},
+	} {
+		for end := u.now.Add(phase.lasts); u.now.Before(end); {
+			u.now = u.now.Add(catchUpLook)
+			if u.times(t, 0, never, u.now); phase.reads {
+				u.read(t, 0)
+			}
+			if waits := u.waits(since); waits != phase.waits {
+				t.Fatalf("after %v, in %+v, it waits: %v", u.now.Sub(since), phase, waits)
+			}
+		}
+	}
+	u.now = u.now.Add(time.Second)
+	since = u.now // of a log that is silent then
+	u.times(t, 0, never, u.now)
+	u.read(t, 0)
+	for end := u.now.Add(silence); u.now.Before(end); u.now = u.now.Add(catchUpLook) {
+		if !u.waits(since) {
+			t.Fatalf("%v after its last write, it does not wait", u.now.Sub(since))
+		}
+	}
+	if u.waits(since) {
+		t.Error("a log that is silent and was read since is waited for")
 	}
 }
 

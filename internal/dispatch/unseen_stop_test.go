@@ -115,6 +115,7 @@ func TestUnseenReaderStops(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUnseen(t)
+			u.rotatedLog(t)
 			written, read := u.now, time.Time{}
 			if c.ago > 0 {
 				read = u.now.Add(-c.ago)
@@ -248,6 +249,7 @@ func TestReadsAreSampled(t *testing.T) {
 // delay rotations.
 func TestUnseenReadsAfterClockStep(t *testing.T) {
 	u := newUnseen(t)
+	u.rotatedLog(t)
 	u.times(t, 0, u.now.Add(-time.Minute), u.now)
 	later := u.now.Add(time.Hour)
 	u.set(reads{state: isRead, from: u.now, until: later, back: later, rotated: later})

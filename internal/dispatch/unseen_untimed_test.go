@@ -277,16 +277,17 @@ func TestUntimedReaderDies(t *testing.T) {
 	}
 	readUntimed(t, u.logs[0])
 	must(t, reader.Close())
-	for range 20 {
+	for range 1 + settleTime/catchUpLook {
 		waits(true)
 	}
-	for range 1 + accessPause/catchUpLook { // its successor
+	for range 1 + settleTime/catchUpLook { // its successor
 		readUntimed(t, u.logs[0])
 		waits(true)
 	}
-	for range caughtUp / catchUpLook {
+	for range 1 + caughtUp/catchUpLook {
 		waits(true)
 	}
+	readUntimed(t, u.logs[0])
 	waits(false)
 
 	u.with(u.dir, func(c *container) { c.reads.rotated = u.now }) // it was not behind
@@ -333,10 +334,10 @@ func TestUntimedReaderCatchesUp(t *testing.T) {
 		step(true)
 		waits(true, true)
 	}
-	step(false)
-	waits(true, true)
-	step(false)
-	waits(true, true)
-	step(false)
+	for range caughtUp / catchUpLook {
+		step(false)
+		waits(true, true)
+	}
+	step(true)
 	waits(true, false)
 }
