@@ -9,9 +9,8 @@ import (
 	"github.com/logwatch/logwatch/internal/podlogs"
 )
 
-// Positions are the offsets up to which log readers have read a container's rotated
-// logs, by inode: of several readers, the lowest one. A log that no reader has open is
-// not in it.
+// Positions are the offsets up to which log readers have read a container's logs, by
+// inode: of several readers, the lowest one. A log that no reader has open is not in it.
 type Positions map[uint64]int64
 
 // Read is what log readers have read of a container's rotated logs.
@@ -22,9 +21,9 @@ type Read struct {
 	Again func(inode uint64) int64
 }
 
-// Missed is the position of a log that was rotated before a reader had opened it. It does
-// not wait for its readers, which look for live logs only, but counts as lost when it is
-// pruned, and is not compressed, so that its lines can be counted.
+// Missed is the position of a log that was rotated before a reader had opened it, or in
+// which a reader has stalled. It does not wait for its readers, but counts as lost when it
+// is pruned, and is not compressed, so that its lines can be counted.
 const Missed = -1
 
 // unread returns how many of size bytes have not been read.

@@ -58,22 +58,24 @@ func TestMissedLogIsForgotten(t *testing.T) {
 // TestReaderOfOtherLogsIsAwaited: a reader that has not opened the live log is waited for while it
 // reads the container's other logs, and for as long after as it may take to look for new ones.
 func TestReaderOfOtherLogsIsAwaited(t *testing.T) {
-	for _, closed := range []bool{false, true} {
+	for _, kind := range []string{"open", "closed", "expected"} {
 		n, f := readNode(t, "")
 		ct, dir := n.run(t, fake.ContainerSpec{})
 		must(t, ct.WriteNumbered("stdout", 10, 100))
 		n.list(t)
 		reader := at(10, filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String()))
-		if closed {
+		if kind != "open" {
 			reader.Closed, reader.Positions = reader.Positions, nil
 		}
+		reader.Expected = kind == "expected" // it has read none
 		now := time.Now().Add(time.Hour)
 		for ago, waits := range map[time.Duration]bool{0: true, maxDiscovery: true, maxDiscovery + 1: false} {
 			reader.Progress = now.Add(-ago)
 			f.set(reader)
+			waits = waits && !reader.Expected
 			waiting, missed := n.slowest(dir, "0.log", now, now, time.Time{})
 			if (waiting != nil) != waits || (len(missed) == 1) != waits {
-				t.Errorf("it read %v ago: waits for %+v, missed by %v", ago, waiting, missed)
+				t.Errorf("%s, it read %v ago: waits for %+v, missed by %v", kind, ago, waiting, missed)
 			}
 		}
 	}
@@ -96,6 +98,9 @@ func TestMissedByOneOfTwo(t *testing.T) {
 	f.set(readers.Follower{Command: "shipper", Closed: map[uint64]int64{inode: 20}})
 	if p, _ := n.positions(dir); p[inode] != rotator.Missed {
 		t.Errorf("once it is closed: %v", p)
+	}
+	if pos := n.positionAgain(dir)(inode); pos != 0 {
+		t.Errorf("read up to %d", pos)
 	}
 	if commands := n.takeMissed(dir, inode); len(commands) != 1 || commands[0] != "slow" {
 		t.Errorf("missed by %v", commands)

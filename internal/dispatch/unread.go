@@ -130,7 +130,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	})
 	if waiting != nil {
 		look := d.nextLook(dir, room)
-		if behind {
+		if behind && !unopened {
 			look = min(look, catchUpLook)
 		}
 		d.rotations.AddAfter(dir, look)
@@ -161,7 +161,7 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 		unread := max(0, live.Size-pos)
 		switch {
 		case open && now.Sub(f.Since) >= settleTime && (unread == 0 || !f.Dead && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds()))):
-		case !open && live.Born != 0 && now.Sub(latest(named, f.Progress)) > maxDiscovery: // it has not opened this log since it read the others
+		case !open && live.Born != 0 && now.Sub(named) > maxDiscovery && (f.Expected || now.Sub(f.Progress) > maxDiscovery): // it does not follow this log
 		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
 		case f.Kubelet && now.Sub(since) > maxPersonWait:
 		default:
@@ -364,6 +364,11 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 // positionAgain returns a function that reads the position of a log's slowest reader now.
 func (d *Dispatcher) positionAgain(dir string) func(inode uint64) int64 {
 	return func(inode uint64) (pos int64) {
+		missed := false
+		d.with(dir, func(c *container) { _, missed = c.missed[inode] })
+		if missed { // by one reader, whatever others have read
+			return 0
+		}
 		pos = math.MaxInt64
 		for _, f := range d.o.Readers.Followers(dir, 0) {
 			at, ok := f.Open(inode)

@@ -29,7 +29,7 @@ type view struct {
 	timeout  time.Duration
 
 	// Set for Followers.
-	commands map[string]int // of readers: the most containers that one process follows
+	commands map[string]int // of readers: the most containers that one process has followed
 	most     int
 	all      int // containers with a directory
 }

@@ -17,7 +17,7 @@ type successor struct {
 
 // maxHandover is how long before its predecessor's end a process that replaces it may have been
 // started: that of a rolling update with a surge. One that ran for longer is another collector.
-const maxHandover = time.Minute
+const maxHandover = 3 * time.Minute
 
 // succeeds reports whether s continues the work of p.
 func (s successor) succeeds(p *process) bool {
@@ -137,8 +137,11 @@ func (p *process) refresh(t *Tracker, v view, maxAge time.Duration, now time.Tim
 	if (opens || !complete) && now.Sub(p.listed) >= max(relistPause, relistShare*p.took) {
 		if err := p.list(t, t.known(v)); gone(err) {
 			p.exit(now)
+			return
 		}
-		return
+		if fl = p.follows[v.dir]; fl != nil && !fl.looked.Before(p.listed) { // judged with the list
+			return
+		}
 	}
 	if fl != nil {
 		p.judge(fl, v, time.Now())

@@ -232,8 +232,8 @@ func (f *file) at(pos int64, st podlogs.Stat) {
 	}
 }
 
-// advances reports whether the process does not lag in the file without progress: it may read others
-// and have left this one, with a descriptor open.
+// advances reports whether the process has read on in the file, or was at its end, within timeout. If
+// not, it may have left the file with a descriptor open.
 func (f *file) advances(now time.Time, timeout time.Duration) bool { return now.Sub(f.grew) <= timeout }
 
 // close keeps the last position of a file that is no longer open.
@@ -293,8 +293,11 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 			fl.ended = now
 		}
 	}
-	if fl.files[live.ID] == nil && fl.closed[live.ID] < live.Size {
+	switch {
+	case fl.files[live.ID] == nil && fl.closed[live.ID] < live.Size:
 		behind = true
+	case len(fl.files) == 0 && fl.opened.IsZero() && live.Size == 0:
+		behind = fl.behind // it may not come for this log, as for the one before
 	}
 	switch {
 	case len(fl.files) == 0:
@@ -305,7 +308,7 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 			fl.since = now
 		}
 	}
-	// One that had read all it has closed is judged again only when a log is due.
+	// One that has read all and closed it may come back when the log is written again.
 	if grown > 0 || !behind || len(fl.files) == 0 && !fl.behind {
 		fl.progress = now
 	}

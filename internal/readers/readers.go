@@ -37,7 +37,7 @@ type Tracker struct {
 	ignore   []string
 	timeout  time.Duration
 	tracked  []*process           // have a log open, or died as readers
-	commands map[string]int       // of readers: the most containers that one process follows; never changed, only replaced
+	commands map[string]int       // of readers: the most containers that one process has followed; never changed, only replaced
 	most     int                  // the most of any command
 	all      int                  // containers with a directory, if there are readers
 	dirs     map[string]directory // by container

@@ -327,50 +327,6 @@ func TestExpected(t *testing.T) {
 	}, c, tail)
 }
 
-// TestClosed: a reader that has closed a container's logs counts for it until the timeout, for
-// ever if it had read all.
-func TestClosed(t *testing.T) {
-	c := start(t, program(t, "filebeat"), 0)
-	inBubble(t, func(n *node) {
-		log, other := n.write(dirA, "0.log", 1000), n.write(dirB, "0.log", 1000)
-		for _, log := range []string{log, other} {
-			c.do("open", log)
-			c.do("read", log, 1000)
-		}
-		n.settle()
-		c.do("close", log)
-		for range 30 {
-			time.Sleep(10 * time.Second)
-			n.discover()
-		}
-		f := n.one(dirA)
-		position(n, f.Closed, inode(n, log), 1000)
-		if len(f.Positions) > 0 || time.Since(f.Progress) > 0 {
-			n.Errorf("%+v", f)
-		}
-		time.Sleep(2 * timeout) // and nothing is due
-		n.discover()
-		n.write(dirA, "0.log", 1)
-		if f := n.one(dirA); time.Since(f.Progress) > 0 {
-			n.Errorf("%+v", f)
-		}
-		time.Sleep(timeout - tick)
-		n.expect(dirA, "filebeat")
-		n.expect(dirA)
-		rotated := n.rotate()
-		c.do("open", log)
-		n.discover()
-		f = n.one(dirA)
-		position(n, f.Closed, inode(n, rotated), 1000)
-		if err := os.Remove(rotated); err != nil {
-			n.Fatal(err)
-		}
-		if f = n.one(dirA); len(f.Closed) > 0 {
-			n.Errorf("%+v", f)
-		}
-	}, c)
-}
-
 // TestExchangesDescriptors: a reader that opens its files again at each poll has them open all the
 // time.
 func TestExchangesDescriptors(t *testing.T) {

@@ -1,0 +1,80 @@
+package readers
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+// TestClosed: a reader that has closed a container's logs counts for it until the timeout, for
+// ever if it had read all.
+func TestClosed(t *testing.T) {
+	c := start(t, program(t, "filebeat"), 0)
+	inBubble(t, func(n *node) {
+		log, other := n.write(dirA, "0.log", 1000), n.write(dirB, "0.log", 1000)
+		for _, log := range []string{log, other} {
+			c.do("open", log)
+			c.do("read", log, 1000)
+		}
+		n.settle()
+		c.do("close", log)
+		for range 30 {
+			time.Sleep(10 * time.Second)
+			n.discover()
+		}
+		f := n.one(dirA)
+		position(n, f.Closed, inode(n, log), 1000)
+		if len(f.Positions) > 0 || time.Since(f.Progress) > 0 {
+			n.Errorf("%+v", f)
+		}
+		time.Sleep(2 * timeout) // and nothing is due
+		n.discover()
+		time.Sleep(2 * relistPause)
+		n.write(dirA, "0.log", 1)
+		if f := n.one(dirA); time.Since(f.Progress) > 0 {
+			n.Errorf("%+v", f)
+		}
+		time.Sleep(timeout - tick)
+		n.expect(dirA, "filebeat")
+		n.expect(dirA)
+		rotated := n.rotate()
+		c.do("open", log)
+		n.discover()
+		f = n.one(dirA)
+		position(n, f.Closed, inode(n, rotated), 1000)
+		if err := os.Remove(rotated); err != nil {
+			n.Fatal(err)
+		}
+		if f = n.one(dirA); len(f.Closed) > 0 {
+			n.Errorf("%+v", f)
+		}
+	}, c)
+}
+
+// TestLeftForGood: a reader that has closed a container's logs and does not come back is forgotten after
+// the timeout, however many logs are created in the meantime.
+func TestLeftForGood(t *testing.T) {
+	c := start(t, program(t, "vector"), 0)
+	inBubble(t, func(n *node) {
+		log, other := n.write(dirA, "0.log", 1000), n.write(dirB, "0.log", 1000)
+		for _, log := range []string{log, other} {
+			c.do("open", log)
+			c.do("read", log, 1000)
+		}
+		n.settle()
+		c.do("close", log)
+		n.discover()
+		n.discover()
+		for range 5 {
+			n.write(dirA, "0.log", 1000)
+			n.look(dirA)
+			time.Sleep(timeout / 4)
+			if err := os.Remove(n.rotate()); err != nil {
+				n.Fatal(err)
+			}
+			n.look(dirA) // while it is empty
+		}
+		n.write(dirA, "0.log", 1000)
+		n.expect(dirA)
+	}, c)
+}
