@@ -112,7 +112,11 @@ func comeAndGo(t *testing.T, n realNode, cs []container) {
 			t.Error(err)
 			return
 		}
-		if err := os.RemoveAll(pod.LogDir); err != nil {
+		// A log may be rotated in the directory while it is removed; kubelet tries again, too.
+		for err = os.RemoveAll(pod.LogDir); errors.Is(err, unix.ENOTEMPTY); {
+			err = os.RemoveAll(pod.LogDir)
+		}
+		if err != nil {
 			t.Error(err)
 		}
 	}
