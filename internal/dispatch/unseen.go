@@ -106,7 +106,7 @@ func (r *reads) note(at time.Time) {
 		r.away = max(r.away, away)
 	}
 	r.paused = r.paused || pause >= caughtUp && pause < settleTime && at.After(r.wait)
-	if r.state = isRead; r.from.IsZero() || at.Sub(r.until) > maxReadGap {
+	if r.state = isRead; r.from.IsZero() || pause > maxReadGap {
 		r.from, r.until = at, at
 	}
 	if at.After(r.until) {
