@@ -16,7 +16,7 @@ type successor struct {
 }
 
 // maxHandover is how long before its predecessor's end a process that replaces it may have been
-// started: that of a rolling update with a surge. One that ran for longer is another collector.
+// found, as in a rolling update with a surge. One that ran for longer is another collector.
 const maxHandover = 3 * time.Minute
 
 // succeeds reports whether s continues the work of p.
