@@ -243,6 +243,9 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 	})
 	upToDate := r.upToDate(live, behind, now, since)
 	catchesUp := behind && r.catchesUp(live, now, since)
+	if opened && catchesUp {
+		d.noteBusy(now)
+	}
 	switch {
 	case opened && upToDate && (catchesUp || now.Sub(r.back) < r.settles):
 		return true, true
@@ -267,14 +270,25 @@ func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bo
 		since, born = r.unread, earliest(born, r.unread)
 	}
 	if r.followed() {
-		from := latest(since, r.until, others.since) // its reader comes after these
+		from := latest(since, r.until, others.since, others.busy) // its reader comes after these
 		return now.Sub(since) < d.o.Readers.Unseen() && (others.since.IsZero() || now.Sub(from) < d.discovery)
 	}
-	age := now.Sub(latest(born, r.until))
-	if others.usually { // one that follows all containers, as known readers are expected to
+	if now.Sub(since) >= d.o.Readers.Unseen() {
+		return false
+	}
+	age := now.Sub(latest(born, r.until, others.busy))
+	if others.usually || now.Sub(others.busy) < nowLasts { // one that follows all containers, as known readers are expected to
 		return age < d.discovery
 	}
 	return age < d.unseenWait && r.state == isRead
+}
+
+// noteBusy notes that a process that cannot be seen is behind in a log. OpenTelemetry opens new
+// logs only when it has read those that it has open to their ends.
+func (d *Dispatcher) noteBusy(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.readResult.busy = now
 }
 
 func latest(times ...time.Time) time.Time   { return slices.MaxFunc(times, time.Time.Compare) }
@@ -292,6 +306,7 @@ func (d *Dispatcher) hadLine(dir, log string, live podlogs.Stat) bool {
 type elsewhere struct {
 	usually bool      // of those that a log shipper has had the time to open
 	since   time.Time // of more than half of those that are written; zero: they are not read now
+	busy    time.Time // when a reader was last behind in the log of a container whose rotation waits
 }
 
 // readElsewhere looks at when the other containers' live logs were read. It leaves out those whose
@@ -333,7 +348,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	case since.IsZero():
 		since = now
 	}
-	d.readLooked, d.readResult = now, elsewhere{usually: t.usually(), since: since}
+	d.readLooked, d.readResult = now, elsewhere{usually: t.usually(), since: since, busy: d.readResult.busy}
 	return d.readResult
 }
 
@@ -413,6 +428,9 @@ func (d *Dispatcher) beingRead(dir, log string, now time.Time) (reading, behind 
 	recent := now.Sub(last) < accessLasts
 	if recent {
 		d.with(dir, func(c *container) { c.reads.note(last) })
+		if behind {
+			d.noteBusy(now)
+		}
 	}
 	return age < d.unseenWait || recent || now.Sub(watched) < firstAccess, behind
 }

@@ -413,3 +413,51 @@ func TestWaitIsForOneLog(t *testing.T) {
 		}
 	}
 }
+
+// TestBusyReaderIsAwaited: a log that was never read is waited for while a process that cannot be
+// seen is behind in the logs of another container, whatever the rest is read. It opens new logs later.
+func TestBusyReaderIsAwaited(t *testing.T) {
+	for _, rotated := range []bool{false, true} {
+		u := newUnseenFor(t, 48*time.Hour) // the log was rotated before
+		u.settled, u.unseenWait = 0, 0 // the third container's log is not read
+		u.times(t, 0, never, u.now)
+		u.sweep(t)
+		busy, step := u.logs[0], catchUpLook
+		if rotated {
+			busy, step = u.rotatedLog(t), time.Second
+			reader, err := os.Open(busy)
+			must(t, err)
+			defer reader.Close() //nolint:errcheck // opened for reading
+		}
+		u.with(u.dir, func(c *container) { c.state.waiting = &Waiting{} })
+		never, _, err := podlogs.SplitPath(u.o.PodLogsDir, u.logs[1])
+		must(t, err)
+		since := u.now
+		look := func(read, want bool) {
+			t.Helper()
+			u.now = u.now.Add(step)
+			u.times(t, 0, time.Time{}, u.now)
+			u.at.Store(u.now.UnixNano())
+			if read {
+				readUntimed(t, busy)
+				u.accesses.ignore(0)() // reads the events
+			}
+			u.waits(since)
+			waits, _, _ := u.awaitUnseen(never, "0.log", u.now, since)
+			if waits != want {
+				t.Errorf("rotated: %v; after %v it waits: %v", rotated, u.now.Sub(since), waits)
+			}
+		}
+		for range 30 {
+			look(true, true)
+		}
+		if !rotated {
+			continue // it counts as behind until it pauses
+		}
+		for range int(accessLasts/time.Second) + int(nowLasts/time.Second) - 2 {
+			look(false, true)
+		}
+		look(false, false)
+		look(true, false) // it is not waited for again until it is read
+	}
+}
