@@ -9,6 +9,7 @@ import (
 
 	"github.com/logwatch/logwatch/cri"
 	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/internal/readers"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -93,10 +94,10 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 	if !known {
 		return // noteUnknown adds the key again when it is
 	}
-	read := d.ignoreReads(policy.Positions)
+	read, dead := d.ignoreReads(policy.Positions), d.dead(dir)
 	rep, err := d.rotator.Tidy(ctx, dir, policy, busy)
 	read()
-	d.count(dir, rep)
+	d.count(dir, rep, dead)
 	d.unblock(dir, rep)
 	d.housekept(ctx, dir, rep, err)
 	if rep.Again > 0 {
@@ -116,11 +117,11 @@ func (d *Dispatcher) prune(ctx context.Context, dir string) {
 // pruneLogs prunes the logs that requests name.
 func (d *Dispatcher) pruneLogs(ctx context.Context, dir string, requests []pruneRequest, busy podlogs.Name) {
 	for _, r := range requests {
-		positions, _ := d.positions(dir)
-		read := d.ignoreReads(positions)
-		rep, err := d.rotator.Prune(ctx, dir, r.names, busy, rotator.Read{Positions: positions, Again: d.positionAgain(dir)})
-		read()
-		d.count(dir, rep)
+		read, _, _ := d.read(dir)
+		end, dead := d.ignoreReads(read.Positions), d.dead(dir)
+		rep, err := d.rotator.Prune(ctx, dir, r.names, busy, read)
+		end()
+		d.count(dir, rep, dead)
 		rep.Done = append(r.sofar, rep.Done...)
 		if rep.Blocked && err == nil {
 			r.sofar = rep.Done
@@ -170,7 +171,7 @@ func (d *Dispatcher) compress(ctx context.Context, dir string) {
 		for !d.compressing(dir, n, cancel) && cctx.Err() == nil {
 		}
 	})
-	d.count(dir, rep)
+	d.count(dir, rep, nil)
 	d.o.Metrics.CompressedIn.Add(float64(rep.BytesIn))
 	d.o.Metrics.CompressedOut.Add(float64(rep.BytesOut))
 	blocked := false
@@ -276,9 +277,9 @@ func (d *Dispatcher) housekept(ctx context.Context, dir string, rep rotator.Repo
 	d.noteHousekeeping(dir, rep, err)
 }
 
-// count adds what was removed to the metrics.
-func (d *Dispatcher) count(dir string, rep rotator.Report) {
-	d.noteLost(dir, rep.Done)
+// count adds what was removed to the metrics. dead: see [Dispatcher.noteLost].
+func (d *Dispatcher) count(dir string, rep rotator.Report, dead []readers.Follower) {
+	d.noteLost(dir, rep.Done, dead)
 	m := d.o.Metrics
 	m.LeaseRefusals.Add(float64(rep.Busy))
 	for _, s := range rep.Done {

@@ -81,8 +81,75 @@ func TestReaderOfOtherLogsIsAwaited(t *testing.T) {
 	}
 }
 
+// TestReaderHasClosedLiveLog: one that has closed the live log is waited for unless it has read all.
+func TestReaderHasClosedLiveLog(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	live, err := n.statLog(dir, "0.log")
+	must(t, err)
+	for left, waits := range map[int64]bool{0: false, 1: true} {
+		now := time.Now()
+		f.set(readers.Follower{Command: "shipper", Progress: now, Closed: map[uint64]int64{live.Inode: live.Size - left}})
+		if waiting, missed := n.slowest(dir, "0.log", now, now, time.Time{}); (waiting != nil) != waits || (len(missed) > 0) != waits {
+			t.Errorf("%d bytes are not read: waits for %+v, missed by %v", left, waiting, missed)
+		}
+	}
+}
+
+// TestUnknownReadersAtTheStart: what a reader may not have read is kept until the readers are known.
+func TestUnknownReadersAtTheStart(t *testing.T) {
+	n, f := readNode(t, "containerLogMaxFiles: 3\ncompression: {codec: none}\n")
+	f.early = true
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	rotatedLogs(t, ct.Dir(), 4)
+	n.list(t)
+	n.Changed(dir)
+	testutil.Eventually(t, "the second prune", func() bool { return n.prunes.Stats().Done > 1 })
+	if now := names(t, ct.Dir()); strings.Count(now, ".2026") != 4 {
+		t.Errorf("pruned before the readers are known: %s", now)
+	}
+	f.mu.Lock()
+	f.early = false
+	f.mu.Unlock()
+	testutil.Eventually(t, "the policy", func() bool { return strings.Count(names(t, ct.Dir()), ".2026") == 2 })
+}
+
+// TestLostToPressure: a log that is pruned for the sake of the node while a process that cannot be seen
+// has it open counts as lost.
+func TestLostToPressure(t *testing.T) {
+	n, f := readNode(t, "")
+	f.unseen = time.Hour
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	all := rotatedLogs(t, ct.Dir(), 2)
+	reader, err := os.Open(filepath.Join(ct.Dir(), all[0].String()))
+	must(t, err)
+	defer reader.Close() //nolint:errcheck // opened for reading
+	n.list(t)
+	n.Prune(dir, all[:1], func(_ rotator.Report, err error) { must(t, err) })
+	testutil.Eventually(t, "the report", func() bool { return n.logged(`"readers":"unknown"`) == 1 })
+}
+
+// TestLostToTheDead: what a reader that has exited had not read is counted as its own, also where it is
+// forgotten with the log.
+func TestLostToTheDead(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	log := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
+	gone, other := at(1, log), at(5, log)
+	gone.Dead, gone.Command = true, "gone"
+	f.set(gone, other)
+	dead := n.dead(dir)
+	f.set(other)
+	n.noteLost(dir, []rotator.Step{{Inode: inodeOf(log), Size: 7, Lost: rotator.Lost{Bytes: 6}}}, dead)
+	if n.logged(`"readers":"gone, shipper"`) != 1 {
+		t.Error(n.log.String())
+	}
+}
+
 // TestMissedByOneOfTwo: a log that one reader has open, and another has not opened before it was
-// rotated, is lost for the other when no reader holds it any longer.
+// rotated, is lost for the other once no reader holds it.
 func TestMissedByOneOfTwo(t *testing.T) {
 	n, f := readNode(t, "")
 	ct, dir := n.run(t, fake.ContainerSpec{})
@@ -91,13 +158,19 @@ func TestMissedByOneOfTwo(t *testing.T) {
 	n.with(dir, func(c *container) {
 		c.missed = map[uint64]missedLog{inode: {[]string{"slow", "shipper"}, time.Now()}}
 	})
-	f.set(at(10, log))
-	if p, _ := n.positions(dir); p[inode] != 10 {
-		t.Errorf("while it is open: %v", p)
-	}
-	f.set(readers.Follower{Command: "shipper", Closed: map[uint64]int64{inode: 20}})
-	if p, _ := n.positions(dir); p[inode] != rotator.Missed {
-		t.Errorf("once it is closed: %v", p)
+	size := int64(len("a line\n"))
+	for _, c := range []struct {
+		other readers.Follower
+		want  int64
+	}{
+		{at(1, log), 1},
+		{at(size, log), rotator.Missed},
+		{readers.Follower{Command: "shipper", Closed: map[uint64]int64{inode: size}}, rotator.Missed},
+	} {
+		f.set(c.other)
+		if read, _, _ := n.read(dir); read.Positions[inode] != c.want {
+			t.Errorf("beside %+v: %v", c.other, read.Positions)
+		}
 	}
 	if pos := n.positionAgain(dir)(inode); pos != 0 {
 		t.Errorf("read up to %d", pos)

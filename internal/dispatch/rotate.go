@@ -308,6 +308,7 @@ func (d *Dispatcher) finish(ctx context.Context, w want, c cri.Container, done r
 		if done.To != "" {
 			e.provenInode = 0 // the next empty file may get the inode
 			e.moved = true
+			delete(e.missed, done.Inode) // of a log that had the inode before
 		}
 		if done.To != "" && len(w.missed) > 0 {
 			if e.missed == nil {

@@ -23,6 +23,8 @@ type Readers interface {
 	// Unseen is how long after its rotation a log that a process has open may have a
 	// reader that is not known; 0: all readers are known.
 	Unseen() time.Duration
+	// Known is false after the start, until the processes that ran before have been looked at.
+	Known() bool
 }
 
 const (
@@ -159,7 +161,9 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 	for _, f := range followers {
 		pos, open := f.Positions[live.Inode]
 		unread := max(0, live.Size-pos)
+		at, closed := f.Closed[live.Inode]
 		switch {
+		case closed && at >= live.Size: // it has read all
 		case open && now.Sub(f.Since) >= settleTime && (unread == 0 || !f.Dead && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds()))):
 		case !open && live.Born != 0 && now.Sub(named) > maxDiscovery && (f.Expected || now.Sub(f.Progress) > maxDiscovery): // it does not follow this log
 		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
@@ -264,24 +268,51 @@ func (d *Dispatcher) unreadPolicy(dir string, p *rotator.Policy) {
 	if d.o.Readers == nil {
 		return
 	}
-	p.Positions, p.Followed = d.positions(dir)
-	p.Again = d.positionAgain(dir)
-	unseen := d.o.Readers.Unseen()
-	missed := false
-	d.with(dir, func(c *container) { missed = len(c.missed) > 0 })
 	var files []podlogs.File
-	if p.Followed || unseen > 0 || missed {
-		var err error
-		if files, err = podlogs.ListDir(d.fs, dir, maxListed); err == nil { // else there is nothing to hold
-			d.forgetMissed(dir, files)
-		}
-	}
-	d.holdInUse(dir, files, unseen, p.Positions)
+	p.Read, files, p.Followed = d.read(dir)
 	var borrowed int64
 	if p.MaxTotalSize > 0 && (p.Followed || len(p.Positions) > 0) {
 		borrowed = sizeOf(files) - p.MaxTotalSize
 	}
 	p.Allowance = d.borrow(dir, borrowed)
+}
+
+// read returns what has been read of a directory's rotated logs, and the directory's files, if any of
+// them may be held. followed: see [Dispatcher.positions].
+func (d *Dispatcher) read(dir string) (r rotator.Read, files []podlogs.File, followed bool) {
+	if d.o.Readers == nil {
+		return r, nil, false
+	}
+	r.Again = d.positionAgain(dir)
+	r.Positions, followed = d.positions(dir)
+	missed := false
+	d.with(dir, func(c *container) { missed = len(c.missed) > 0 })
+	unseen, known := d.o.Readers.Unseen(), d.o.Readers.Known()
+	if !followed && known && unseen == 0 && !missed {
+		return r, nil, followed
+	}
+	files, err := podlogs.ListDir(d.fs, dir, maxListed)
+	if err != nil { // there is nothing to hold
+		return r, nil, followed
+	}
+	d.forgetMissed(dir, files)
+	d.with(dir, func(c *container) {
+		for _, f := range files {
+			if pos, open := r.Positions[f.Inode]; len(c.missed[f.Inode].readers) > 0 && (!open || pos >= f.Size) {
+				r.Positions[f.Inode] = rotator.Missed
+			}
+		}
+	})
+	if !known {
+		for _, f := range files {
+			if _, open := r.Positions[f.Inode]; !open && f.Regular && (f.Kind == podlogs.Rotated || f.Kind == podlogs.Live) {
+				r.Positions[f.Inode] = 0
+			}
+		}
+	} else if unseen > 0 {
+		d.holdInUse(dir, files, unseen, r.Positions)
+	}
+	return r, files, followed
 }
 
 // missedLog is a log that was rotated before its readers had opened it.
@@ -353,8 +384,6 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 			m.readers = slices.DeleteFunc(m.readers, func(command string) bool { return slices.Contains(opened[inode], command) })
 			if c.missed[inode] = m; len(m.readers) == 0 {
 				delete(c.missed, inode)
-			} else if _, open := p[inode]; !open {
-				p[inode] = rotator.Missed
 			}
 		}
 	})
@@ -423,14 +452,23 @@ func (d *Dispatcher) minInterval(dir string, configured time.Duration) time.Dura
 	return configured
 }
 
-// noteLost logs and counts what was removed before it was read.
-func (d *Dispatcher) noteLost(dir string, done []rotator.Step) {
+// dead returns the readers of a directory that have exited: they are known while their logs exist.
+func (d *Dispatcher) dead(dir string) (dead []readers.Follower) {
+	if d.o.Readers == nil {
+		return nil
+	}
+	return slices.DeleteFunc(d.o.Readers.Followers(dir, anyAge), func(f readers.Follower) bool { return !f.Dead })
+}
+
+// noteLost logs and counts what was removed before it was read. dead is of before the removal.
+func (d *Dispatcher) noteLost(dir string, done []rotator.Step, dead []readers.Follower) {
 	for _, s := range done {
 		if s.Lost.Bytes == 0 {
 			continue
 		}
+		followers := slices.DeleteFunc(d.o.Readers.Followers(dir, anyAge), func(f readers.Follower) bool { return f.Dead })
 		var behind []string
-		for _, f := range d.o.Readers.Followers(dir, anyAge) {
+		for _, f := range append(followers, dead...) {
 			if pos, ok := f.Open(s.Inode); ok && pos < s.Size && !f.Kubelet {
 				behind = append(behind, f.Command)
 				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(s.Size - pos))

@@ -25,9 +25,16 @@ type followers struct {
 	list   []readers.Follower
 	now    []readers.Follower // what is read again; nil: the same
 	unseen time.Duration
+	early  bool // they are not known yet
 }
 
 func (f *followers) Unseen() time.Duration { return f.unseen }
+
+func (f *followers) Known() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.early
+}
 
 func (f *followers) Followers(_ string, maxAge time.Duration) []readers.Follower {
 	f.mu.Lock()

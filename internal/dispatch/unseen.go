@@ -470,9 +470,6 @@ func (d *Dispatcher) look(dir string) (end func()) {
 // holdInUse adds as unread the rotated logs that a process has open which is not known,
 // for a time after their rotation: it may be a log reader that cannot be seen.
 func (d *Dispatcher) holdInUse(dir string, files []podlogs.File, unseen time.Duration, p rotator.Positions) {
-	if unseen <= 0 {
-		return
-	}
 	var busy podlogs.Name
 	d.with(dir, func(c *container) { busy = c.compressing })
 	now := time.Now()

@@ -419,7 +419,7 @@ func TestWaitIsForOneLog(t *testing.T) {
 func TestBusyReaderIsAwaited(t *testing.T) {
 	for _, rotated := range []bool{false, true} {
 		u := newUnseenFor(t, 48*time.Hour) // the log was rotated before
-		u.settled, u.unseenWait = 0, 0 // the third container's log is not read
+		u.settled, u.unseenWait = 0, 0     // the third container's log is not read
 		u.times(t, 0, never, u.now)
 		u.sweep(t)
 		busy, step := u.logs[0], catchUpLook

@@ -265,7 +265,7 @@ func TestUnseenReaderReadsOn(t *testing.T) {
 				c.reads.note(now.Add(time.Millisecond)) // read during this call
 			}
 		})
-		if waits, _ := n.unread(dir, "0.log", false, now, now.Add(-time.Hour)); waits != read {
+		if waits, _ := n.unread(dir, "0.log", false, now, now.Add(-time.Hour/2)); waits != read {
 			t.Errorf("the first read is not awaited for %v", n.unseenWait)
 		}
 	}

@@ -2,6 +2,7 @@ package readers
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -47,6 +48,34 @@ func TestClosed(t *testing.T) {
 		}
 		if f = n.one(dirA); len(f.Closed) > 0 {
 			n.Errorf("%+v", f)
+		}
+	}, c)
+}
+
+// TestClosedTogether: one that has closed the logs of several containers is expected at each that is due
+// at the same time.
+func TestClosedTogether(t *testing.T) {
+	c := start(t, program(t, "filebeat"), 0)
+	inBubble(t, func(n *node) {
+		for _, dir := range []string{dirA, dirB, "ns_c_uid/c"} {
+			log := n.write(dir, "0.log", 1000)
+			c.do("open", log)
+			c.do("read", log, 1000)
+		}
+		n.settle()
+		for _, dir := range []string{dirA, dirB} {
+			c.do("close", filepath.Join(n.logs, dir, "0.log"))
+		}
+		n.discover()
+		n.discover()
+		time.Sleep(3 * timeout)
+		n.discover()
+		time.Sleep(2 * relistPause)
+		for _, dir := range []string{dirA, dirB} {
+			n.write(dir, "0.log", 1)
+			if f := n.Followers(dir, 100*time.Millisecond); len(f) != 1 {
+				n.Errorf("%d readers of %s", len(f), dir)
+			}
 		}
 	}, c)
 }

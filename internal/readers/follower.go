@@ -122,7 +122,7 @@ func (p *process) forget(t *Tracker, fl *follow, v view) {
 func (p *process) refresh(t *Tracker, v view, maxAge time.Duration, now time.Time) {
 	fl := p.follows[v.dir]
 	looked := p.listed
-	if fl != nil && fl.looked.After(looked) {
+	if fl != nil && (fl.looked.After(looked) || len(fl.files) == 0) { // a list does not judge those that are closed
 		looked = fl.looked
 	}
 	if now.Sub(looked) <= maxAge {

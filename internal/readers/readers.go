@@ -42,6 +42,7 @@ type Tracker struct {
 	all      int                  // containers with a directory, if there are readers
 	dirs     map[string]directory // by container
 	stats    Stats
+	scans    int // that have ended
 }
 
 // New returns a Tracker that knows of no reader until Discover is called.
@@ -121,6 +122,14 @@ func (t *Tracker) Unseen() time.Duration {
 		return 0
 	}
 	return t.timeout
+}
+
+// Known reports whether the readers that ran before this program are known: Discover was called
+// twice.
+func (t *Tracker) Known() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.scans >= 2
 }
 
 // Followers returns the readers of a container, given as "pod/container" relative to PodLogsDir.
@@ -208,6 +217,7 @@ func (t *Tracker) Discover(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.commands, t.most, t.all = commands, 0, all
+	t.scans++
 	for _, containers := range commands {
 		t.most = max(t.most, containers)
 	}
