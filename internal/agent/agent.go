@@ -87,7 +87,6 @@ type parts struct {
 	watcher    *watcher.Watcher
 	pressure   *pressure.Controller
 	readers    *readers.Tracker
-	discover   atomic.Bool // requests a scan for log readers
 }
 
 // Run runs the agent until ctx ends, which is not an error.
@@ -169,7 +168,6 @@ func (a *agent) newParts(client *cri.Client, resolver *policy.Resolver) *parts {
 	p.readers = readers.New(readers.Options{PodLogsDir: cfg.PodLogsDir, Proc: "/proc", Ignore: cfg.LogReaders.Ignored(), Timeout: cfg.LogReaders.Timeout})
 	p.dispatcher = dispatch.New(dispatch.Options{
 		PodLogsDir: cfg.PodLogsDir, Client: client, Inventory: p.inventory, Metrics: a.metrics, Readers: p.readers,
-		Discover:      func() { p.discover.Store(true) },
 		ReopenTimeout: cfg.RuntimeRequestTimeout,
 		RotateWorkers: cfg.ContainerLogMaxWorkers, CompressWorkers: cfg.Compression.Workers,
 		Check: func(dir string) { p.watcher.Check(dir) },
@@ -293,8 +291,6 @@ const (
 	// second scan, which comes early after the start.
 	discoverInterval      = 10 * time.Second
 	firstDiscoverInterval = 2500 * time.Millisecond
-	// minDiscoverPause is the time between two scans that are requested.
-	minDiscoverPause = 300 * time.Millisecond
 )
 
 // discover keeps the log readers known.
@@ -305,9 +301,10 @@ func (a *agent) discover(ctx context.Context, p *parts) {
 		} else if ctx.Err() == nil {
 			a.warn.Do("readers", func() { a.log.Warn().Err(err).Msg("cannot find log readers; using minRotationInterval") })
 		}
-		_ = wait.PollUntilContextTimeout(ctx, minDiscoverPause, interval, false, func(context.Context) (bool, error) {
-			return p.discover.Swap(false), nil
-		})
+		select {
+		case <-ctx.Done():
+		case <-time.After(interval):
+		}
 	}
 }
 

@@ -42,9 +42,7 @@ type Options struct {
 	Inventory  *cri.Inventory
 	Resolver   *policy.Resolver
 	Readers    Readers // nil: log readers are not known
-	// Discover makes the log readers looked for soon. Must not block; set with Readers.
-	Discover func()
-	Metrics  *telemetry.Metrics
+	Metrics    *telemetry.Metrics
 	// ReopenTimeout bounds one ReopenContainerLog call.
 	ReopenTimeout time.Duration
 	// RotateWorkers and CompressWorkers are how many rotations and compressions
@@ -194,7 +192,7 @@ type container struct {
 	// When the next request may be sent.
 	failures    int
 	followed    bool                 // log readers have been seen
-	discovered  time.Time            // when readers were looked for
+	seen        bool                 // and are, as of the last sweep or rotation
 	returned    time.Time            // when the live log got its name back
 	moved       bool                 // the live log was, by this process
 	reads       reads                // by processes that cannot be seen

@@ -95,12 +95,14 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 	}
 	// Another rotator may be between its rename and its reopen: what the last
 	// sweep found too has been so for long.
-	report := false
+	report, skipped, clean := false, false, d.rules.Load().cleanRemoved
 	d.with(dir, func(e *container) {
 		report = lost && (e.missing || cause == watcher.CauseStartup) && e.rotating.IsZero()
 		e.missing = lost
-		e.state.skipped = nil
-		e.noteRan(c, log)
+		skipped, e.state.skipped = e.state.skipped != nil, nil
+		if clean {
+			e.noteRan(c, log)
+		}
 	})
 	if report {
 		d.Due(watcher.Due{Dir: dir, Log: log, Cause: watcher.CauseMissing, Limit: math.MaxInt64})
@@ -109,7 +111,9 @@ func (d *Dispatcher) sweepRunning(cause watcher.Cause, dir, log string, c cri.Co
 		return
 	}
 	d.sampleReads(dir, path, st)
-	d.warn.Clear("skip " + c.ID)
+	if skipped {
+		d.warn.Clear("skip " + c.ID)
+	}
 	d.noteSize(dir, c.ID, st.Size)
 	e, _ := d.Policy(dir)
 	if limit := rotator.EffectiveLimit(e.MaxSize, e.MaxTotalSize); limit > 0 && st.Size >= limit && d.sinceRotation(dir) >= d.minInterval(dir, e.MinInterval) {

@@ -52,9 +52,6 @@ const (
 	returnPause = 5 * time.Second
 	// missedLasts is for how long a log that was rotated need not be in a list.
 	missedLasts = 10 * time.Second
-	// discoverPause is between two times that readers are looked for because of one
-	// container.
-	discoverPause = 10 * time.Second
 	// givePause is how long after another container needs the allowance a directory that has more
 	// than its share is pruned. Not all can give at once.
 	givePause = 100 * time.Millisecond
@@ -146,8 +143,8 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 // The log got its name at returned, if that is not zero, else when it was created.
 func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (waiting *Waiting, missed []string) {
 	followers := d.o.Readers.Followers(dir, positionsAge)
+	d.noteReaders(dir, followers)
 	if len(followers) == 0 {
-		d.discover(dir, now)
 		return nil, nil
 	}
 	live, err := d.statLog(dir, log)
@@ -178,20 +175,6 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 		}
 	}
 	return waiting, missed
-}
-
-// discover makes the readers of a directory looked for, of which none is known: a
-// collector may have opened the log since the last time.
-func (d *Dispatcher) discover(dir string, now time.Time) {
-	ask := false
-	d.with(dir, func(c *container) {
-		if ask = now.Sub(c.discovered) > discoverPause; ask {
-			c.discovered = now
-		}
-	})
-	if ask {
-		d.o.Discover()
-	}
 }
 
 func (d *Dispatcher) statLog(dir, log string) (podlogs.Stat, error) {
@@ -440,16 +423,20 @@ func (d *Dispatcher) UnreadBudget() (budget, used int64) {
 
 // minInterval is the minimum time between two rotations of a log. It protects the
 // log readers that cannot be seen; one that is seen is waited for instead.
-func (d *Dispatcher) minInterval(dir string, configured time.Duration) time.Duration {
-	if d.o.Readers == nil {
-		return configured
-	}
-	for _, f := range d.o.Readers.Followers(dir, anyAge) {
-		if !f.Expected && !f.Kubelet {
-			return 0
+func (d *Dispatcher) minInterval(dir string, configured time.Duration) (interval time.Duration) {
+	d.with(dir, func(c *container) {
+		if interval = configured; c.seen {
+			interval = 0
 		}
-	}
-	return configured
+	})
+	return interval
+}
+
+// noteReaders notes whether a directory has log readers that are seen. The watcher asks for it with
+// each check, which must not wait for a process's descriptors to be read.
+func (d *Dispatcher) noteReaders(dir string, followers []readers.Follower) {
+	seen := slices.ContainsFunc(followers, func(f readers.Follower) bool { return !f.Expected && !f.Kubelet })
+	d.with(dir, func(c *container) { c.seen = seen })
 }
 
 // dead returns the readers of a directory that have exited: they are known while their logs exist.

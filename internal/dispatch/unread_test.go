@@ -66,7 +66,7 @@ func readNode(t *testing.T, yaml string) (*node, *followers) {
 
 func readNodeOf(t *testing.T, style fake.Style, yaml string) (*node, *followers) {
 	n, f := newNodeOf(t, style, yaml), &followers{}
-	n.o.Readers, n.o.Discover = f, func() {}
+	n.o.Readers = f
 	return n, f
 }
 
@@ -268,24 +268,6 @@ func TestReopenWaitsForNoReader(t *testing.T) {
 		}
 		return n.logged("reopened a missing live log") == 1
 	})
-}
-
-// TestReadersAreLookedFor: for a log that is due and has no known reader, they are
-// looked for at once, though not with each rotation.
-func TestReadersAreLookedFor(t *testing.T) {
-	n, _ := readNode(t, "")
-	looked := 0
-	n.o.Discover = func() { looked++ }
-	ct, dir := n.run(t, fake.ContainerSpec{})
-	n.list(t)
-	for i := range 3 {
-		must(t, ct.WriteNumbered("stdout", 10, 200))
-		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
-		testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == uint64(i+1) })
-	}
-	if looked != 1 {
-		t.Errorf("looked for readers %d times", looked)
-	}
 }
 
 // TestUnreadLogsAreHeld: what a reader has not read stays, beyond the container's

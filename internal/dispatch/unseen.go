@@ -150,8 +150,10 @@ func (r *reads) followed() bool {
 
 // blind reports whether readers of a container's logs cannot be seen and are waited for.
 func (d *Dispatcher) blind(dir string) bool {
+	followers := d.o.Readers.Followers(dir, anyAge)
+	d.noteReaders(dir, followers)
 	budget, _ := d.UnreadBudget()
-	return budget > 0 && d.o.Readers.Unseen() > 0 && len(d.o.Readers.Followers(dir, anyAge)) == 0
+	return len(followers) == 0 && budget > 0 && d.o.Readers.Unseen() > 0
 }
 
 // accessed is [accesses.last] of a log of podLogsDir.
