@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/logwatch/logwatch/cri/fake"
+	"github.com/logwatch/logwatch/internal/readers"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/watcher"
 )
@@ -77,5 +78,30 @@ func TestLooksOftenWithoutRoom(t *testing.T) {
 	testutil.Eventually(t, "looks", func() bool { return n.rotations.Stats().Done >= before+looks })
 	if took := time.Since(began); took > looks*readerPause/2 {
 		t.Errorf("%d looks took %v", looks, took)
+	}
+}
+
+// TestSeenReaderReplacesInterval: minRotationInterval applies where no log reader is seen, as of the last
+// sweep.
+func TestSeenReaderReplacesInterval(t *testing.T) {
+	n, f := readNode(t, "minRotationInterval: 1m\n")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	n.list(t)
+	expected, kubelet := at(0, ct.LogPath()), at(0, ct.LogPath())
+	expected.Expected, kubelet.Kubelet = true, true
+	for _, c := range []struct {
+		name    string
+		readers []readers.Follower
+		want    time.Duration
+	}{
+		{"one", []readers.Follower{expected, at(0, ct.LogPath())}, 0},
+		{"none", nil, time.Minute},
+		{"one of other containers, and kubelet", []readers.Follower{expected, kubelet}, time.Minute},
+	} {
+		f.set(c.readers...)
+		n.Sweep(t.Context(), watcher.CauseSweep, false)
+		if got := n.Limits(dir).MinInterval; got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
 	}
 }
