@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/logwatch/logwatch/internal/config"
+	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/setting"
 )
 
@@ -264,6 +265,18 @@ func maxLiveLog(c config.Config) (live int64) {
 	return live
 }
 
+// maxUnread returns how much, in bytes, the largest container may have with all of the unread-log
+// budget; 0: nothing is held. A live log that waits for a log reader may reach most of that.
+func maxUnread(c config.Config) (total int64) {
+	if c.UnreadLogBudget == 0 {
+		return 0
+	}
+	for _, p := range policies(c.Rules) {
+		total = max(total, p.MaxTotalSize)
+	}
+	return total + c.UnreadLogBudget
+}
+
 // needKubelet skips a check without kubelet's settings.
 func needKubelet(n *node) Check {
 	if k := n.kubelet(); !k.found || k.err != nil {
@@ -274,7 +287,7 @@ func needKubelet(n *node) Check {
 
 func checkKubeletRotation(_ context.Context, n *node) Check {
 	const minBackstop, minInterval = int64(1 << 30), time.Minute // docs/POLICY.md
-	k, live := n.kubelet(), maxLiveLog(n.settings().Config)
+	k, live, unread := n.kubelet(), maxLiveLog(n.settings().Config), maxUnread(n.settings().Config)
 	switch {
 	case k.MaxSize < 0:
 		return found(OK, "kubelet does not rotate: %s is %s %s", maxSizeKey, setting.FormatSize(k.MaxSize), k.origin(maxSizeKey))
@@ -282,7 +295,11 @@ func checkKubeletRotation(_ context.Context, n *node) Check {
 		return found(OK, "logwatch rotates nothing (containerLogMaxSize -1), and kubelet does")
 	}
 	var c Check
-	lines := []string{maxSizeKey + ": " + setting.FormatSize(max(minBackstop, 4*live, k.MaxSize)), intervalKey + ": 1h"}
+	backstop := max(minBackstop, 4*live, k.MaxSize)
+	if backstop < unread/8*7 {
+		backstop = unread
+	}
+	lines := []string{maxSizeKey + ": " + setting.FormatSize(backstop), intervalKey + ": 1h"}
 	if k.Interval >= minInterval {
 		lines = lines[:1]
 	}
@@ -291,6 +308,9 @@ func checkKubeletRotation(_ context.Context, n *node) Check {
 		c = found(Fail, "kubelet rotates the same logs at %s", setting.FormatSize(k.MaxSize))
 	case k.MaxSize < 2*live:
 		c = found(Warn, "kubelet rotates at %s, close to logwatch", setting.FormatSize(k.MaxSize))
+	case k.MaxSize < unread/8*7:
+		c = found(Warn, "kubelet rotates at %s, and a log that waits for a log reader may reach %s", setting.FormatSize(k.MaxSize), display.Bytes(unread/8*7)).
+			detail("That is 7/8 of the largest total and unreadLogBudget together.")
 	case k.Interval < minInterval:
 		c = found(Warn, "kubelet checks logs every %v", k.Interval).
 			detail("Whenever logwatch is late, as after a start, kubelet may rotate first.")
