@@ -25,10 +25,10 @@ source of each value: default, file, profile, override or annotation.
 With --outage it requests the containers' rates from the running daemon, and prints how
 much disk space beyond their totals an outage of the log shippers of that length needs,
 compared with FILE's unreadLogBudget.`,
-		Example: `  logwatch check-config /etc/logwatch.yaml
-  logwatch check-config /etc/logwatch.yaml --explain shop/web-7d9f/app --labels app=web,tier=edge
-  logwatch check-config /etc/logwatch.yaml --explain shop/web-7d9f/app --annotations logwatch/max-size=50Mi
-  logwatch check-config /etc/logwatch.yaml --outage 1h`,
+		Example: `  logwatch check-config /etc/logwatch/logwatch.yaml
+  logwatch check-config /etc/logwatch/logwatch.yaml --explain shop/web-7d9f/app --labels app=web,tier=edge
+  logwatch check-config /etc/logwatch/logwatch.yaml --explain shop/web-7d9f/app --annotations logwatch/max-size=50Mi
+  logwatch check-config /etc/logwatch/logwatch.yaml --outage 1h`,
 		Args: cobra.ExactArgs(1),
 	}
 	explain := cmd.Flags().String("explain", "", "print the effective policy of one container: `NAMESPACE/POD/CONTAINER`")

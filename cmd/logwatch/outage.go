@@ -35,7 +35,7 @@ func explainOutage(ctx context.Context, w io.Writer, c config.Config, outage tim
 	if s.Node.Waiting != "" {
 		return fmt.Errorf("the daemon has measured no rates yet: %s", s.Node.Waiting)
 	}
-	return writeOutage(w, s.Containers, c.UnreadLogBudget, outage)
+	return writeOutage(w, s.Containers, c.UnreadLogBudget, c.LogReaders.Timeout, outage)
 }
 
 // unreadAfter is what a container has beyond its total when nothing was read for a
@@ -54,7 +54,7 @@ func allUnreadAfter(all []api.Container, outage time.Duration) (sum float64) {
 	return sum
 }
 
-func writeOutage(w io.Writer, all []api.Container, budget int64, outage time.Duration) error {
+func writeOutage(w io.Writer, all []api.Container, budget int64, timeout, outage time.Duration) error {
 	bytes := func(n float64) string { return display.Bytes(int64(min(n, 1<<62))) }
 	all = slices.SortedFunc(slices.Values(all), func(a, b api.Container) int {
 		return cmp.Compare(unreadAfter(b, outage), unreadAfter(a, outage))
@@ -78,7 +78,11 @@ func writeOutage(w io.Writer, all []api.Container, budget int64, outage time.Dur
 	_, _ = fmt.Fprintf(table, "\nAn outage of %s needs %s beyond the containers' totals: %s write %s, as of the last sweeps.\n",
 		outage, bytes(need), display.Plural(len(all), "container"), display.PerSecond(rate))
 	if unseen > 0 {
-		_, _ = fmt.Fprintf(table, "Containers without a log reader, for which nothing is kept: %d. They are included.\n", unseen)
+		_, _ = fmt.Fprintf(table, "Containers without a log reader that is seen: %d. They are included.\n", unseen)
+	}
+	if outage > timeout {
+		_, _ = fmt.Fprintf(table, "logReaders.timeout is TOO SHORT: a log shipper that reads nothing for %s is not waited for any longer, and what it misses is not counted. Set it to more than %s.\n",
+			timeout, outage)
 	}
 	if need <= float64(budget) {
 		_, _ = fmt.Fprintf(table, "unreadLogBudget is large enough: %s.\n", display.Bytes(budget))

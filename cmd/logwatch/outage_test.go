@@ -21,25 +21,30 @@ func TestOutage(t *testing.T) {
 		app("unlimited", 100*mi, 0, 0), app("unseen", 2*mi, -1, 50*mi),
 	}
 	for _, tt := range []struct {
-		outage time.Duration
-		budget int64
-		want   string
+		outage  time.Duration
+		timeout time.Duration
+		budget  int64
+		want    string
 	}{
-		{time.Minute, 691 * mi, `NAMESPACE POD CONTAINER RATE MAX-TOTAL BEYOND
+		{time.Minute, time.Minute, 691 * mi, `NAMESPACE POD CONTAINER RATE MAX-TOTAL BEYOND
 shop web\x1b fast 10Mi/s 50Mi 550Mi
 shop web\x1b behind 1Mi/s 50Mi 70Mi
 shop web\x1b unseen 2Mi/s 50Mi 70Mi
 
 An outage of 1m0s needs 690Mi beyond the containers' totals: 5 containers write 113Mi/s, as of the last sweeps.
-Containers without a log reader, for which nothing is kept: 1. They are included.
+Containers without a log reader that is seen: 1. They are included.
 unreadLogBudget is large enough: 691Mi.
 `},
 		// After 11 s: 60 Mi of fast and 21 Mi of behind; after 12 s: 70 and 22.
-		{time.Minute, 85 * mi, "unreadLogBudget is TOO SMALL: 85Mi lasts 11s. Set it to 691Mi if the disk has room.\n"},
-		{time.Minute, 0, "unreadLogBudget is TOO SMALL: 0 lasts 0s. Set it to 691Mi if the disk has room.\n"},
+		{time.Minute, time.Hour, 85 * mi, "unreadLogBudget is TOO SMALL: 85Mi lasts 11s. Set it to 691Mi if the disk has room.\n"},
+		{time.Minute, time.Hour, 0, "unreadLogBudget is TOO SMALL: 0 lasts 0s. Set it to 691Mi if the disk has room.\n"},
+		{time.Minute, time.Second, 691 * mi, `
+logReaders.timeout is TOO SHORT: a log shipper that reads nothing for 1s is not waited for any longer, and what it misses is not counted. Set it to more than 1m0s.
+unreadLogBudget is large enough: 691Mi.
+`},
 	} {
 		var out bytes.Buffer
-		if err := writeOutage(&out, all, tt.budget, tt.outage); err != nil {
+		if err := writeOutage(&out, all, tt.budget, tt.timeout, tt.outage); err != nil {
 			t.Fatal(err)
 		}
 		var got strings.Builder
@@ -50,7 +55,7 @@ unreadLogBudget is large enough: 691Mi.
 			t.Errorf("got\n%s\nwant\n%s", got.String(), tt.want)
 		}
 	}
-	if err := writeOutage(&bytes.Buffer{}, nil, 0, time.Hour); err != nil {
+	if err := writeOutage(&bytes.Buffer{}, nil, 0, time.Hour, time.Hour); err != nil {
 		t.Error(err)
 	}
 }

@@ -189,7 +189,7 @@ func (a *agent) state() telemetry.State {
 	w, t := p.watcher.Stats(), p.dispatcher.Totals()
 	st := telemetry.State{
 		Events: w.Events, Checks: w.Checks, Overflows: w.Overflows, WatchErrors: w.WatchErrors, Sweeps: w.Sweeps,
-		Hot: w.Hot, Cold: max(0, w.Tracked-w.Hot), Skipped: t.Skipped, Rejects: t.Rejected,
+		Hot: w.Hot, Cold: max(0, w.Tracked-w.Hot), Skipped: t.Skipped, Waiting: t.Waiting, Rejects: t.Rejected,
 		BacklogFiles: t.Backlog.Files, BacklogBytes: t.Backlog.Bytes,
 	}
 	st.UnreadBudget, st.Borrowed = p.dispatcher.UnreadBudget()

@@ -236,7 +236,7 @@ func (d *Dispatcher) oldestLine(dir string, files []podlogs.File) time.Time {
 // Totals are the counts of a Dispatcher since it was created, and its state now.
 type Totals struct {
 	Rotations, Failures, Rejected uint64
-	Skipped, Fallbacks            int // containers now
+	Skipped, Fallbacks, Waiting   int // containers now
 	Backlog                       Backlog
 }
 
@@ -251,6 +251,9 @@ func (d *Dispatcher) Totals() Totals {
 		t.Backlog.Bytes += c.state.backlog.Bytes
 		if c.state.fallback != "" {
 			t.Fallbacks++
+		}
+		if c.state.waiting != nil {
+			t.Waiting++
 		}
 	}
 	return t

@@ -1,16 +1,10 @@
 package dispatch
 
 import (
-	"cmp"
-	"errors"
-	"fmt"
-	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/logwatch/logwatch/internal/display"
 	"github.com/logwatch/logwatch/internal/podlogs"
 	"github.com/logwatch/logwatch/internal/readers"
 	"github.com/logwatch/logwatch/rotator"
@@ -47,6 +41,8 @@ const (
 	// maxDiscovery is how long a reader may take to open a new live log: Fluent Bit
 	// and Vector look for new logs every 60 seconds.
 	maxDiscovery = 75 * time.Second
+	// longWait is from when on a wait is logged: many end earlier.
+	longWait = time.Minute
 	// returnPause is for how long a log is not rotated that has got its name back: its
 	// readers may have left it.
 	returnPause = 5 * time.Second
@@ -113,6 +109,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 			waiting = nil
 		}
 	}
+	d.noteWait(dir, waiting, now)
 	d.with(dir, func(c *container) {
 		if c.state.waiting = waiting; waiting == nil {
 			return
@@ -135,6 +132,20 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 		d.rotations.AddAfter(dir, look)
 	}
 	return waiting != nil
+}
+
+// noteWait logs a wait that is long. waiting is nil: it has ended.
+func (d *Dispatcher) noteWait(dir string, waiting *Waiting, now time.Time) {
+	problem := "waits " + dir
+	switch {
+	case waiting == nil:
+		d.warn.Clear(problem)
+	case now.Sub(waiting.Since) >= longWait:
+		d.warn.Do(problem, func() {
+			d.log.Info().Str("dir", dir).Str("reader", waiting.Command).Int("pid", waiting.PID).Time("since", waiting.Since).
+				Int64("unread", waiting.Unread).Msg("rotation waits for a log reader")
+		})
+	}
 }
 
 // slowest returns the log reader that a rotation must wait for; nil: there is none. missed
@@ -298,33 +309,6 @@ func (d *Dispatcher) read(dir string) (r rotator.Read, files []podlogs.File, fol
 	return r, files, followed
 }
 
-// missedLog is a log that was rotated before its readers had opened it.
-type missedLog struct {
-	readers []string // their commands
-	at      time.Time
-}
-
-// takeMissed forgets a log that was pruned, and returns the commands of the readers that
-// missed it.
-func (d *Dispatcher) takeMissed(dir string, inode uint64) (commands []string) {
-	d.with(dir, func(c *container) {
-		commands = c.missed[inode].readers
-		delete(c.missed, inode)
-	})
-	return commands
-}
-
-// forgetMissed forgets the logs that are not listed, which another program removed: a new
-// log may get their inode. One that was rotated just now may be missing in the list.
-func (d *Dispatcher) forgetMissed(dir string, files []podlogs.File) {
-	d.with(dir, func(c *container) {
-		maps.DeleteFunc(c.missed, func(inode uint64, m missedLog) bool {
-			listed := slices.ContainsFunc(files, func(f podlogs.File) bool { return f.Inode == inode && f.Kind == podlogs.Rotated })
-			return !listed && time.Since(m.at) > missedLasts
-		})
-	})
-}
-
 // positions returns how far a directory's logs have been read: of each log the offset
 // of the reader that is the furthest behind. followed: there are readers, or were, which
 // have closed what they have read.
@@ -437,53 +421,4 @@ func (d *Dispatcher) minInterval(dir string, configured time.Duration) (interval
 func (d *Dispatcher) noteReaders(dir string, followers []readers.Follower) {
 	seen := slices.ContainsFunc(followers, func(f readers.Follower) bool { return !f.Expected && !f.Kubelet })
 	d.with(dir, func(c *container) { c.seen = seen })
-}
-
-// dead returns the readers of a directory that have exited: they are known while their logs exist.
-func (d *Dispatcher) dead(dir string) (dead []readers.Follower) {
-	if d.o.Readers == nil {
-		return nil
-	}
-	return slices.DeleteFunc(d.o.Readers.Followers(dir, anyAge), func(f readers.Follower) bool { return !f.Dead })
-}
-
-// noteLost logs and counts what was removed before it was read. dead is of before the removal.
-func (d *Dispatcher) noteLost(dir string, done []rotator.Step, dead []readers.Follower) {
-	for _, s := range done {
-		if s.Lost.Bytes == 0 {
-			continue
-		}
-		followers := slices.DeleteFunc(d.o.Readers.Followers(dir, anyAge), func(f readers.Follower) bool { return f.Dead })
-		var behind []string
-		for _, f := range append(followers, dead...) {
-			if pos, ok := f.Open(s.Inode); ok && pos < s.Size && !f.Kubelet {
-				behind = append(behind, f.Command)
-				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(s.Size - pos))
-			}
-		}
-		for _, command := range d.takeMissed(dir, s.Inode) {
-			behind = append(behind, command)
-			d.o.Metrics.UnreadPruned.WithLabelValues(command).Add(float64(s.Lost.Bytes))
-		}
-		if len(behind) == 0 { // see holdInUse
-			behind = []string{unknownReader}
-			d.o.Metrics.UnreadPruned.WithLabelValues(unknownReader).Add(float64(s.Lost.Bytes))
-		}
-		slices.Sort(behind)
-		d.o.Metrics.UnreadLinesPruned.Add(float64(s.Lost.Lines))
-		by := strings.Join(slices.Compact(behind), ", ")
-		d.log.Warn().Str("dir", dir).Str("file", s.Name.String()).Str("reason", string(s.Reason)).Str("readers", by).
-			Int64("bytes", s.Lost.Bytes).Int64("lines", s.Lost.Lines).Time("from", s.Lost.From).Time("to", s.Lost.To).
-			Msg("pruned log lines that a log reader has not read; raise unreadLogBudget")
-		d.o.Failed(Failed{Dir: dir, Housekeeping: true, Err: errors.New(lostText(s.Lost, by))})
-	}
-}
-
-// lostText describes what was pruned before the readers had read it.
-func lostText(lost rotator.Lost, readers string) string {
-	text := "pruned " + display.Plural(lost.Lines, "line")
-	if !lost.From.IsZero() {
-		text += fmt.Sprintf(", of %s to %s,", lost.From.Format(time.RFC3339), lost.To.Format(time.RFC3339))
-	}
-	return text + " not read by " + cmp.Or(readers, "a log reader")
 }

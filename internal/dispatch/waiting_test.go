@@ -105,3 +105,22 @@ func TestSeenReaderReplacesInterval(t *testing.T) {
 		}
 	}
 }
+
+// TestLongWaitIsLogged: once, until it has ended.
+func TestLongWaitIsLogged(t *testing.T) {
+	n := newNode(t, "")
+	now := time.Now()
+	for _, c := range []struct {
+		since  time.Duration // -1: it has ended
+		logged int
+	}{{0, 0}, {longWait - 1, 0}, {longWait, 1}, {2 * longWait, 1}, {-1, 1}, {longWait, 2}} {
+		w := &Waiting{Command: "fluent-bit", PID: 7, Since: now.Add(-c.since)}
+		if c.since < 0 {
+			w = nil
+		}
+		n.noteWait("a/b", w, now)
+		if got := n.logged(`"reader":"fluent-bit","pid":7`); got != c.logged {
+			t.Errorf("after %v it is logged %d times, want %d", c.since, got, c.logged)
+		}
+	}
+}

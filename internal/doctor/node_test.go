@@ -50,19 +50,19 @@ func TestInotify(t *testing.T) {
 		return func(f *fakeNode) { f.file("/proc/sys/fs/inotify/"+name, value+"\n") }
 	}
 	run(t, []scenario{
-		{"enough", "inotify-watches", busy(1, 30), wants{OK, "65506 inotify watches are left of 65536, and 6 are needed", "", ""}, false},
-		{"too few", "inotify-watches", limit("max_user_watches", "5"), wants{Fail, "5 inotify watches are left of 5, and 6 are needed", "2 pods and each of its 3 containers", "fs.inotify.max_user_watches = 65536"}, true},
+		{"enough", "inotify-watches", busy(1, 30), wants{OK, "65506 inotify watches are left of 65536, and 9 are needed", "", ""}, false},
+		{"too few", "inotify-watches", limit("max_user_watches", "5"), wants{Fail, "5 inotify watches are left of 5, and 9 are needed", "2 pods, and up to two for each of its 3 containers", "fs.inotify.max_user_watches = 65536"}, true},
 		{"others have them", "inotify-watches", func(f *fakeNode) { limit("max_user_watches", "100")(f); busy(1, 97)(f) }, wants{Fail, "3 inotify watches are left", "other processes of the same user hold 97", "65536"}, true},
 		{"no headroom", "inotify-watches", limit("max_user_watches", "11"), wants{Warn, "11 inotify watches are left", "twice as many", "65536"}, true},
-		{"its own do not count", "inotify-watches", func(f *fakeNode) { limit("max_user_watches", "15")(f); f.inotifyOf(f.daemon(), 1, 9) }, wants{OK, "15 inotify watches", "", ""}, false},
+		{"its own do not count", "inotify-watches", func(f *fakeNode) { limit("max_user_watches", "18")(f); f.inotifyOf(f.daemon(), 1, 9) }, wants{OK, "18 inotify watches", "", ""}, false},
 		{"another user's do not count", "inotify-watches", func(f *fakeNode) {
-			limit("max_user_watches", "15")(f)
+			limit("max_user_watches", "18")(f)
 			f.inotifyOf(f.processOf(500, 1000, "/bin/other"), 1, 9)
-		}, wants{OK, "15 inotify watches", "", ""}, false},
+		}, wants{OK, "18 inotify watches", "", ""}, false},
 		{"not to be seen", "inotify-watches", func(f *fakeNode) {
 			f.sys.euid = 9
 			f.hide(f.process("/usr/bin/busy"))
-		}, wants{OK, "there are 65536 inotify watches, and 6 are needed", "by other processes cannot be read", ""}, false},
+		}, wants{OK, "there are 65536 inotify watches, and 9 are needed", "by other processes cannot be read", ""}, false},
 		{"in a container", "inotify-watches", func(f *fakeNode) { f.link("/proc/self/ns/pid", "pid:[4026539999]") }, wants{OK, "there are 65536", "by other processes cannot be read", ""}, false},
 		{"unknown", "inotify-watches", func(f *fakeNode) { f.remove("/proc/sys/fs/inotify") }, wants{Skip, "cannot be read", "", ""}, false},
 

@@ -91,7 +91,7 @@ func (n *node) countInotify() (u inotifyUse) {
 func checkWatches(_ context.Context, n *node) Check {
 	limit, _ := n.sysctl(watchesKey)
 	t, u := n.tree(), n.inotify()
-	need := 1 + t.pods + len(t.containers)
+	need := 1 + t.pods + 2*len(t.containers)
 	left := max(0, limit-u.watches)
 	if u.hidden && left >= 2*need {
 		return found(OK, "there are %d inotify watches, and %d are needed", limit, need).detail("The use by other processes cannot be read.")
@@ -100,7 +100,7 @@ func checkWatches(_ context.Context, n *node) Check {
 	if left >= 2*need {
 		return c
 	}
-	c = c.detail("One watch for podLogsDir, each of its %s and each of its %s; other processes of the same user hold %d.",
+	c = c.detail("One watch for podLogsDir, one for each of its %s, and up to two for each of its %s; other processes of the same user hold %d.",
 		display.Plural(t.pods, "pod"), display.Plural(len(t.containers), "container"), u.watches).
 		run(setSysctl(watchesKey, max(65536, u.watches+4*need)))
 	if left < need {

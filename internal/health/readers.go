@@ -63,6 +63,9 @@ func Waiting(c api.Container, now time.Time) string {
 	if w == nil {
 		return ""
 	}
+	if w.PID == 0 {
+		return fmt.Sprintf("a process that cannot be seen, for %s", display.Age(now.Sub(w.Since)))
+	}
 	return fmt.Sprintf("%s, process %d, for %s: %s unread", w.Command, w.PID, display.Age(now.Sub(w.Since)), display.Bytes(w.Unread))
 }
 

@@ -3,6 +3,7 @@ package health
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/logwatch/logwatch/internal/api"
 )
@@ -18,5 +19,20 @@ func TestReaders(t *testing.T) {
 	got := Readers(n)
 	if len(got) != maxReaders+1 || got[0] != "reader, process 6: 2 containers, 6Ki unread" || got[maxReaders] != "and 2 more" || !slices.Equal(before, n.Readers) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestWaiting: a reader that cannot be seen has no process ID.
+func TestWaiting(t *testing.T) {
+	now := time.Now()
+	since := now.Add(-time.Minute)
+	for want, w := range map[string]*api.Waiting{
+		"": nil,
+		"fluent-bit, process 7, for 60s: 2Ki unread": {PID: 7, Command: "fluent-bit", Since: since, Unread: 2 << 10},
+		"a process that cannot be seen, for 60s":     {Command: "unknown", Since: since},
+	} {
+		if got := Waiting(api.Container{Waiting: w}, now); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

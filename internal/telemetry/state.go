@@ -20,6 +20,7 @@ type State struct {
 	BacklogFiles, BacklogBytes int64
 
 	Skipped int    // running containers that are not rotated now
+	Waiting int    // containers whose rotation waits for a log reader now
 	Rejects uint64 // annotations
 
 	RuntimeReachable bool
@@ -96,6 +97,7 @@ func newStates(read func() State) *states {
 		{logs, prometheus.GaugeValue, always(func(s State) float64 { return float64(s.Cold) }), []string{"watched"}},
 		gauge("housekeeping_backlog_files", "Current number of rotated logs that could not be compressed or pruned when last tried. Excludes logs in their grace period or waiting for a worker.", func(s State) float64 { return float64(s.BacklogFiles) }),
 		gauge("housekeeping_backlog_bytes", "Current size of the rotated logs counted by logwatch_housekeeping_backlog_files.", func(s State) float64 { return float64(s.BacklogBytes) }),
+		gauge("waiting_containers", "Current number of containers whose rotation waits for a log reader. Their live logs may exceed their limits.", func(s State) float64 { return float64(s.Waiting) }),
 		gauge("skipped_containers", "Current number of running containers whose logs are not rotated because their log path is missing, a link, or outside podLogsDir.", func(s State) float64 { return float64(s.Skipped) }),
 		count("annotations_rejected_total", "Total number of pod annotations that were ignored, or capped at their ceiling.", func(s State) uint64 { return s.Rejects }),
 		gauge("runtime_up", "Whether the container runtime responded to the last request to list containers (1) or not (0).", func(s State) float64 { return truth(s.RuntimeReachable) }),

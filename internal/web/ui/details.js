@@ -5,6 +5,11 @@ import { cause } from "./events.js";
 import { get } from "./feed.js";
 import { sparkline } from "./columns.js";
 
+// waitingFor describes the log reader that a rotation waits for.
+const waitingFor = (w, since) => w.pid
+  ? `${escape(w.command)}, process ${w.pid}, for ${since}: ${size(w.unreadBytes)} unread`
+  : `a process that cannot be seen, for ${since}`;
+
 export class Details {
   #dialog = byID("details");
   #body = byID("details-body");
@@ -90,7 +95,7 @@ export class Details {
       ["Files", c.maxFiles ? `${count(c.files)} of ${count(c.maxFiles)}` : count(c.files)],
       ["Rate", rate(c.rate ?? c.bytesPerSecond)],
       ["Lag", c.lagBytes < 0 ? "no log reader" : `${size(c.lagBytes)} not read by the slowest log reader`],
-      ["Waiting for", w ? `${escape(w.command)}, process ${w.pid}, for ${age(now - Date.parse(w.since))}: ${size(w.unreadBytes)} unread` : ""],
+      ["Waiting for", w ? waitingFor(w, age(now - Date.parse(w.since))) : ""],
       ["Written", `${size(c.writtenBytes)} since logwatch first saw it`],
       ["Rotations", count(c.rotations)],
       ["Last rotation", r ? `${age(now - Date.parse(r.time))} ago, ${date(Date.parse(r.time))}` : "none yet"],
