@@ -22,7 +22,7 @@ func checkConfigCommand() *cobra.Command {
 With --explain it prints the effective policy of one container instead, and the
 source of each value: default, file, profile, override or annotation.
 
-With --outage it requests the containers' rates from the running daemon, and prints how
+With --outage it gets the containers' rates from the running daemon, and prints how
 much disk space beyond their totals an outage of the log shippers of that length needs,
 compared with FILE's unreadLogBudget.`,
 		Example: `  logwatch check-config /etc/logwatch/logwatch.yaml

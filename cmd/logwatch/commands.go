@@ -146,7 +146,7 @@ func reloadCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reload",
 		Short: "Reload the running daemon's configuration",
-		Long: `Reload requests the daemon at its control socket to reload the configuration file
+		Long: `Reload asks the daemon, at its control socket, to reload the configuration file
 that it runs with. After an error, which it prints, the previous configuration stays
 active. As ExecReload= of a unit it finds the daemon by the unit's command line.`,
 		Args: cobra.NoArgs,

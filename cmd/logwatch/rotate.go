@@ -16,7 +16,7 @@ func rotateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate NAMESPACE/POD[/CONTAINER] | --all",
 		Short: "Rotate logs now, regardless of their sizes",
-		Long: `Rotate requests the running daemon to rotate the logs of a pod, of one of its
+		Long: `Rotate asks the running daemon to rotate the logs of a pod, of one of its
 containers, or of all, as if they were at their limits. It waits, and prints the
 result of each. An empty log is left unchanged. It exits with 1 if a rotation failed.`,
 		Example: `  logwatch rotate shop/web-7d9f

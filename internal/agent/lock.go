@@ -103,7 +103,7 @@ func (a *agent) lockDir(l *locks) bool {
 	}
 	a.warn.Do("foreign lock", func() {
 		a.log.Warn().Int("pid", pid).Str("command", commandOf(pid)).Str("podLogsDir", a.o.Config.PodLogsDir).
-			Msg("another process holds a lock on podLogsDir; it is not a logwatch, and logwatch works nevertheless")
+			Msg("another process holds a lock on podLogsDir; it is not logwatch; continuing")
 	})
 	return true
 }

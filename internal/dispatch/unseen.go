@@ -162,7 +162,7 @@ func (d *Dispatcher) accessed(path string, inode uint64) (last, since time.Time)
 	if err != nil && !errors.Is(err, unix.ENOENT) {
 		d.warn.Do("accesses", func() {
 			d.log.Warn().Err(err).Str("hint", "if a limit is reached, raise it: sysctl fs.inotify.max_user_instances, fs.inotify.max_user_watches").
-				Msg("cannot watch logs for reads; log readers that are not seen are waited for less")
+				Msg("cannot watch logs for reads; waiting less for log readers that cannot be seen")
 		})
 	}
 	return last, since

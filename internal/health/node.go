@@ -152,7 +152,7 @@ func roomProblems(n api.Node) (list []Problem) {
 			Do: "Over it, logwatch removes the oldest rotated logs of those containers that hold the most. To keep more, raise nodeLogBudget; to need less, give the largest containers (sort by total size) smaller limits.",
 		}
 		if b.Usage > b.Limit {
-			p.Why = "The remaining logs are live or still open for writing. They are pruned as soon as possible."
+			p.Why = "The remaining logs are live or still open for writing. Live logs cannot be pruned; rotated logs are once they are closed."
 		}
 		list = append(list, p)
 	}
