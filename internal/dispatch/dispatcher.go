@@ -89,6 +89,7 @@ type Dispatcher struct {
 	compressions *workerpool.Pool
 	lookups      *workerpool.Pool
 
+	started   time.Time
 	rules     atomic.Pointer[rules]
 	clock     clock
 	allowance allowance
@@ -129,7 +130,10 @@ func New(o Options) *Dispatcher {
 	if o.Failed == nil {
 		o.Failed = func(Failed) {}
 	}
-	d := &Dispatcher{o: o, fs: podlogs.At(o.PodLogsDir), log: o.Log, containers: map[string]*container{}, unseenWait: maxUnseenWait, discovery: maxDiscovery, settled: maxDiscovery}
+	d := &Dispatcher{
+		o: o, fs: podlogs.At(o.PodLogsDir), log: o.Log, started: time.Now(), containers: map[string]*container{},
+		unseenWait: maxUnseenWait, discovery: maxDiscovery, settled: maxDiscovery,
+	}
 	d.rotator = rotator.New(rotator.Options{PodLogsDir: o.PodLogsDir, Runtime: reopener{o.Client}, ReopenTimeout: o.ReopenTimeout})
 	pool := func(name string, workers, slow int, run func(context.Context, string)) *workerpool.Pool {
 		return workerpool.New(workerpool.Options{

@@ -98,12 +98,14 @@ func TestReaderHasClosedLiveLog(t *testing.T) {
 	}
 }
 
-// TestUnknownReadersAtTheStart: what a reader may not have read is kept until the readers are known.
+// TestUnknownReadersAtTheStart: what a reader may not have read of the logs of before the start is kept
+// until the readers are known.
 func TestUnknownReadersAtTheStart(t *testing.T) {
 	n, f := readNode(t, "containerLogMaxFiles: 3\ncompression: {codec: none}\n")
 	f.early = true
 	ct, dir := n.run(t, fake.ContainerSpec{})
 	rotatedLogs(t, ct.Dir(), 4)
+	n.started = time.Now().Add(time.Hour)
 	n.list(t)
 	n.Changed(dir)
 	testutil.Eventually(t, "the second prune", func() bool { return n.prunes.Stats().Done > 1 })

@@ -299,7 +299,7 @@ func (d *Dispatcher) read(dir string) (r rotator.Read, files []podlogs.File, fol
 	})
 	if !known {
 		for _, f := range files {
-			if _, open := r.Positions[f.Inode]; !open && f.Regular && (f.Kind == podlogs.Rotated || f.Kind == podlogs.Live) {
+			if _, open := r.Positions[f.Inode]; !open && f.Regular && f.Changed.Before(d.started) && (f.Kind == podlogs.Rotated || f.Kind == podlogs.Live) {
 				r.Positions[f.Inode] = 0
 			}
 		}

@@ -248,8 +248,9 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 	if opened && catchesUp {
 		d.noteBusy(now)
 	}
+	inWait := live.Accessed.After(since.Add(-readGap))
 	switch {
-	case opened && upToDate && (catchesUp || now.Sub(r.back) < r.settles):
+	case opened && (upToDate && now.Sub(r.back) < r.settles || catchesUp && (upToDate || inWait)): // or it has stopped before the end
 		return true, true
 	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
 		d.with(dir, func(c *container) { c.reads.unread = time.Time{} })

@@ -150,6 +150,38 @@ func TestFirstLogIsReadWithoutAPause(t *testing.T) {
 	}
 }
 
+// TestReaderStopsBeforeTheEnd: a log that was read for a short time, without a pause and so not to its end, is
+// not rotated once the reads stop. It is if they were before the wait, as those of kubectl logs.
+func TestReaderStopsBeforeTheEnd(t *testing.T) {
+	for _, before := range []bool{false, true} {
+		u := newUnseen(t)
+		u.times(t, 0, never, u.now)
+		u.sweep(t)
+		start, since := u.now, u.now
+		for u.now.Sub(since) < maxCatchUp-catchUpLook {
+			u.now = u.now.Add(catchUpLook)
+			u.times(t, 0, never, u.now)
+			if u.now.Sub(start) < settleTime {
+				u.read(t, 0)
+				if before {
+					since = u.now.Add(2 * readGap)
+				}
+			}
+			if u.now.Before(since) {
+				continue
+			}
+			if waits := u.waits(since); waits == before {
+				t.Fatalf("read before: %v; after %v it waits: %v", before, u.now.Sub(since), waits)
+			}
+		}
+		u.now = u.now.Add(catchUpLook)
+		u.times(t, 0, never, u.now)
+		if u.waits(since) {
+			t.Errorf("read before: %v; it waits for more than %v", before, maxCatchUp)
+		}
+	}
+}
+
 // TestReaderCatchesUpOnceItIsBack: the time in which a process that cannot be seen was stopped is not
 // counted as time to catch up.
 func TestReaderCatchesUpOnceItIsBack(t *testing.T) {
