@@ -91,6 +91,7 @@ func TestAskTheDaemon(t *testing.T) {
 		{"status /b", "", `invalid name "/b": use NAMESPACE, NAMESPACE/POD or NAMESPACE/POD/CONTAINER, such as default/web-7d9f/app`},
 		{"status --config " + file, "web", ""},
 		{"status --config " + off, "", off + ` has controlSocket: "": give it a path, such as /run/logwatch/logwatch.sock, and restart the daemon`},
+		{"status --control-socket=", "", `invalid --control-socket "": must be the path of the daemon's socket, such as /run/logwatch/logwatch.sock`},
 		{"status --control-socket " + none, "", "no daemon answers at " + none + ": is it running? systemctl status logwatch; if it has another controlSocket, name its file with --config"},
 		{"rotate shop/web", `shop/web/a\nb: rotated 10Mi to 0.log.20260102-030405 in 2.1ms` + "\n", ""},
 		{"rotate shop/db", "shop/db/c: empty, left unchanged\n", ""},

@@ -95,7 +95,7 @@ func clientOf(cmd *cobra.Command) func() (*api.Client, error) {
 		var err error
 		switch pid := os.Getenv("MAINPID"); {
 		case cmd.Flags().Changed("control-socket"):
-			c.ControlSocket = *socket
+			c.ControlSocket, of = *socket, "--control-socket"
 		case of != "":
 			c, err = config.Load(of)
 		case pid != "": // as systemd sets it for a unit's commands
@@ -106,6 +106,9 @@ func clientOf(cmd *cobra.Command) func() (*api.Client, error) {
 			return nil, err
 		}
 		if c.ControlSocket == "" {
+			if of == "--control-socket" {
+				return nil, fmt.Errorf("invalid --control-socket \"\": must be the path of the daemon's socket, such as %s", config.Default().ControlSocket)
+			}
 			return nil, fmt.Errorf("%s has controlSocket: \"\": give it a path, such as %s, and restart the daemon", of, config.Default().ControlSocket)
 		}
 		return api.NewClient(c.ControlSocket), nil

@@ -189,7 +189,7 @@ func (d *Dispatcher) failed(w want, c cri.Container, o outcome, err error) {
 // skip records that a log is not rotated; dir "": its path is not below podLogsDir.
 func (d *Dispatcher) skip(dir string, c cri.Container, why error) {
 	d.warn.Do("skip "+c.ID, func() {
-		named(d.log.Warn(), c).Err(why).Str("path", c.LogPath).Msg("skipping container log")
+		named(d.log.Warn(), c).Err(why).Str("path", c.LogPath).Str("podLogsDir", d.o.PodLogsDir).Msg("skipping container log")
 	})
 	if dir != "" {
 		d.with(dir, func(e *container) { e.state.skipped = why })

@@ -30,7 +30,7 @@ func (o *Options) control() *endpoint {
 	c := &control{*o}
 	c.write = cmp.Or(c.write, controlWriteTimeout)
 	e := o.endpoint(c.handler(), c.write)
-	e.unavailable = "control socket unavailable; status and rotate disabled; retrying every 15s"
+	e.unavailable = "control socket unavailable; status and rotate disabled; retrying every 2s"
 	e.listen = func(ctx context.Context) (net.Listener, error) { return listen(ctx, o.ControlSocket) }
 	e.serve = func(srv *http.Server, l net.Listener) error {
 		o.Log.Debug().Str("path", o.ControlSocket).Msg("listening on the control socket")

@@ -241,6 +241,9 @@ func TestTakesOver(t *testing.T) {
 	if data, err := os.ReadFile(path); err != nil || string(data) != "mine" {
 		t.Errorf("%q, %v", data, err)
 	}
+	stop = start(t, fake{}.options(filepath.Dir(path), zerolog.New(log)))
+	testutil.Eventually(t, "the refusal of a directory", func() bool { return log.count("is a directory: set controlSocket") == 1 })
+	stop()
 }
 
 // TestNowhere: it is said once where no socket can be made, and tried again.

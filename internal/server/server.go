@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	retryPause = 15 * time.Second // before it listens again
+	retryPause = 2 * time.Second // before it listens again: another instance may just be stopping
 	// maxConnections is for each address: idle or slow clients must leave file
 	// descriptors for the rotations. See connections.
 	maxConnections = 128
@@ -157,7 +157,7 @@ func connections() int {
 func (o *Options) public() *endpoint {
 	e := o.endpoint(o.publicHandler(), publicWriteTimeout)
 	e.read = headerTimeout // no request has a body
-	e.unavailable = "metrics server unavailable; retrying every 15s"
+	e.unavailable = "metrics server unavailable; retrying every 2s"
 	e.log = e.log.With().Str("address", o.ListenAddress).Logger()
 	e.listen = func(ctx context.Context) (net.Listener, error) {
 		if o.WebConfigFile != "" {

@@ -50,6 +50,8 @@ func clear(ctx context.Context, path string) error {
 		return nil
 	case err != nil:
 		return err
+	case st.IsDir():
+		return fmt.Errorf("%s is a directory: set controlSocket to the path of a socket", path)
 	case st.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s exists and is not a socket: remove it, or set controlSocket to another path", path)
 	}
