@@ -104,8 +104,13 @@ func TestUnknownReadersAtTheStart(t *testing.T) {
 	n, f := readNode(t, "containerLogMaxFiles: 3\ncompression: {codec: none}\n")
 	f.early = true
 	ct, dir := n.run(t, fake.ContainerSpec{})
-	rotatedLogs(t, ct.Dir(), 4)
-	n.started = time.Now().Add(time.Hour)
+	rotatedLogs(t, ct.Dir(), 2)
+	time.Sleep(2 * clockTick)
+	n.started = time.Now()
+	time.Sleep(2 * clockTick)
+	for i := range 2 { // newer ones would be pruned before these
+		must(t, os.WriteFile(filepath.Join(ct.Dir(), fmt.Sprintf("0.log.20260102-00000%d", i)), []byte("a line\n"), 0o600))
+	}
 	n.list(t)
 	n.Changed(dir)
 	testutil.Eventually(t, "the second prune", func() bool { return n.prunes.Stats().Done > 1 })

@@ -297,13 +297,15 @@ func (d *Dispatcher) read(dir string) (r rotator.Read, files []podlogs.File, fol
 			}
 		}
 	})
-	if !known {
+	// Where there are logs of before the start, newer ones are held too: else these would be pruned first.
+	if before := func(f podlogs.File) bool { return f.Kind == podlogs.Rotated && f.Changed.Before(d.started) }; !known && slices.ContainsFunc(files, before) {
 		for _, f := range files {
-			if _, open := r.Positions[f.Inode]; !open && f.Regular && f.Changed.Before(d.started) && (f.Kind == podlogs.Rotated || f.Kind == podlogs.Live) {
+			if _, open := r.Positions[f.Inode]; !open && f.Regular && (f.Kind == podlogs.Rotated || f.Kind == podlogs.Live) {
 				r.Positions[f.Inode] = 0
 			}
 		}
-	} else if unseen > 0 {
+	}
+	if unseen > 0 {
 		d.holdInUse(dir, files, unseen, r.Positions)
 	}
 	return r, files, followed
