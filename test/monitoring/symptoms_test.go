@@ -16,7 +16,7 @@ import (
 )
 
 // foreign holds the quotes that are commands of other programs.
-var foreign = []string{"curl", "crictl", "lsof +L1 /var/log/pods"}
+var foreign = []string{"curl", "crictl", "lsof -nP +L1"}
 
 // TestSymptoms: the sources contain each message that the docs quote as a symptom or
 // search for, or the kernel has it as an error.
