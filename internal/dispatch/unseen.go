@@ -358,7 +358,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 // tally counts live logs.
 type tally struct {
 	read, unread, unknown int
-	youngRead             int
+	young, youngRead      int
 	written, current      int  // now, and read now
 	untimed               bool // reads leave no access times
 }
@@ -368,7 +368,7 @@ type tally struct {
 func (t *tally) add(st podlogs.Stat, watched, now time.Time, settled time.Duration) {
 	switch {
 	case now.Sub(time.Unix(0, st.Born)) < settled: // its reader may be yet to come
-		if st.IsRead() {
+		if t.young++; st.IsRead() {
 			t.youngRead++
 		}
 	case st.IsRead():
@@ -386,8 +386,7 @@ func (t *tally) add(st podlogs.Stat, watched, now time.Time, settled time.Durati
 }
 
 // usually reports whether at least half of the logs are read. Young ones count where no others are
-// read, since all may be rotated before they are old, and only those that are read: a log shipper
-// that is busy with one log opens the others later.
+// read: all may be rotated before they are old.
 func (t *tally) usually() bool {
 	unread := t.unread
 	if !t.untimed {
@@ -395,7 +394,7 @@ func (t *tally) usually() bool {
 	}
 	read := t.read
 	if read == 0 {
-		read = t.youngRead
+		read, unread = t.youngRead, unread+t.young-t.youngRead
 	}
 	return read > 0 && read >= unread
 }
