@@ -83,10 +83,10 @@ type record struct {
 
 // empty empties a rotated log that is removed although it was not read to its end:
 // while a reader has it open, unlinking it would free nothing. It returns what the
-// last unread bytes of the file held. again returns the position of the reader once the
-// file is empty: it may have read on in the meantime.
+// last unread bytes of the file held. again returns the position of the reader now: once the
+// file is empty, it may have read on.
 func empty(f podlogs.Handle, size, unread int64, again func() int64) (lost Lost, err error) {
-	unread = min(unread, size)
+	unread = max(0, min(unread, size, size-again()))
 	from := size - unread
 	var first []record // that the reader may read on
 	records := crilog.NewReader(io.NewSectionReader(f, from, unread))

@@ -68,6 +68,9 @@ func (d *Dispatcher) noteLost(dir string, done []rotator.Step, dead []readers.Fo
 			behind = append(behind, command)
 			d.o.Metrics.UnreadPruned.WithLabelValues(command).Add(float64(s.Lost.Bytes))
 		}
+		if len(behind) == 0 && !d.o.Readers.Known() { // nothing tells that it has a reader
+			continue
+		}
 		if len(behind) == 0 { // see holdInUse
 			behind = []string{unknownReader}
 			d.o.Metrics.UnreadPruned.WithLabelValues(unknownReader).Add(float64(s.Lost.Bytes))

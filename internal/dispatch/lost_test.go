@@ -153,6 +153,12 @@ func TestLostToTheDead(t *testing.T) {
 	if n.logged(`"readers":"gone, shipper"`) != 1 {
 		t.Error(n.log.String())
 	}
+	f.set()
+	f.early = true
+	n.noteLost(dir, []rotator.Step{{Inode: inodeOf(log), Size: 7, Lost: rotator.Lost{Bytes: 6}}}, nil)
+	if n.logged("has not read") != 1 {
+		t.Error("what was held in case it has a reader counts as lost without one")
+	}
 }
 
 // TestMissedByOneOfTwo: a log that one reader has open, and another has not opened before it was

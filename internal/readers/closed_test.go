@@ -107,3 +107,26 @@ func TestLeftForGood(t *testing.T) {
 		n.expect(dirA)
 	}, c)
 }
+
+// TestStartedBefore: a process that has only rotated logs open when this program starts is a reader, until it
+// has not advanced for the timeout. One that is found later is not.
+func TestStartedBefore(t *testing.T) {
+	early, late := start(t, program(t, "vector"), 0), start(t, program(t, "less"), 0)
+	inBubble(t, func(n *node) {
+		n.scans = 0
+		n.write(dirA, "0.log", 1000)
+		rotated := n.rotate()
+		n.write(dirA, "0.log", 1000)
+		early.do("open", rotated)
+		early.do("read", rotated, 100)
+		n.discover()
+		late.do("open", rotated)
+		late.do("read", rotated, 100)
+		time.Sleep(timeout - time.Second)
+		n.discover()
+		n.expect(dirA, "vector")
+		position(n, n.one(dirA).Positions, inode(n, rotated), 100)
+		time.Sleep(2 * time.Second)
+		n.expect(dirA)
+	}, early, late)
+}

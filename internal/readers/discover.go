@@ -199,7 +199,7 @@ func (t *Tracker) open(pid int, now time.Time) (p *process, writes, unreadable b
 		return nil, false, err != nil && !gone(err)
 	}
 	q := &process{
-		pid: pid, proc: d, first: now, held: now,
+		pid: pid, proc: d, first: now, held: now, early: t.scans == 0,
 		open: map[podlogs.ID]*file{}, follows: map[string]*follow{},
 	}
 	if err := q.list(t, t.views()); err != nil {

@@ -34,6 +34,7 @@ func inBubble(t *testing.T, f func(n *node), children ...*child) {
 	logs, proc := t.TempDir(), t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		n := &node{T: t, logs: logs, Tracker: New(Options{PodLogsDir: logs, Proc: proc, Timeout: timeout})}
+		n.scans = 2 // it runs for a while
 		n.show("self", os.Getpid())
 		for _, c := range children {
 			c.t = t

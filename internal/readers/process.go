@@ -52,6 +52,7 @@ type process struct {
 
 	mu      sync.Mutex
 	first   time.Time // first seen with a log open
+	early   bool      // with the first scan
 	since   time.Time // a reader since; zero: not known as one
 	held    time.Time // last seen with a log open
 	died    time.Time // zero: it lives
@@ -321,10 +322,11 @@ func (p *process) judge(fl *follow, v view, now time.Time) {
 }
 
 // counts reports whether the process is a reader of a container's logs: it is one of any, it
-// has read this for a while, or it has its live log open and has only just been found.
+// has read this for a while, it has its live log open and has only just been found, or it had
+// a log open when this program started: what it did before is not known.
 func (p *process) counts(fl *follow, v view, now time.Time) bool {
 	return !p.since.IsZero() || v.isReader(p.command) ||
-		now.Sub(p.first) < probation && fl.hasLive() ||
+		now.Sub(p.first) < probation && fl.hasLive() || p.early && len(fl.files) > 0 ||
 		fl.read && !fl.opened.IsZero() && now.Sub(fl.opened) >= span
 }
 
