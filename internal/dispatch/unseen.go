@@ -312,15 +312,15 @@ type elsewhere struct {
 	busy    time.Time // when a reader was last behind in the log of a container whose rotation waits
 }
 
-// readElsewhere looks at when the other containers' live logs were read. It leaves out those whose
-// rotation waits, so that the answer is the same for all of these.
+// readElsewhere looks at when the other containers' live logs were read. Those whose rotation waits
+// count only if they are read, so that the answer is the same for all that are not.
 func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	d.mu.Lock()
 	if now.Sub(d.readLooked) < readLookPause {
 		defer d.mu.Unlock()
 		return d.readResult
 	}
-	waits := map[string]bool{dir: true}
+	waits := map[string]bool{}
 	for other, c := range d.containers {
 		if c.state.waiting != nil {
 			waits[other] = true
@@ -330,7 +330,7 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 	var t tally
 	for _, c := range d.o.Inventory.All() {
 		other, _, err := podlogs.SplitPath(d.o.PodLogsDir, c.LogPath)
-		if err != nil || waits[other] || !c.Running {
+		if err != nil || other == dir || !c.Running {
 			continue
 		}
 		st, err := podlogs.Statx(unix.AT_FDCWD, c.LogPath, unix.AT_SYMLINK_NOFOLLOW)
@@ -340,7 +340,11 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 		last, watched := d.accessed(c.LogPath, st.Inode)
 		t.untimed = t.untimed || !last.IsZero() && !st.Accessed.After(time.Unix(0, st.Born))
 		st.Accessed = latest(st.Accessed, last)
-		t.add(st, watched, now, d.settled)
+		if !waits[other] {
+			t.add(st, watched, now, d.settled)
+		} else if st.IsRead() {
+			t.youngRead++ // not yet to its end
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
