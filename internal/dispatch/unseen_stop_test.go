@@ -273,3 +273,23 @@ func TestUnseenReadsAfterClockStep(t *testing.T) {
 		t.Error("it waits for a log with an access time of the future")
 	}
 }
+
+// TestReadLogThatWaits: a young log that is read shows that new logs are read, also while its rotation
+// waits. One that waits and is not read shows nothing.
+func TestReadLogThatWaits(t *testing.T) {
+	for _, read := range []bool{true, false} {
+		u := newUnseen(t)
+		u.settled = 48 * time.Hour
+		other, _, err := podlogs.SplitPath(u.o.PodLogsDir, u.logs[1])
+		must(t, err)
+		u.with(other, func(c *container) { c.state.waiting = &Waiting{} })
+		u.times(t, 1, never, u.now)
+		u.times(t, 2, never, u.now)
+		if read {
+			u.times(t, 1, u.now, u.now)
+		}
+		if got := u.readElsewhere(u.dir, u.now).usually; got != read {
+			t.Errorf("the log that waits is read: %v; new logs are: %v", read, got)
+		}
+	}
+}
