@@ -128,11 +128,11 @@ func reopensMissing(t *testing.T, n node) {
 	all(t, n, c.dir(), w.written())
 }
 
-// runtimeComesBack: rotation resumes when the runtime is back. The writer is slow, since
-// a killed containerd loses lines of a fast one by itself.
+// runtimeComesBack: rotation resumes when the runtime is back; ten seconds later, if a reopen was not
+// answered. The writer is slow, since a killed containerd loses lines of a fast one by itself.
 func runtimeComesBack(t *testing.T, n node) {
 	l := start(t, n, strict)
-	w := workload{name: "survivor", lines: 40_000, rate: 1e6}
+	w := workload{name: "survivor", lines: 120_000, rate: 1e6}
 	c := n.run(t, w)
 	rotatedAtLeast(t, l, c, 2)
 	n.bounce(t)
