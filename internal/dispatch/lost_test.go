@@ -12,6 +12,7 @@ import (
 	"github.com/logwatch/logwatch/internal/readers"
 	"github.com/logwatch/logwatch/internal/testutil"
 	"github.com/logwatch/logwatch/rotator"
+	"github.com/logwatch/logwatch/watcher"
 )
 
 func TestLostText(t *testing.T) {
@@ -191,6 +192,25 @@ func TestMissedByOneOfTwo(t *testing.T) {
 	if commands := n.takeMissed(dir, inode); len(commands) != 1 || commands[0] != "slow" {
 		t.Errorf("missed by %v", commands)
 	}
+}
+
+// TestMissedInodeIsUsedAgain: a rotated log that no reader missed does not take the entry of one before it
+// that had its inode.
+func TestMissedInodeIsUsedAgain(t *testing.T) {
+	n, _ := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	must(t, ct.WriteNumbered("stdout", 10, 100))
+	n.list(t)
+	n.with(dir, func(c *container) {
+		c.missed = map[uint64]missedLog{inodeOf(ct.LogPath()): {[]string{"shipper"}, time.Now()}}
+	})
+	n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})
+	testutil.Eventually(t, "the rotation", func() bool { return n.rotated.Load() == 1 })
+	n.with(dir, func(c *container) {
+		if len(c.missed) > 0 {
+			t.Errorf("missed: %v", c.missed)
+		}
+	})
 }
 
 // TestStalledLogIsEmptied: a rotated log in which a reader has not advanced for long is not held, but

@@ -96,7 +96,7 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	unopened, behind := false, false
 	if waiting == nil {
 		unseen := false
-		if d.blind(dir) {
+		if d.blind(d.o.Readers.Followers(dir, anyAge)) {
 			unseen, unopened, behind = d.awaitUnseen(dir, w.Log, now, since)
 		}
 		if unseen || now.Sub(returned) < returnPause {

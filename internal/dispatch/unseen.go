@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/logwatch/logwatch/internal/podlogs"
+	"github.com/logwatch/logwatch/internal/readers"
 	"github.com/logwatch/logwatch/rotator"
 )
 
@@ -148,10 +149,9 @@ func (r *reads) followed() bool {
 	return r.state == isRead && (r.wasFollowed || r.until.Sub(r.from) >= followSpan)
 }
 
-// blind reports whether readers of a container's logs cannot be seen and are waited for.
-func (d *Dispatcher) blind(dir string) bool {
-	followers := d.o.Readers.Followers(dir, anyAge)
-	d.noteReaders(dir, followers)
+// blind reports whether readers of a container's logs cannot be seen and are waited for. followers
+// are those that are seen.
+func (d *Dispatcher) blind(followers []readers.Follower) bool {
 	budget, _ := d.UnreadBudget()
 	return len(followers) == 0 && budget > 0 && d.o.Readers.Unseen() > 0
 }
@@ -170,7 +170,11 @@ func (d *Dispatcher) accessed(path string, inode uint64) (last, since time.Time)
 
 // sampleReads takes in when a live log was last read, with each sweep.
 func (d *Dispatcher) sampleReads(dir, path string, st podlogs.Stat) {
-	if d.o.Readers == nil || !d.blind(dir) {
+	if d.o.Readers == nil {
+		return
+	}
+	followers := d.o.Readers.Followers(dir, anyAge)
+	if d.noteReaders(dir, followers); !d.blind(followers) {
 		return
 	}
 	last, _ := d.accessed(path, st.Inode)
