@@ -108,6 +108,34 @@ func TestLeftForGood(t *testing.T) {
 	}, c)
 }
 
+// TestStartedBeforeAndDied: what a process had not read that had a log open when this program started is kept
+// after it has exited, unless it had it open for a moment.
+func TestStartedBeforeAndDied(t *testing.T) {
+	for _, lasts := range []time.Duration{span, span - time.Second} {
+		c := start(t, program(t, "vector"), 0)
+		inBubble(t, func(n *node) {
+			n.scans = 0
+			n.write(dirA, "0.log", 1000)
+			rotated := n.rotate()
+			c.do("open", rotated)
+			c.do("read", rotated, 100)
+			n.discover()
+			time.Sleep(lasts)
+			n.discover()
+			c.kill()
+			n.discover()
+			if lasts < span {
+				n.expect(dirA)
+				return
+			}
+			n.expect(dirA, "vector dead")
+			position(n, n.one(dirA).Positions, inode(n, rotated), 100)
+			time.Sleep(timeout)
+			n.expect(dirA)
+		}, c)
+	}
+}
+
 // TestStartedBefore: a process that has only rotated logs open when this program starts is a reader, until it
 // has not advanced for the timeout. One that is found later is not.
 func TestStartedBefore(t *testing.T) {

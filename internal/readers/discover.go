@@ -85,7 +85,7 @@ func (p *process) review(t *Tracker, timeout time.Duration, isReader bool, views
 	}
 	switch {
 	case !p.died.IsZero():
-		return !p.since.IsZero() && p.command != kubelet && now.Sub(p.died) <= timeout
+		return p.wasReader() && p.command != kubelet && now.Sub(p.died) <= timeout
 	case len(p.open) > 0, !p.since.IsZero() && now.Sub(p.held) <= timeout:
 		return true
 	}

@@ -153,7 +153,7 @@ func (p *process) deadFollower(t *Tracker, v view, successors []successor) *Foll
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if p.since.IsZero() || p.command == kubelet || now.Sub(p.died) > v.timeout {
+	if !p.wasReader() || p.command == kubelet || now.Sub(p.died) > v.timeout {
 		return nil
 	}
 	fl := p.follows[v.dir]

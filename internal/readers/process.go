@@ -330,6 +330,12 @@ func (p *process) counts(fl *follow, v view, now time.Time) bool {
 		fl.read && !fl.opened.IsZero() && now.Sub(fl.opened) >= span
 }
 
+// wasReader reports whether a process that has exited was a reader: it was known as one, or had a log
+// open when this program started and some time later.
+func (p *process) wasReader() bool {
+	return !p.since.IsZero() || p.early && p.held.Sub(p.first) >= span
+}
+
 // hasLive reports whether a log is open that was the live log while it was open.
 func (fl *follow) hasLive() bool {
 	for _, f := range fl.files {
