@@ -142,23 +142,35 @@ func TestLostToPressure(t *testing.T) {
 // TestLostToTheDead: what a reader that has exited had not read is counted as its own, also where it is
 // forgotten with the log.
 func TestLostToTheDead(t *testing.T) {
-	n, f := readNode(t, "")
-	ct, dir := n.run(t, fake.ContainerSpec{})
-	log := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
-	gone, other := at(1, log), at(5, log)
-	gone.Dead, gone.Command = true, "gone"
-	f.set(gone, other)
-	dead := n.dead(dir)
-	f.set(other)
-	n.noteLost(dir, []rotator.Step{{Inode: inodeOf(log), Size: 7, Lost: rotator.Lost{Bytes: 6}}}, dead)
-	if n.logged(`"readers":"gone, shipper"`) != 1 {
-		t.Error(n.log.String())
+	for _, pressure := range []bool{false, true} {
+		n, f := readNode(t, "containerLogMaxFiles: 2\ncontainerLogMaxSize: 64Ki\ncontainerLogMaxTotalSize: 64Ki\nunreadLogBudget: 0\n")
+		ct, dir := n.run(t, fake.ContainerSpec{})
+		all := rotatedLogs(t, ct.Dir(), 2)
+		log := filepath.Join(ct.Dir(), all[0].String())
+		must(t, os.WriteFile(log, []byte(strings.Repeat("2026-01-01T00:00:00Z stdout F x\n", 4096)), 0o600))
+		gone, other := at(1, log), at(5, log)
+		gone.Dead, gone.Command, f.forgets = true, "gone", true
+		f.set(gone, other)
+		n.list(t)
+		if pressure {
+			n.Prune(dir, all[:1], func(_ rotator.Report, err error) { must(t, err) })
+		} else {
+			n.Changed(dir)
+		}
+		testutil.Eventually(t, "the report", func() bool { return n.logged(`"readers":"gone, shipper"`) == 1 })
 	}
-	f.set()
-	f.early = true
-	n.noteLost(dir, []rotator.Step{{Inode: inodeOf(log), Size: 7, Lost: rotator.Lost{Bytes: 6}}}, nil)
-	if n.logged("has not read") != 1 {
-		t.Error("what was held in case it has a reader counts as lost without one")
+}
+
+// TestHeldWithoutAReader: what was held in case it has a reader does not count as lost if none is found.
+func TestHeldWithoutAReader(t *testing.T) {
+	n, f := readNode(t, "")
+	_, dir := n.run(t, fake.ContainerSpec{})
+	for _, early := range []bool{true, false} {
+		f.early = early
+		n.noteLost(dir, []rotator.Step{{Inode: 1, Size: 7, Lost: rotator.Lost{Bytes: 6}}}, nil)
+		if counted := n.logged("has not read") == 1; counted == early {
+			t.Errorf("the readers are known: %v; it is counted: %v", !early, counted)
+		}
 	}
 }
 

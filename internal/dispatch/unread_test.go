@@ -26,6 +26,8 @@ type followers struct {
 	now    []readers.Follower // what is read again; nil: the same
 	unseen time.Duration
 	early  bool // they are not known yet
+	// forgets: readers that have exited are forgotten with the log whose positions are read again.
+	forgets bool
 }
 
 func (f *followers) Unseen() time.Duration { return f.unseen }
@@ -42,7 +44,11 @@ func (f *followers) Followers(_ string, maxAge time.Duration) []readers.Follower
 	if maxAge == 0 && f.now != nil {
 		return f.now
 	}
-	return slices.Clone(f.list)
+	list := slices.Clone(f.list)
+	if maxAge == 0 && f.forgets {
+		f.list = slices.DeleteFunc(f.list, func(f readers.Follower) bool { return f.Dead })
+	}
+	return list
 }
 
 func (f *followers) set(list ...readers.Follower) {

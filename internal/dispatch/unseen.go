@@ -277,7 +277,7 @@ func (d *Dispatcher) awaited(dir string, r reads, born, since, now time.Time) bo
 		since, born = r.unread, earliest(born, r.unread)
 	}
 	if r.followed() {
-		from := latest(since, r.until, others.since, others.busy) // its reader comes after these
+		from := latest(since, r.until, others.since) // its reader comes after these
 		return now.Sub(since) < d.o.Readers.Unseen() && (others.since.IsZero() || now.Sub(from) < d.discovery)
 	}
 	if now.Sub(since) >= d.o.Readers.Unseen() {

@@ -128,7 +128,7 @@ func TestUnseenReaderIsGivenUp(t *testing.T) {
 		if want == isRead {
 			readAll(t, ct.LogPath())
 			must(t, os.Chtimes(ct.LogPath(), time.Time{}, time.Now().Add(time.Hour))) // it is written again
-			time.Sleep(2 * readGap)                                                   // it was not read just before the wait
+			time.Sleep(3 * readGap)                                                   // longer than accessPause before the wait
 		}
 		n.with(dir, func(e *container) { e.reads.state = isRead }) // the log before it was
 		n.Due(watcher.Due{Dir: dir, Log: "0.log", Cause: watcher.CauseWrite, Limit: 1})

@@ -124,3 +124,15 @@ func TestLongWaitIsLogged(t *testing.T) {
 		}
 	}
 }
+
+// TestBusyReaderIsGivenUp: a process that cannot be seen and is behind elsewhere all the time is waited for
+// as long as one that has stopped.
+func TestBusyReaderIsGivenUp(t *testing.T) {
+	u := newUnseen(t)
+	for ago, waits := range map[time.Duration]bool{unseenTimeout - 1: true, unseenTimeout: false} {
+		u.with("", func(*container) { u.readLooked, u.readResult.busy = u.now, u.now })
+		if got := u.awaited(u.dir, reads{}, u.now.Add(-ago), u.now.Add(-ago), u.now); got != waits {
+			t.Errorf("after %v it waits: %v", ago, got)
+		}
+	}
+}
