@@ -11,8 +11,7 @@ import (
 )
 
 // splits counts the lines that rotations split, and what reaches a rotated log after its
-// exchange. Nothing is pruned, so that all rotated logs are read. kubelet rotates as often
-// as it can: how often does not change what a single rotation does.
+// exchange. Nothing is pruned, so that all rotated logs are read.
 func splits(ctx context.Context, e *Env, m *report.Measure) error {
 	const rate, limit, containers = 2 * mb, 1 << 20, 4
 	d := pick(e, 80*time.Second, 30*time.Second)
@@ -36,7 +35,7 @@ func splits(ctx context.Context, e *Env, m *report.Measure) error {
 	for i := range containers {
 		loads = append(loads, node.Load{Name: fmt.Sprintf("c%d", i), Rate: rate, Lines: linesFor(rate, d)})
 	}
-	err := e.each(ctx, m, e.subjects(subject.Logwatch, subject.Strict, subject.KubeletAt), func(name string) scenario {
+	err := e.each(ctx, m, e.subjects(subject.Logwatch, subject.Strict, subject.Kubelet), func(name string) scenario {
 		return scenario{subject: name, policy: subject.Policy{MaxSize: limit, MaxFiles: 10_000}, loads: loads, aside: -1}
 	}, func(row *report.Row, out outcome) {
 		overshoot(row, out.Rotations, limit)
