@@ -136,6 +136,44 @@ func TestStartedBeforeAndDied(t *testing.T) {
 	}
 }
 
+// TestScannerAtTheStart: a process that had logs open when this program started, has closed those of a
+// container and has exited does not count for it.
+func TestScannerAtTheStart(t *testing.T) {
+	c := start(t, program(t, "grep"), 0)
+	inBubble(t, func(n *node) {
+		n.scans = 0
+		log, other := n.write(dirA, "0.log", 1000), n.write(dirB, "0.log", 1000)
+		for _, log := range []string{log, other} {
+			c.do("open", log)
+			c.do("read", log, 100)
+		}
+		n.discover()
+		time.Sleep(span)
+		c.do("close", log)
+		n.discover()
+		n.discover()
+		c.kill()
+		n.discover()
+		n.expect(dirA)
+		n.expect(dirB, "grep dead")
+		if f := n.one(dirB); !f.Since.IsZero() {
+			n.Errorf("it is known as a reader: %+v", f)
+		}
+	}, c)
+}
+
+// TestOwnCommand: another version of this program is not a reader.
+func TestOwnCommand(t *testing.T) {
+	c := start(t, program(t, self), 0)
+	inBubble(t, func(n *node) {
+		log := n.write(dirA, "0.log", 1000)
+		c.do("open", log)
+		c.do("read", log, 1000)
+		n.settle()
+		n.expect(dirA)
+	}, c)
+}
+
 // TestStartedBefore: a process that has only rotated logs open when this program starts is a reader, until it
 // has not advanced for the timeout. One that is found later is not.
 func TestStartedBefore(t *testing.T) {

@@ -108,17 +108,17 @@ func newestLive(podLogsDir, dir string) string {
 }
 
 // exist returns the log files of a container that exist, of those in question.
-func (t *Tracker) exist(dir string, wanted func(podlogs.ID) bool) map[podlogs.ID]bool {
-	found := map[podlogs.ID]bool{}
+func (t *Tracker) exist(dir string, wanted func(podlogs.ID) bool) (found map[podlogs.ID]bool, err error) {
 	d, err := podlogs.At(t.podLogsDir).OpenDir(dir)
 	if err != nil {
-		return found
+		return nil, err
 	}
 	defer d.Close() //nolint:errcheck // opened for reading
+	found = map[podlogs.ID]bool{}
 	for n := range podlogs.Names(d, &err) {
 		if st, err := d.Stat(n.String()); err == nil && wanted(st.ID) {
 			found[st.ID] = true
 		}
 	}
-	return found
+	return found, err
 }

@@ -24,6 +24,8 @@ const (
 	idleSpread = 7 // so that not all are scanned with the same sweep
 	// maxTracked bounds the processes that are kept: a node has a few readers.
 	maxTracked = 512
+	// self is the command of this program: another version of it is not known by its executable.
+	self = "logwatch"
 	// hostPIDs is the PID namespace of the host (PROC_PID_INIT_INO in the kernel).
 	hostPIDs = "pid:[4026531836]"
 )
@@ -100,11 +102,11 @@ func (t *Tracker) scan(ctx context.Context, tracked []*process) (found []*proces
 	if err != nil {
 		return nil, 0, false, err
 	}
-	if self, err := openProc(t.proc, "self"); err == nil {
-		t.ours, _ = self.executable()
-		namespace, _ := self.link("ns/pid")
+	if me, err := openProc(t.proc, "self"); err == nil {
+		t.ours, _ = me.executable()
+		namespace, _ := me.link("ns/pid")
 		complete = namespace == hostPIDs
-		_ = self.Close() // opened for reading
+		_ = me.Close() // opened for reading
 	}
 	t.locate(time.Now())
 	known := map[int]bool{}
@@ -215,6 +217,9 @@ func (t *Tracker) open(pid int, now time.Time) (p *process, writes, unreadable b
 	}
 	stat, err := proc.Stat()
 	if err != nil || d.exited() {
+		return nil, false, false
+	}
+	if stat.Comm == self {
 		return nil, false, false
 	}
 	q.command, q.started = stat.Comm, stat.Starttime

@@ -9,8 +9,9 @@
 // that is far behind, but advances in a live log for two seconds, counts for that container as
 // long as it does so: it may be a collector that is behind, or a slow backup. A process with the
 // command of a known reader counts at once, and any process with a live log for its first four seconds. One that
-// opens a log, reads it and closes it (cat, grep, a backup, a scanner) is not a reader, and
-// neither is this program.
+// had a log open when this program started counts for the containers of which it has one open, since what it
+// did before is not known. One that opens a log later, reads it and closes it (cat, grep, a backup, a
+// scanner) is not a reader, and neither is this program.
 //
 // # Guarantees
 //

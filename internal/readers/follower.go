@@ -96,10 +96,13 @@ func (p *process) forget(t *Tracker, fl *follow, v view) {
 	if fl.checked.Equal(v.modified) || len(fl.closed) == 0 && !dead {
 		return
 	}
-	found := t.exist(v.dir, func(id podlogs.ID) bool {
+	found, err := t.exist(v.dir, func(id podlogs.ID) bool {
 		_, closed := fl.closed[id]
 		return closed || fl.files[id] != nil
 	})
+	if err != nil {
+		return
+	}
 	for id := range fl.closed {
 		if !found[id] {
 			delete(fl.closed, id)
@@ -170,10 +173,14 @@ func (p *process) deadFollower(t *Tracker, v view, successors []successor) *Foll
 	switch {
 	case !opened && v.expects(p.command):
 		return p.expected(p.died)
-	case !opened || fl.left:
+	case !opened || fl.left || p.since.IsZero() && len(fl.files) == 0:
 		return nil
 	}
-	return p.result(t, fl, v, now)
+	f := p.result(t, fl, v, now)
+	if p.since.IsZero() {
+		f.Since = time.Time{}
+	}
+	return f
 }
 
 // rate is the most that was read in a second recently.

@@ -52,7 +52,7 @@ type process struct {
 
 	mu      sync.Mutex
 	first   time.Time // first seen with a log open
-	early   bool      // with the first scan
+	early   bool      // had a log open when this program started
 	since   time.Time // a reader since; zero: not known as one
 	held    time.Time // last seen with a log open
 	died    time.Time // zero: it lives

@@ -70,7 +70,7 @@ type Follower struct {
 	Kubelet   bool             // a person is watching (kubectl logs -f): counts for the pace, holds no disk
 	Dead      bool             // exited; Positions are the last that were seen. Counts until Timeout, or until a younger process of the same command has this container's live log open
 	Expected  bool             // follows logs of other containers and has never opened one of this
-	Since     time.Time        // first seen with a log of this container (Expected: since it is a reader)
+	Since     time.Time        // first seen with a log of this container (Expected: since it is a reader; zero: it exited before it was known as one)
 	Progress  time.Time        // when a position of it last grew, or it was at the end of the live log and of all else it has open
 	Rate      float64          // the most it read of this container's logs recently, bytes/s (decaying over about 10 s)
 	Positions map[uint64]int64 // by inode: offset in each file of this container that it has open (or had at its death)
