@@ -186,7 +186,9 @@ func (r *Rotator) prune(d podlogs.Dir, s Step, read Read, rep *Report) error {
 		}
 		if err == nil && st.Regular && st.Links == 1 {
 			s.Size, s.Inode = st.Size, st.Inode
-			s.Lost.Bytes = read.Positions.unread(st.Inode, st.Size)
+			if read.Positions[st.Inode] != Assumed {
+				s.Lost.Bytes = read.Positions.unread(st.Inode, st.Size)
+			}
 		}
 		before := rep.Busy
 		if err := r.removeStep(d, s, read.Again, rep); err != nil || rep.Busy > before {

@@ -26,6 +26,10 @@ type Read struct {
 // is pruned, and is not compressed, so that its lines can be counted.
 const Missed = -1
 
+// Assumed is the position of a log that may have a reader, while the readers are not known yet. It
+// waits for them, and does not count as lost when it is pruned.
+const Assumed = -2
+
 // unread returns how many of size bytes have not been read.
 func (p Positions) unread(inode uint64, size int64) int64 {
 	if pos, ok := p[inode]; ok {

@@ -42,7 +42,8 @@ func (d *Dispatcher) forgetMissed(dir string, files []podlogs.File) {
 	})
 }
 
-// dead returns the readers of a directory that have exited: they are known while their logs exist.
+// dead returns the readers of a directory that have exited. What they had read of a log is forgotten
+// once it is removed.
 func (d *Dispatcher) dead(dir string) (dead []readers.Follower) {
 	if d.o.Readers == nil {
 		return nil
@@ -57,23 +58,21 @@ func (d *Dispatcher) noteLost(dir string, done []rotator.Step, dead []readers.Fo
 			continue
 		}
 		followers := slices.DeleteFunc(d.o.Readers.Followers(dir, anyAge), func(f readers.Follower) bool { return f.Dead })
-		var behind []string
+		missed := d.takeMissed(dir, s.Inode)
+		behind := slices.Clone(missed)
 		for _, f := range append(followers, dead...) {
-			if pos, ok := f.Open(s.Inode); ok && pos < s.Size && !f.Kubelet {
+			// One that missed it all may have a predecessor that has exited.
+			if pos, ok := f.Open(s.Inode); ok && pos < s.Size && !f.Kubelet && !slices.Contains(missed, f.Command) {
 				behind = append(behind, f.Command)
-				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(s.Size - pos))
+				d.o.Metrics.UnreadPruned.WithLabelValues(f.Command).Add(float64(min(s.Lost.Bytes, s.Size-pos)))
 			}
 		}
-		for _, command := range d.takeMissed(dir, s.Inode) {
-			behind = append(behind, command)
-			d.o.Metrics.UnreadPruned.WithLabelValues(command).Add(float64(s.Lost.Bytes))
-		}
-		if len(behind) == 0 && !d.o.Readers.Known() { // nothing tells that it has a reader
-			continue
-		}
 		if len(behind) == 0 { // see holdInUse
-			behind = []string{unknownReader}
-			d.o.Metrics.UnreadPruned.WithLabelValues(unknownReader).Add(float64(s.Lost.Bytes))
+			missed = []string{unknownReader}
+			behind = missed
+		}
+		for _, command := range missed {
+			d.o.Metrics.UnreadPruned.WithLabelValues(command).Add(float64(s.Lost.Bytes))
 		}
 		slices.Sort(behind)
 		d.o.Metrics.UnreadLinesPruned.Add(float64(s.Lost.Lines))

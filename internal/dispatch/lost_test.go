@@ -161,16 +161,71 @@ func TestLostToTheDead(t *testing.T) {
 	}
 }
 
-// TestHeldWithoutAReader: what was held in case it has a reader does not count as lost if none is found.
-func TestHeldWithoutAReader(t *testing.T) {
-	n, f := readNode(t, "")
-	_, dir := n.run(t, fake.ContainerSpec{})
-	for _, early := range []bool{true, false} {
-		f.early = early
-		n.noteLost(dir, []rotator.Step{{Inode: 1, Size: 7, Lost: rotator.Lost{Bytes: 6}}}, nil)
-		if counted := n.logged("has not read") == 1; counted == early {
-			t.Errorf("the readers are known: %v; it is counted: %v", !early, counted)
+// TestHeldWithoutRoom: a log that is pruned before the readers are known is not emptied under a process
+// that has it open, and does not count as lost, unless it is known that there is such a process.
+func TestHeldWithoutRoom(t *testing.T) {
+	for _, unseen := range []time.Duration{0, time.Hour} {
+		n, f := readNode(t, "containerLogMaxFiles: 2\ncontainerLogMaxSize: 64Ki\ncontainerLogMaxTotalSize: 64Ki\nunreadLogBudget: 0\n")
+		f.early, f.unseen = true, unseen
+		ct, dir := n.run(t, fake.ContainerSpec{})
+		log := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 2)[0].String())
+		must(t, os.WriteFile(log, []byte(strings.Repeat("2026-01-01T00:00:00Z stdout F x\n", 4096)), 0o600))
+		reader, err := os.Open(log)
+		must(t, err)
+		defer reader.Close() //nolint:errcheck // opened for reading
+		time.Sleep(2 * clockTick)
+		n.started = time.Now()
+		n.list(t)
+		n.Changed(dir)
+		testutil.Eventually(t, "the prune", func() bool {
+			_, err := os.Lstat(log)
+			return err != nil && n.prunes.Stats().Done > 0
+		})
+		if unseen > 0 {
+			testutil.Eventually(t, "the report", func() bool { return n.logged(`"readers":"unknown"`) == 1 })
 		}
+		st, err := reader.Stat()
+		must(t, err)
+		if emptied := st.Size() == 0; emptied != (unseen > 0) || (n.logged("has not read") == 1) != emptied {
+			t.Errorf("readers may be unseen: %v; %d bytes are left: %s", unseen > 0, st.Size(), n.log.String())
+		}
+	}
+}
+
+// TestMissedBySuccessor: what a reader missed it missed also where the one that it replaces had it open, and
+// it counts once.
+func TestMissedBySuccessor(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	log := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
+	inode, size := inodeOf(log), size(log)
+	n.with(dir, func(c *container) {
+		c.missed = map[uint64]missedLog{inode: {[]string{"shipper"}, time.Now()}}
+	})
+	before := at(1, log)
+	before.Dead = true
+	f.set(before)
+	n.read(dir)
+	f.set()
+	if read, _, _ := n.read(dir); read.Positions[inode] != rotator.Missed {
+		t.Errorf("%v", read.Positions)
+	}
+	n.noteLost(dir, []rotator.Step{{Inode: inode, Size: size, Lost: rotator.Lost{Bytes: size}}}, []readers.Follower{before})
+	if got, _ := sumOf(t, n.o.Metrics.UnreadPruned); int64(got) != size || n.logged(`"readers":"shipper"`) != 1 {
+		t.Errorf("%v bytes count as lost, want %d: %s", got, size, n.log.String())
+	}
+}
+
+// TestLostIsCountedOnce: a reader that begins again at the start of a log that was emptied has not lost
+// what it had read.
+func TestLostIsCountedOnce(t *testing.T) {
+	n, f := readNode(t, "")
+	ct, dir := n.run(t, fake.ContainerSpec{})
+	log := filepath.Join(ct.Dir(), rotatedLogs(t, ct.Dir(), 1)[0].String())
+	f.set(at(0, log))
+	n.noteLost(dir, []rotator.Step{{Inode: inodeOf(log), Size: 7, Lost: rotator.Lost{Bytes: 3}}}, nil)
+	if got, _ := sumOf(t, n.o.Metrics.UnreadPruned); got != 3 {
+		t.Errorf("%v bytes count as lost, want 3", got)
 	}
 }
 
@@ -189,7 +244,7 @@ func TestMissedByOneOfTwo(t *testing.T) {
 		other readers.Follower
 		want  int64
 	}{
-		{at(1, log), 1},
+		{at(1, log), 0},
 		{at(size, log), rotator.Missed},
 		{readers.Follower{Command: "shipper", Closed: map[uint64]int64{inode: size}}, rotator.Missed},
 	} {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -134,11 +135,11 @@ func (d *Dispatcher) awaitReaders(dir string, w *want) bool {
 	return waiting != nil
 }
 
-// noteWait logs a wait that is long. waiting is nil: it has ended.
+// noteWait logs each wait that is long. waiting is nil: it has ended.
 func (d *Dispatcher) noteWait(dir string, waiting *Waiting, now time.Time) {
 	problem := "waits " + dir
 	switch {
-	case waiting == nil:
+	case waiting == nil, waiting.Since.Equal(now): // it has ended, or another begins
 		d.warn.Clear(problem)
 	case now.Sub(waiting.Since) >= longWait:
 		d.warn.Do(problem, func() {
@@ -173,6 +174,7 @@ func (d *Dispatcher) slowest(dir, log string, now, since, returned time.Time) (w
 		switch {
 		case closed && at >= live.Size: // it has read all
 		case open && now.Sub(f.Since) >= settleTime && (unread == 0 || !f.Dead && unread <= max(minReaderLag, int64(f.Rate*readAhead.Seconds()))):
+		case !open && f.Dead && f.Since.IsZero(): // it may have been no reader
 		case !open && live.Born != 0 && now.Sub(named) > maxDiscovery && (f.Expected || now.Sub(f.Progress) > maxDiscovery): // it does not follow this log
 		case f.Expected && now.Sub(f.Progress) > maxDiscovery: // nor any of this container
 		case f.Kubelet && now.Sub(since) > maxPersonWait:
@@ -292,23 +294,37 @@ func (d *Dispatcher) read(dir string) (r rotator.Read, files []podlogs.File, fol
 	d.forgetMissed(dir, files)
 	d.with(dir, func(c *container) {
 		for _, f := range files {
-			if pos, open := r.Positions[f.Inode]; len(c.missed[f.Inode].readers) > 0 && (!open || pos >= f.Size) {
+			pos, open := r.Positions[f.Inode]
+			switch {
+			case len(c.missed[f.Inode].readers) == 0:
+			case open && pos < f.Size: // held for another reader; if it is pruned, all of it counts
+				r.Positions[f.Inode] = 0
+			default:
 				r.Positions[f.Inode] = rotator.Missed
 			}
 		}
 	})
-	// Where there are logs of before the start, newer ones are held too: else these would be pruned first.
-	if before := func(f podlogs.File) bool { return f.Kind == podlogs.Rotated && f.Changed.Before(d.started) }; !known && slices.ContainsFunc(files, before) {
-		for _, f := range files {
-			if _, open := r.Positions[f.Inode]; !open && f.Regular && (f.Kind == podlogs.Rotated || f.Kind == podlogs.Live) {
-				r.Positions[f.Inode] = 0
-			}
-		}
-	}
 	if unseen > 0 {
 		d.holdInUse(dir, files, unseen, r.Positions)
 	}
+	if !known {
+		d.holdAll(files, r.Positions)
+	}
 	return r, files, followed
+}
+
+// holdAll holds a directory's logs while the readers of those of before the start are not known. Newer
+// ones are held with them: a log is not pruned before an older one is.
+func (d *Dispatcher) holdAll(files []podlogs.File, p rotator.Positions) {
+	before := func(f podlogs.File) bool { return f.Kind == podlogs.Rotated && f.Changed.Before(d.started) }
+	if !slices.ContainsFunc(files, before) {
+		return
+	}
+	for _, f := range files {
+		if _, read := p[f.Inode]; !read && f.Regular && (f.Kind == podlogs.Rotated || f.Kind == podlogs.Live) {
+			p[f.Inode] = rotator.Assumed
+		}
+	}
 }
 
 // positions returns how far a directory's logs have been read: of each log the offset
@@ -330,14 +346,15 @@ func (d *Dispatcher) positions(dir string) (p rotator.Positions, followed bool) 
 			if before, ok := p[inode]; !ok || pos < before {
 				p[inode] = pos
 			}
-			opened[inode] = append(opened[inode], f.Command)
 		}
-		for inode := range f.Closed {
-			opened[inode] = append(opened[inode], f.Command)
+		stalled = slices.AppendSeq(stalled, maps.Keys(f.Stalled))
+		if f.Dead { // what its successor missed it did not read for it
+			continue
 		}
-		for inode := range f.Stalled {
-			opened[inode] = append(opened[inode], f.Command)
-			stalled = append(stalled, inode)
+		for _, logs := range []map[uint64]int64{f.Positions, f.Stalled, f.Closed} {
+			for inode := range logs {
+				opened[inode] = append(opened[inode], f.Command)
+			}
 		}
 	}
 	for _, inode := range stalled { // not held; emptied when it is pruned, since unlinking it would free nothing

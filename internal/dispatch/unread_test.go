@@ -107,6 +107,16 @@ func TestRotationWaitsForReaders(t *testing.T) {
 			return f
 		}},
 		{name: "has the log before open only", reader: func(string) readers.Follower { return at(0, "/dev/null") }, waits: true, unread: lines * length},
+		{name: "exited with the log before open", reader: func(string) readers.Follower {
+			f := at(0, "/dev/null")
+			f.Dead, f.Since = true, time.Now().Add(-time.Minute)
+			return f
+		}, waits: true, unread: lines * length},
+		{name: "exited, and may have been no reader", reader: func(string) readers.Follower {
+			f := at(0, "/dev/null")
+			f.Dead = true
+			return f
+		}},
 		{name: "expected", reader: func(string) readers.Follower { return readers.Follower{Expected: true, Progress: time.Now()} }, waits: true},
 		{name: "died behind", reader: func(log string) readers.Follower {
 			f := at(size(log)-1, log)
