@@ -254,7 +254,8 @@ func (d *Dispatcher) unread(dir, log string, behind bool, now, since time.Time) 
 	}
 	inWait := live.Accessed.After(since.Add(-readGap))
 	switch {
-	case opened && (upToDate && now.Sub(r.back) < r.settles || catchesUp && (upToDate || inWait)): // or it has stopped before the end
+	case opened && upToDate && now.Sub(r.back) < r.settles,
+		opened && catchesUp && (upToDate || inWait): // inWait: it has stopped before the end
 		return true, true
 	case opened && (upToDate || !r.followed()) || r.state == isNotRead:
 		d.with(dir, func(c *container) { c.reads.unread = time.Time{} })
@@ -347,7 +348,8 @@ func (d *Dispatcher) readElsewhere(dir string, now time.Time) elsewhere {
 		if !waits[other] {
 			t.add(st, watched, now, d.settled)
 		} else if st.IsRead() {
-			t.youngRead++ // not yet to its end
+			t.young++ // it is not read to its end yet
+			t.youngRead++
 		}
 	}
 	d.mu.Lock()

@@ -275,21 +275,30 @@ func TestUnseenReadsAfterClockStep(t *testing.T) {
 }
 
 // TestReadLogThatWaits: a young log that is read shows that new logs are read, also while its rotation
-// waits. One that waits and is not read shows nothing.
+// waits. One that waits and is not read shows nothing, nor does one that is read beside old ones that are not.
 func TestReadLogThatWaits(t *testing.T) {
-	for _, read := range []bool{true, false} {
+	for _, c := range []struct {
+		read, old, want bool
+	}{{read: true, want: true}, {}, {read: true, old: true}} {
 		u := newUnseen(t)
-		u.settled = 48 * time.Hour
+		if u.settled = 48 * time.Hour; c.old {
+			u.settled = 0
+			ct, _ := u.run(t, fake.ContainerSpec{Pod: "app3"})
+			must(t, ct.WriteNumbered("stdout", 10, 100))
+			u.logs = append(u.logs, ct.LogPath())
+			u.list(t)
+			u.times(t, 3, never, u.now)
+		}
 		other, _, err := podlogs.SplitPath(u.o.PodLogsDir, u.logs[1])
 		must(t, err)
 		u.with(other, func(c *container) { c.state.waiting = &Waiting{} })
 		u.times(t, 1, never, u.now)
 		u.times(t, 2, never, u.now)
-		if read {
+		if c.read {
 			u.times(t, 1, u.now, u.now)
 		}
-		if got := u.readElsewhere(u.dir, u.now).usually; got != read {
-			t.Errorf("the log that waits is read: %v; new logs are: %v", read, got)
+		if got := u.readElsewhere(u.dir, u.now).usually; got != c.want {
+			t.Errorf("%+v: new logs are read: %v", c, got)
 		}
 	}
 }

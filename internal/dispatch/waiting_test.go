@@ -113,7 +113,7 @@ func TestLongWaitIsLogged(t *testing.T) {
 	for _, c := range []struct {
 		since  time.Duration // -1: it has ended
 		logged int
-	}{{0, 0}, {longWait - 1, 0}, {longWait, 1}, {2 * longWait, 1}, {-1, 1}, {longWait, 2}} {
+	}{{0, 0}, {longWait - 1, 0}, {longWait, 1}, {2 * longWait, 1}, {-1, 1}, {longWait, 2}, {0, 2}, {longWait, 3}} {
 		w := &Waiting{Command: "fluent-bit", PID: 7, Since: now.Add(-c.since)}
 		if c.since < 0 {
 			w = nil
