@@ -116,6 +116,9 @@ func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool) {
 	if v.headroom > 0 {
 		in = min(in, time.Duration(float64(v.headroom)/l.fastest.burst(now)*float64(time.Second)))
 	}
+	if grown && now.Sub(g.growth.ended) > stillTime { // how fast it grows is not known
+		in = min(in, maxRateWindow)
+	}
 	if v.full {
 		inVain := l.full(d, now, c)
 		v.due = v.due || inVain && v.wait > 0 && g.size >= d.limits.limit()

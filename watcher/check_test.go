@@ -114,6 +114,7 @@ func TestNextCheckIsWhenTheLimitCouldBeReached(t *testing.T) {
 				d.log.size, d.log.checked = test.before, time.Now().Add(-test.elapsed)
 				d.log.growth = growth{}
 				d.log.growth.restart(test.before, d.log.checked)
+				d.log.growth.ended = time.Now() // its rate is known
 				b.l.fastest.note(test.fastest, time.Now())
 				b.l.check(d, CauseWrite)
 				if got := time.Until(d.next); got != test.want {

@@ -297,6 +297,34 @@ func TestNotARegularFileIsNeverDue(t *testing.T) {
 	})
 }
 
+// TestFirstBurst: the first log of a container that is written faster than any log was, and one that was
+// quiet for long, are reported at their limit.
+func TestFirstBurst(t *testing.T) {
+	const step = minCheck / 10 // the watch is removed before the rate is known
+	const perStep = int64(1.2 * minBurst * float64(step) / float64(time.Second))
+	const maxSize = 10 << 20
+	withLog(t, Limits{MaxSize: maxSize}, func(b *bubble) {
+		for range 2 {
+			var past int64
+			done := false
+			b.turn()
+			b.rotate = func(d Due) {
+				past, done = d.Size-d.Limit, true
+				b.rotated()
+			}
+			for i := 0; !done && i < 5000; i++ {
+				b.write(log0, perStep)
+				time.Sleep(step)
+			}
+			if !done || past > 12*perStep {
+				t.Errorf("reported: %v, %d bytes past the limit, want at most %d", done, past, 12*perStep)
+			}
+			b.advance(2 * burstHalfLife)
+			b.reports = nil
+		}
+	})
+}
+
 // TestOvershootOfJumpingRates writes at nothing or the most there is, changing
 // at random, and measures how far the log is past its limit when reported.
 func TestOvershootOfJumpingRates(t *testing.T) {
