@@ -84,8 +84,8 @@ func (g *growth) now(now time.Time) speed {
 
 const (
 	// minBurst is the rate in bytes/s at which any log may grow from one moment to
-	// the next, although none was seen to: about twice what containerd passes on for
-	// one container on two cores (50–60 MB/s).
+	// the next, although none was seen to: containerd passes on 50 to 112 MB/s for one
+	// container on two cores.
 	minBurst = 100e6
 	// burstMargin is by how much more than the fastest log was seen to.
 	burstMargin = 1.25
