@@ -305,19 +305,21 @@ func TestFirstBurst(t *testing.T) {
 	const maxSize = 10 << 20
 	withLog(t, Limits{MaxSize: maxSize}, func(b *bubble) {
 		for range 2 {
-			var past int64
-			done := false
+			reported := make(chan int64, 1)
 			b.turn()
 			b.rotate = func(d Due) {
-				past, done = d.Size-d.Limit, true
 				b.rotated()
+				reported <- d.Size - d.Limit
 			}
-			for i := 0; !done && i < 5000; i++ {
+			for i := 0; len(reported) == 0 && i < 5000; i++ {
 				b.write(log0, perStep)
 				time.Sleep(step)
 			}
-			if !done || past > 12*perStep {
-				t.Errorf("reported: %v, %d bytes past the limit, want at most %d", done, past, 12*perStep)
+			if len(reported) == 0 {
+				t.Fatal("not reported")
+			}
+			if past := <-reported; past > 12*perStep {
+				t.Errorf("%d bytes past the limit, want at most %d", past, 12*perStep)
 			}
 			b.advance(2 * burstHalfLife)
 			b.reports = nil
