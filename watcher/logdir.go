@@ -109,11 +109,13 @@ func (l *loop) listed(d *logDir, res result) {
 		l.problem("list", d.rel, res.err)
 	default:
 		// Another live log adds to the directory's total, and is reported at once.
+		changed := res.list.stamp == stamp{} || res.list.stamp != d.stamp || res.list.otherBytes != d.otherBytes
 		other = l.update(d, res.list)
-		d.needsSweepReport = !other && !d.reportChange
-		d.reportChange = false
-		if !d.needsSweepReport {
+		if other || d.reportChange {
+			d.needsSweepReport, d.reportChange = false, false
 			l.cfg.Changed(d.rel)
+		} else if changed {
+			d.needsSweepReport = true
 		}
 	}
 	// Without a watch when it was listed, it may have been created just now.

@@ -82,6 +82,11 @@ func TestChanged(t *testing.T) {
 		b.write("pod/c/1.log", 1)
 		want(1, 2)
 		want(0, 0)
+		b.checkDir()
+		want(0, 0)
+		b.write("pod/c/0.log.20260101-000000", 1)
+		b.checkDir()
+		want(1, 1)
 	})
 }
 
