@@ -56,7 +56,6 @@ To start, see "logwatch demo", and "logwatch doctor", which checks this node.`,
 		cleanCommand(),
 		demoCommand(),
 		versionCommand(),
-		manCommand(),
 	)
 	return root
 }

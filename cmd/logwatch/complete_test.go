@@ -82,34 +82,3 @@ func TestCompletions(t *testing.T) {
 		}
 	}
 }
-
-// TestManPages: there is one a command, and two runs make the same.
-func TestManPages(t *testing.T) {
-	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
-	dirs := []string{filepath.Join(t.TempDir(), "new", "a"), t.TempDir()}
-	for _, dir := range dirs {
-		cmd := newCommand()
-		cmd.SetArgs([]string{"man", dir})
-		if err := cmd.Execute(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, c := range newCommand().Commands() {
-		if c.Hidden {
-			continue
-		}
-		name := "logwatch-" + c.Name() + ".1"
-		a, err := os.ReadFile(filepath.Join(dirs[0], name))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		b, err := os.ReadFile(filepath.Join(dirs[1], name))
-		if err != nil || !bytes.Equal(a, b) {
-			t.Errorf("%s differs, %v", name, err)
-		}
-		if !bytes.Contains(a, []byte(`"Nov 2023"`)) || !bytes.Contains(a, []byte(".SH SYNOPSIS")) {
-			t.Errorf("%s:\n%s", name, a)
-		}
-	}
-}

@@ -54,8 +54,19 @@ func (e Effective) limits(ceilings Patch) Policy {
 	return most
 }
 
+// isAnnotated reports whether the pod has annotations that may be meant for logwatch.
+func (s Subject) isAnnotated() bool {
+	for annotation := range s.Annotations {
+		if strings.HasPrefix(annotation, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
 // annotate applies the annotations of s to e, which is b's.
 func annotate(e *Effective, b *base, s Subject) {
+	e.Sources = maps.Clone(e.Sources)
 	r := request{e, b, s, make(map[string]origin)}
 	for _, f := range Fields {
 		if f.Annotation != "" {
