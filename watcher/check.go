@@ -116,7 +116,7 @@ func (l *loop) decide(d *logDir, now time.Time, c Cause, grown bool) {
 	if v.headroom > 0 {
 		in = min(in, time.Duration(float64(v.headroom)/l.fastest.burst(now)*float64(time.Second)))
 	}
-	if grown && now.Sub(g.growth.ended) > stillTime { // how fast it grows is not known
+	if (grown || g.growth.active(now)) && now.Sub(g.growth.ended) > stillTime { // how fast it grows is not known
 		in = min(in, maxRateWindow)
 	}
 	if v.full {

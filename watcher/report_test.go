@@ -313,6 +313,10 @@ func TestFirstBurst(t *testing.T) {
 			}
 			for i := 0; len(reported) == 0 && i < 5000; i++ {
 				b.write(log0, perStep)
+				if i == 2*coldEvents { // by then it is hot; the second check sees no growth
+					b.checkDir()
+					b.checkDir()
+				}
 				time.Sleep(step)
 			}
 			if len(reported) == 0 {
