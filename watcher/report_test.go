@@ -22,6 +22,22 @@ func TestDueAtLimitExactly(t *testing.T) {
 	})
 }
 
+// TestDueIsReportedByCheck: the container of a log that was due may not have been known.
+func TestDueIsReportedByCheck(t *testing.T) {
+	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
+		b.write(log0, limit)
+		b.advance(reportPause / 10)
+		b.wantDue(1)
+		b.write(log0, 1)
+		b.checkDir()
+		if due := b.wantDue(1); due.Size != limit+1 {
+			t.Errorf("reported %+v", due.Due)
+		}
+		b.advance(reportPause / 2)
+		b.wantDue(0)
+	})
+}
+
 // TestDueIsReportedByEverySweep: nothing that was reported before, and nothing
 // that became of it, keeps a sweep from reporting a log that is due.
 func TestDueIsReportedByEverySweep(t *testing.T) {
@@ -114,6 +130,7 @@ func TestDueThatGrowsIsReportedAtItsPace(t *testing.T) {
 		if last := b.reports[len(b.reports)-1]; !last.Growing || last.Cause != CauseWrite {
 			t.Errorf("reported %+v", last.Due)
 		}
+		b.checkDir() // reports what it has grown by
 		b.reports = nil
 		for range 1000 {
 			b.w.Check("pod/c")

@@ -229,6 +229,9 @@ func (l *loop) checkDir(rel string) {
 	if d := l.dirs[rel]; d != nil {
 		d.limits = l.cfg.Limits(rel)
 		d.needsCheck = true
+		if now := time.Now(); d.log.dues.next.After(now) {
+			d.log.dues.next = now // the log may have been due before its container was known
+		}
 		l.list(d, CauseWrite)
 		l.check(d, CauseWrite)
 		return

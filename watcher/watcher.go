@@ -99,8 +99,8 @@ func (w *Watcher) Sweep(c Cause) { w.requests.sweep(c) }
 
 // Check requests that one container's directory is listed and its live log
 // checked at once, with its limits read again: after a rotation, or when its
-// policy has become known. It does not wait for it. A directory that was not
-// found yet is looked up.
+// policy has become known. It does not wait for it. A log that is due and has grown
+// is reported, even if it was a moment ago. A directory that was not found yet is looked up.
 func (w *Watcher) Check(dir string) { w.requests.check(dir) }
 
 // Ping returns once Run's loop has turned, or ctx is done, with its error then:
