@@ -189,7 +189,7 @@ func (l *loop) due(d *logDir, now time.Time, due Due, grown bool) {
 		l.setHot(d, now.Add(g.dues.pause)) // the rotation would be a flood of events
 		return
 	}
-	l.leaveOrCool(d, now, grown, g.dues.pause)
+	l.leaveOrCool(d, now, grown, max(g.dues.next.Sub(now), maxRateWindow))
 }
 
 // absent is called when the live log is not there.

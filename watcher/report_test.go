@@ -38,6 +38,24 @@ func TestDueIsReportedByCheck(t *testing.T) {
 	})
 }
 
+// TestCheckBeforeGrowth: a log that has not grown yet when a check is requested is reported soon after
+// it has.
+func TestCheckBeforeGrowth(t *testing.T) {
+	withLog(t, Limits{MaxSize: limit}, func(b *bubble) {
+		b.heat()
+		b.reports = nil
+		b.write(log0, limit)
+		for len(b.reports) == 0 {
+			b.advance(time.Millisecond)
+		}
+		b.wantDue(1)
+		b.checkDir()
+		b.write(log0, 1)
+		b.advance(2 * maxRateWindow)
+		b.wantDue(1)
+	})
+}
+
 // TestDueIsReportedByEverySweep: nothing that was reported before, and nothing
 // that became of it, keeps a sweep from reporting a log that is due.
 func TestDueIsReportedByEverySweep(t *testing.T) {
