@@ -109,7 +109,7 @@ func (l *loop) listed(d *logDir, res result) {
 		l.problem("list", d.rel, res.err)
 	default:
 		// Another live log adds to the directory's total, and is reported at once.
-		changed := res.list.stamp == stamp{} || res.list.stamp != d.stamp || res.list.otherBytes != d.otherBytes
+		changed := res.list.stamp != d.stamp || res.list.otherBytes != d.otherBytes
 		other = l.update(d, res.list)
 		if other || d.reportChange {
 			d.needsSweepReport, d.reportChange = false, false

@@ -5,6 +5,8 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestDueAtLimitExactly(t *testing.T) {
@@ -362,6 +364,21 @@ func TestFirstBurst(t *testing.T) {
 			}
 			b.advance(2 * burstHalfLife)
 			b.reports = nil
+		}
+	})
+}
+
+// TestFirstGrowthWithoutWatch: the sweep finds that a log grows that has no watch.
+func TestFirstGrowthWithoutWatch(t *testing.T) {
+	withLog(t, Limits{MaxSize: 10 << 20}, func(b *bubble) {
+		b.unwatched = true
+		b.n.failWith(unix.ENOSPC)
+		b.sweep(CauseOverflow)
+		b.advance(2 * maxCheck)
+		b.write(log0, 1)
+		b.sweep(CauseSweep)
+		if in := time.Until(b.dir().next); in > maxRateWindow {
+			t.Errorf("checked after %v, want at most %v", in, maxRateWindow)
 		}
 	})
 }

@@ -87,6 +87,12 @@ func TestChanged(t *testing.T) {
 		b.write("pod/c/0.log.20260101-000000", 1)
 		b.checkDir()
 		want(1, 1)
+		b.check(os.Rename(b.path("pod/c/0.log.20260101-000000"), b.path("pod/c/0.log.20260102-000000"))) // with no event
+		b.named("pod/c")
+		b.advance(time.Second)
+		b.checkDir()
+		want(1, 1)
+		want(0, 0)
 	})
 }
 
